@@ -1,0 +1,250 @@
+"""A network as coordinate maps: for every layer its stride, receptive field, offset, size and the pixels it depends on.
+
+A :class:`Geometry` is a list of :class:`Layer` in the order of execution. Layers that see the whole image (global
+pooling, squeeze-and-excitation) are marked, and what depends on them is marked too: such maps have a stride and an
+offset when they also have a local path, and an unbounded receptive field.
+
+Axes are named by number: 0 is vertical (height), 1 horizontal (width).
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from fullconv.errors import GeometryError
+from fullconv.geometry.axis import AxisMap, Place
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operation of a network.
+
+    Parameters
+    ----------
+    name
+        Its name in the network.
+    kind
+        What it is, such as ``Conv2d``.
+    inputs
+        Positions of the layers whose maps it reads; empty for the image.
+    maps
+        What it does along the vertical and the horizontal axis.
+    sees_all
+        It reads the whole of its inputs whatever the position (global pooling).
+    like
+        For a crop: the position of the layer that the map is cut to, and the index there that index 0 lies on.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[int, ...]
+    maps: tuple[AxisMap, AxisMap]
+    sees_all: bool = False
+    like: tuple[int, int] | None = None
+
+
+class Geometry:
+    """Coordinate maps of a whole network, from the image to every layer.
+
+    Parameters
+    ----------
+    layers
+        In the order of execution; the image comes first.
+
+    Raises
+    ------
+    GeometryError
+        When maps are merged whose positions on the image differ.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = tuple(layers)
+        self.index = {layer.name: i for i, layer in enumerate(self.layers)}
+        self.is_global = self._find_global()
+        self._places = [self._place(axis) for axis in (0, 1)]
+
+    def _find_global(self) -> list[bool]:
+        seen: list[bool] = []
+        for layer in self.layers:
+            seen.append(layer.sees_all or any(seen[i] for i in layer.inputs))
+        return seen
+
+    def _place(self, axis: int) -> list[Place | None]:
+        places: list[Place | None] = []
+        for layer in self.layers:
+            if not layer.inputs:
+                places.append(Place(Fraction(1), Fraction(0)))
+                continue
+            incoming = [(self.layers[i].name, place) for i in layer.inputs if (place := places[i]) is not None]
+            for name, place in incoming[1:]:
+                if place != incoming[0][1]:
+                    raise GeometryError(
+                        f"{layer.name} merges {incoming[0][0]} at {_show(incoming[0][1])} with {name} at {_show(place)}: "
+                        "their pixels do not lie on each other; align the branches' strides and padding"
+                    )
+            local = bool(incoming) and not layer.sees_all
+            places.append(layer.maps[axis].compose(incoming[0][1]) if local else None)
+        return places
+
+    def place(self, layer: int | str, axis: int = 0) -> Place | None:
+        """Return stride and offset of a layer's map on the image; ``None`` when it has no position (global)."""
+        return self._places[axis][self._at(layer)]
+
+    @property
+    def global_layers(self) -> list[str]:
+        """Names of the layers that read their whole input at once."""
+        return [layer.name for layer in self.layers if layer.sees_all]
+
+    def _at(self, layer: int | str) -> int:
+        if isinstance(layer, int):
+            return layer % len(self.layers)
+        if layer not in self.index:
+            raise GeometryError(f"no layer is called {layer!r}; there are {', '.join(self.index)}")
+        return self.index[layer]
+
+    def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Return the (height, width) of every layer's map for an image of ``size`` (height, width).
+
+        Raises
+        ------
+        GeometryError
+            When the image is too small for a layer, or merged maps differ in size.
+        """
+        vertical, horizontal = (self._axis_sizes(axis, size[axis]) for axis in (0, 1))
+        return list(zip(vertical, horizontal, strict=True))
+
+    def _axis_sizes(self, axis: int, n: int) -> list[int]:
+        sizes: list[int] = []
+        for layer in self.layers:
+            if not layer.inputs:
+                sizes.append(n)
+                continue
+            local = [i for i in layer.inputs if self._places[axis][i] is not None]
+            incoming = {sizes[i] for i in local} or {1}
+            if len(incoming) > 1:
+                raise GeometryError(f"{layer.name} merges maps of {sorted(incoming)} entries for an image side of {n} px")
+            out = 1 if layer.sees_all else layer.maps[axis].size(incoming.pop())
+            if layer.like is not None:
+                out = min(out, sizes[layer.like[0]] - layer.like[1])
+            if out < 1:
+                raise GeometryError(f"an image side of {n} px is too small: nothing is left after {layer.name}")
+            sizes.append(out)
+        return sizes
+
+    def sizes_along(self, axis: int, side: int, layers: Sequence[int]) -> list[int]:
+        """Return the extents of some layers' maps along one axis for an image side in pixels; errors as :meth:`sizes`."""
+        sizes = self._axis_sizes(axis, side)
+        return [sizes[i] for i in layers]
+
+    def fits(self, n: int) -> bool:
+        """Return whether an image side of ``n`` px leaves at least one entry in every layer."""
+        try:
+            self._axis_sizes(0, n), self._axis_sizes(1, n)
+        except GeometryError:
+            return False
+        return True
+
+    @functools.cached_property
+    def min_size(self) -> int:
+        """The smallest image side, in pixels, from which on every size passes through all layers."""
+        side = 1
+        while not self.fits(side):
+            side += 1
+        return side
+
+    def depends_on(self, layer: int | str, at: Interval, axis: int = 0, side: int | None = None) -> Interval | None:
+        """Return the interval of image pixels that the entries ``at`` of a layer's map depend on.
+
+        Parameters
+        ----------
+        layer
+            Name or position.
+        at
+            First and last index on that layer's map.
+        axis
+            0 for vertical, 1 for horizontal.
+        side
+            The image's extent in pixels: intervals are then cut to the maps. Without it they may reach into padding.
+
+        Returns
+        -------
+        tuple of int or None
+            ``None`` when nothing is read, or when the layer depends on the whole image without bound.
+        """
+        end = self._at(layer)
+        sizes = self._axis_sizes(axis, side) if side is not None else None
+        wanted: dict[int, Interval] = {end: at}
+        for i in range(end, 0, -1):
+            if i not in wanted:
+                continue
+            a, b = _cut(wanted.pop(i), sizes[i] if sizes else None)
+            if a > b:
+                continue
+            if self.layers[i].sees_all:
+                if sizes is None:
+                    return None
+                a, b = 0, max((sizes[k] for k in self.layers[i].inputs), default=1) - 1
+            else:
+                a, b = self.layers[i].maps[axis].sources(a, b)
+            for k in self.layers[i].inputs:
+                wanted[k] = (min(wanted[k][0], a), max(wanted[k][1], b)) if k in wanted else (a, b)
+        found = _cut(wanted[0], side) if 0 in wanted else (0, -1)
+        return found if found[0] <= found[1] else None
+
+    def changes(self, pixels: Interval, layer: int | str, axis: int = 0, side: int | None = None) -> Interval | None:
+        """Return the interval of a layer's map that the image pixels ``pixels`` can change; see :meth:`depends_on`."""
+        end = self._at(layer)
+        sizes = self._axis_sizes(axis, side) if side is not None else None
+        changed: dict[int, Interval] = {0: _cut(pixels, side)}
+        for i in range(1, end + 1):
+            spans = [changed[k] for k in self.layers[i].inputs if k in changed]
+            if not spans:
+                continue
+            if self.layers[i].sees_all:
+                span = (0, 0)
+            else:
+                span = self.layers[i].maps[axis].targets(min(a for a, _ in spans), max(b for _, b in spans))
+                if self._places[axis][i] is not None and any(self._spreads(k, axis) for k in self.layers[i].inputs if k in changed):
+                    if sizes is None:
+                        return None
+                    span = (0, sizes[i] - 1)
+            span = _cut(span, sizes[i] if sizes else None)
+            if span[0] <= span[1]:
+                changed[i] = span
+        return changed.get(end)
+
+    def _spreads(self, i: int, axis: int) -> bool:
+        """Whether layer ``i`` is a single value for the whole image, which a merge spreads over every position."""
+        return self._places[axis][i] is None
+
+    def receptive_field(self, layer: int | str, axis: int = 0) -> int | None:
+        """Return how many image pixels in a row an entry of a layer's map can depend on; ``None`` when all of them."""
+        spans = self._spans(self._at(layer), axis)
+        return max(b - a + 1 for _, (a, b) in spans) if spans else None
+
+    def reach(self, layer: int | str = -1, axis: int = 0) -> int | None:
+        """Return how far away, in pixels, the farthest image pixel lies that an entry of a layer can depend on."""
+        spans = self._spans(self._at(layer), axis)
+        return math.floor(max(max(x - a, b - x) for x, (a, b) in spans)) if spans else None
+
+    def _spans(self, end: int, axis: int) -> list[tuple[Fraction, Interval]]:
+        """Centre and pixels read of one entry for every phase that entries of this layer can have on the coarsest map."""
+        place = self._places[axis][end]
+        if place is None or self.is_global[end]:
+            return []
+        strides = [other.stride for other in self._places[axis][: end + 1] if other is not None]
+        phases = math.lcm(*((place.stride / stride).denominator for stride in strides))
+        found = ((i, self.depends_on(end, (i, i), axis)) for i in range(phases))
+        return [(place.stride * i + place.offset, span) for i, span in found if span is not None]
+
+
+def _cut(span: Interval, size: int | None) -> Interval:
+    return span if size is None else (max(span[0], 0), min(span[1], size - 1))
+
+
+def _show(place: Place) -> str:
+    return f"{place.stride}·i{float(place.offset):+g}"

@@ -1,0 +1,76 @@
+"""The model's first layer: channel order, mean and standard deviation of a stream, so that no data set can get it wrong."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fullconv.errors import WeightsError
+from fullconv.geometry.axis import POINTWISE, Window
+
+IMAGENET = {"channels": "RGB", "range": [0, 255], "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
+CAFFE = {"channels": "BGR", "range": [0, 255], "mean": [104.00699, 116.66877, 122.67892], "std": [1, 1, 1]}
+
+
+class Normalise(nn.Module):
+    """Bring images in 0–255, channels in RGB order, to what the backbone was trained on.
+
+    Parameters
+    ----------
+    preprocessing
+        ``channels`` ("RGB" or "BGR"): the order that the backbone wants; ``range``: [0, 255] or [0, 1], the values that mean
+        and std refer to; ``mean`` and ``std``, one number a channel, in the backbone's order. The header of a weights file
+        holds the same.
+
+    Raises
+    ------
+    WeightsError
+        When a key is missing or has a value that is not known.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preprocessing: Mapping[str, Any]) -> None:
+        super().__init__()
+        try:
+            order, top = str(preprocessing["channels"]), float(preprocessing["range"][1])
+            mean, std = ([float(number) * 255 / top for number in preprocessing[key]] for key in ("mean", "std"))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"preprocessing {dict(preprocessing)} is not complete ({error!r}); it needs channels, range, mean and std"
+            ) from error
+        if order not in ("RGB", "BGR") or len(mean) != len(std) or min(std, default=0) <= 0 or (order == "BGR" and len(mean) != 3):
+            raise WeightsError(
+                f"preprocessing {dict(preprocessing)} is not known; accepted are channels RGB or BGR, and for each channel a mean "
+                "and a std above 0"
+            )
+        self.reverse = order == "BGR"
+        # persistent: mean and std are weights like the others, so a state dict alone predicts the same
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return float images (N, 3, H, W) in the backbone's order and range from uint8 or float 0–255 RGB."""
+        ordered = images.flip(1) if self.reverse else images
+        return (ordered.to(self.mean.dtype) - self.mean) / self.std
+
+    def axis_maps(self) -> tuple[Window, Window]:
+        """Return the coordinate map of both axes: every pixel by itself."""
+        return POINTWISE, POINTWISE
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What this layer does, in the form that it is built from."""
+        return {
+            "channels": "BGR" if self.reverse else "RGB",
+            "range": [0, 255],
+            "mean": self.mean.flatten().tolist(),
+            "std": self.std.flatten().tolist(),
+        }
+
+    @property
+    def mean_color(self) -> tuple[float, ...]:
+        """The colour (0–255, RGB order) that becomes zero: what to pad images with."""
+        return tuple((self.mean.flip(0) if self.reverse else self.mean).flatten().tolist())

@@ -1,0 +1,174 @@
+"""A classifier as the trunk of an FCN: image → feature maps at strides 32, 16, 8 and 4.
+
+The classifier is made convolutional, its last layer (the classes) and its global pooling are dropped, and the maps that
+scores are read from are tapped: the deepest one, and for every finer stride one that all later maps are computed from.
+Where a classifier ends at stride 16 (SqueezeNet), a 2x2 max pooling takes it to stride 32, as VGG's last pooling does.
+
+Letters: N images, C channels, H W image, h w feature map.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from fullconv.errors import SpecError
+from fullconv.geometry.axis import Place
+from fullconv.geometry.graph import Geometry
+from fullconv.geometry.trace import from_graph, node_names
+from fullconv.nn.backbones import Classifier
+from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
+from fullconv.nn.proof import keep_needed
+from fullconv.spec import STRIDES
+
+PAPER_PADDING = 100
+
+
+class Trunk(nn.Module):
+    """Feature maps of one stream.
+
+    Parameters
+    ----------
+    graph
+        Takes normalised images (N, C, H, W), returns one map for each stride, coarse to fine.
+    strides
+        Of the maps, in that order.
+    preprocessing
+        What the weights expect of the images, see :class:`fullconv.nn.normalise.Normalise`.
+    """
+
+    def __init__(self, graph: fx.GraphModule, strides: Sequence[int], preprocessing: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.graph = graph
+        self.strides = tuple(strides)
+        self.preprocessing = dict(preprocessing)
+        self.geometry = from_graph(graph.graph, graph)
+        names = node_names(graph.graph)
+        self.taps = [self.geometry.index[names[node]] for node in _output(graph).args[0]]  # type: ignore[union-attr,index]
+        self.channels = dict(zip(self.strides, _widths(graph), strict=True))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return feature maps (N, C, h, w), coarse to fine."""
+        return self.graph(images)
+
+    def places(self, axis: int) -> list[Place]:
+        """Return where each map lies on the image, coarse to fine."""
+        return [place for tap in self.taps if (place := self.geometry.place(tap, axis)) is not None]
+
+
+def build_trunk(
+    entry: Classifier, finest: int, *, padding: str | None = None, hidden_layers: bool = True, dropout: float | None = None
+) -> Trunk:
+    """Return the trunk of a backbone with random weights.
+
+    Parameters
+    ----------
+    entry
+        From ``BACKBONES``.
+    finest
+        The finest stride that is needed: 32, 16, 8 or 4.
+    padding, hidden_layers, dropout
+        See :class:`fullconv.spec.ModelSpec`.
+
+    Raises
+    ------
+    SpecError
+        When the classifier has no map at one of the strides.
+    """
+    dense = convolutionalize(entry.build(), (entry.native_side, entry.native_side))
+    graph = dense.graph
+    end = _cut_classifier(dense, hidden_layers)
+    _set_padding(dense, padding or entry.padding)
+    if dropout is not None:
+        for part in graph.modules():
+            if isinstance(part, nn.Dropout):
+                part.p = dropout
+    end = _pool_to_coarsest(graph, end)
+    _output(graph).args = (end,)
+    keep_needed(graph)
+    strides = [stride for stride in STRIDES if stride >= finest]
+    _output(graph).args = ([end, *(_tap(graph, stride, entry.taps) for stride in strides[1:])],)
+    graph.recompile()
+    graph.delete_all_unused_submodules()
+    return Trunk(graph, strides, entry.preprocessing)
+
+
+def _output(graph: fx.GraphModule) -> fx.Node:
+    return next(n for n in graph.graph.nodes if n.op == "output")
+
+
+def _cut_classifier(dense: DenseClassifier, hidden_layers: bool) -> fx.Node:
+    """Drop the last layer and the stand-ins of global pooling; return the node that scores are read from."""
+    nodes = {name: node for node, name in node_names(dense.graph.graph).items()}
+    score, features_end = nodes[dense.score], nodes[dense.features_end]
+    order = list(dense.graph.graph.nodes)
+    if not hidden_layers and order.index(features_end) < order.index(score):
+        return features_end
+    for name in dense.windows:
+        window = nodes[name]
+        window.replace_all_uses_with(window.all_input_nodes[0])
+        dense.graph.graph.erase_node(window)
+    return score.all_input_nodes[0]
+
+
+def _set_padding(dense: DenseClassifier, padding: str) -> None:
+    """Pad so that no border is lost: by 100 px at the first convolution as the reference, or at every hidden layer."""
+    if padding == "paper":
+        first = next(part for part in dense.graph.modules() if isinstance(part, nn.Conv2d))
+        first.padding = (PAPER_PADDING, PAPER_PADDING)
+        return
+    for name in dense.rewrites:
+        part = dense.graph.get_submodule(name) if name in dict(dense.graph.named_modules()) else None
+        if isinstance(part, nn.Conv2d):
+            part.padding = tuple(d * (k // 2) for k, d in zip(part.kernel_size, part.dilation, strict=True))
+
+
+def _pool_to_coarsest(graph: fx.GraphModule, end: fx.Node) -> fx.Node:
+    """Append 2x2 max poolings until ``end`` has the coarsest stride; return the new end."""
+    stride = _place(graph, end).stride
+    while stride < STRIDES[0]:
+        name = f"pool_to_{int(stride) * 2}"
+        graph.add_submodule(name, nn.MaxPool2d(2, ceil_mode=True))
+        with graph.graph.inserting_after(end):
+            end = graph.graph.call_module(name, (end,))
+        stride *= 2
+    if stride != STRIDES[0]:
+        raise SpecError(f"the backbone ends at stride {stride}; accepted are 2, 4, 8, 16 and {STRIDES[0]}")
+    return end
+
+
+def _place(graph: fx.GraphModule, node: fx.Node) -> Place:
+    geometry = from_graph(graph.graph, graph)
+    place = geometry.place(node_names(graph.graph)[node])
+    if place is None:
+        raise SpecError(f"{node.name} sees the whole image at every position; a trunk needs maps that keep positions")
+    return place
+
+
+def _tap(graph: fx.GraphModule, stride: int, rule: str) -> fx.Node:
+    """Return the node that the skip at ``stride`` reads, among those that every later map is computed from."""
+    geometry, names = from_graph(graph.graph, graph), node_names(graph.graph)
+    found: list[fx.Node] = []
+    latest = 0
+    order = {node: i for i, node in enumerate(graph.graph.nodes)}
+    for i, node in enumerate(graph.graph.nodes):
+        narrow = latest <= i
+        latest = max([latest, *(order[user] for user in node.users)])
+        if node.op in ("call_module", "call_function", "call_method") and narrow:
+            place = geometry.place(names[node])
+            if place is not None and place.stride == stride:
+                found.append(node)
+    if not found:
+        raise SpecError(f"the backbone has no single map at stride {stride} that a skip could read; use a coarser FCN")
+    pooled = found[0].op == "call_module" and isinstance(graph.get_submodule(str(found[0].target)), nn.MaxPool2d)
+    return found[0] if rule == "pool" and pooled else found[-1]
+
+
+def _widths(graph: fx.GraphModule) -> list[int]:
+    """Return the channels of every output, by running the graph without memory (meta tensors)."""
+    shadow = copy.deepcopy(graph).to("meta").eval()
+    channels = next(part.in_channels for part in shadow.modules() if isinstance(part, nn.Conv2d))
+    with torch.no_grad():
+        return [maps.shape[1] for maps in shadow(torch.empty(1, channels, 512, 512, device="meta"))]
