@@ -191,7 +191,8 @@ class Geometry:
             else:
                 a, b = self.layers[i].maps[axis].sources(a, b)
             for k in self.layers[i].inputs:
-                wanted[k] = (min(wanted[k][0], a), max(wanted[k][1], b)) if k in wanted else (a, b)
+                span = (0, 0) if self._spreads(k, axis) else (a, b)
+                wanted[k] = (min(wanted[k][0], span[0]), max(wanted[k][1], span[1])) if k in wanted else span
         found = _cut(wanted[0], side) if 0 in wanted else (0, -1)
         return found if found[0] <= found[1] else None
 
@@ -208,7 +209,9 @@ class Geometry:
                 span = (0, 0)
             else:
                 span = self.layers[i].maps[axis].targets(min(a for a, _ in spans), max(b for _, b in spans))
-                if self._places[axis][i] is not None and any(self._spreads(k, axis) for k in self.layers[i].inputs if k in changed):
+                if self._places[axis][i] is not None and any(
+                    self._spreads(k, axis) for k in self.layers[i].inputs if k in changed
+                ):
                     if sizes is None:
                         return None
                     span = (0, sizes[i] - 1)

@@ -26,8 +26,9 @@ POINTWISE_MODULES: tuple[type[nn.Module], ...] = (
     nn.Tanh, nn.Softmax2d, nn.BatchNorm2d, nn.LocalResponseNorm, nn.LayerNorm, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Linear,
 )  # fmt: skip
 POINTWISE_FUNCTIONS: set[Any] = {
-    torch.add, torch.mul, torch.sub, torch.div, operator.add, operator.mul, operator.sub, operator.truediv, operator.iadd,
-    operator.imul, operator.getitem, torch.relu, torch.sigmoid, torch.cat, torch.concat, torch.permute, torch.flatten, torch.chunk,
+    torch.add, torch.mul, torch.sub, torch.div, operator.add, operator.mul, operator.sub, operator.truediv,
+    operator.iadd, operator.imul, operator.getitem, torch.relu, torch.sigmoid, torch.cat, torch.concat,
+    torch.permute, torch.flatten, torch.chunk,
     F.relu, F.relu6, F.gelu, F.silu, F.hardswish, F.hardsigmoid, F.dropout, F.layer_norm, F.batch_norm,
     "add", "mul", "relu", "relu_", "sigmoid", "contiguous", "permute", "flatten", "chunk", "float", "stochastic_depth",
     "channel_shuffle",
@@ -163,7 +164,13 @@ def _function_maps(node: fx.Node, kind: str) -> Maps | tuple[()] | None:
 
 def _pool_function(node: fx.Node) -> Maps:
     """Return the maps of ``F.avg_pool2d`` or ``F.max_pool2d`` from their call."""
-    names = ("kernel_size", "stride", "padding", "dilation" if node.target is F.max_pool2d else "ceil_mode", "ceil_mode")
+    names = (
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation" if node.target is F.max_pool2d else "ceil_mode",
+        "ceil_mode",
+    )
     given = {**dict(zip(names, node.args[1:], strict=False)), **node.kwargs}
     kernel = _pair(given["kernel_size"])
     stride, padding = _pair(given.get("stride") or kernel), _pair(given.get("padding", 0))

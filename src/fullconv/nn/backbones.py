@@ -29,7 +29,8 @@ def minivgg(classes: int = 8) -> nn.Module:
             width = channels
         layers[f"pool{block}"] = nn.MaxPool2d(2)
     layers |= OrderedDict(
-        flatten=nn.Flatten(), fc6=nn.Linear(width * 3 * 3, 256), relu6=nn.ReLU(), drop6=nn.Dropout(0.2), fc7=nn.Linear(256, classes)
+        flatten=nn.Flatten(), fc6=nn.Linear(width * 3 * 3, 256), relu6=nn.ReLU(), drop6=nn.Dropout(0.2),
+        fc7=nn.Linear(256, classes)
     )  # fmt: skip
     return caffe.initialise(nn.Sequential(layers))
 
@@ -61,8 +62,8 @@ class Classifier:
 
 
 FAMILIES = (
-    "alexnet", "vgg", "googlenet", "resnet", "resnext", "wide_resnet", "squeezenet", "densenet", "mobilenet", "efficientnet", "convnext", "regnet",
-    "mnasnet", "shufflenet",
+    "alexnet", "vgg", "googlenet", "resnet", "resnext", "wide_resnet", "squeezenet", "densenet", "mobilenet", "efficientnet",
+    "convnext", "regnet", "mnasnet", "shufflenet",
 )  # fmt: skip
 
 
@@ -76,7 +77,13 @@ def _torchvision(name: str) -> Classifier:
         # torchvision's weights are TensorFlow's: with transform_input it maps its own normalisation to theirs, which is this
         preprocessing = {"channels": "RGB", "range": [0, 255], "mean": [127.5] * 3, "std": [127.5] * 3}
     pools = name == "alexnet" or name.startswith("vgg")
-    return Classifier(lambda: models.get_model(name, weights=None, **extra), native, preprocessing, "same", "pool" if pools else "last")
+    return Classifier(
+        lambda: models.get_model(name, weights=None, **extra),
+        native,
+        preprocessing,
+        "same",
+        "pool" if pools else "last",
+    )
 
 
 BACKBONES: dict[str, Classifier] = {

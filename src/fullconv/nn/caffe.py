@@ -90,7 +90,9 @@ class Inception(nn.Module):
     @staticmethod
     def _reduced(channels: int, widths: tuple[int, int], kernel: int) -> nn.Sequential:
         reduce, out = widths
-        return nn.Sequential(nn.Conv2d(channels, reduce, 1), nn.ReLU(), nn.Conv2d(reduce, out, kernel, padding=kernel // 2), nn.ReLU())
+        return nn.Sequential(
+            nn.Conv2d(channels, reduce, 1), nn.ReLU(), nn.Conv2d(reduce, out, kernel, padding=kernel // 2), nn.ReLU()
+        )
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the branches' maps (N, C', H, W), stacked."""

@@ -15,7 +15,6 @@ everything else, dropout included       kept
 Letters: N images, C channels, H W image, h w score map, K classes.
 """
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +50,13 @@ class DenseClassifier(nn.Module):
     """
 
     def __init__(
-        self, graph: fx.GraphModule, native_size: tuple[int, int], rewrites: dict[str, str], features_end: str, score: str, windows: tuple[str, ...]
+        self,
+        graph: fx.GraphModule,
+        native_size: tuple[int, int],
+        rewrites: dict[str, str],
+        features_end: str,
+        score: str,
+        windows: tuple[str, ...],
     ) -> None:
         super().__init__()
         self.graph = graph
@@ -117,7 +122,12 @@ class _Rewrite:
         channels = linear.in_features // (self.size[0] * self.size[1])
         with torch.device(linear.weight.device):
             conv = nn.Conv2d(1, 1, 1, bias=linear.bias is not None)
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.dilation = channels, linear.out_features, self.size, self.gap
+        conv.in_channels, conv.out_channels, conv.kernel_size, conv.dilation = (
+            channels,
+            linear.out_features,
+            self.size,
+            self.gap,
+        )
         conv.weight = nn.Parameter(linear.weight.detach().view(linear.out_features, channels, *self.size))
         if linear.bias is not None:
             conv.bias = nn.Parameter(linear.bias.detach())
@@ -213,5 +223,3 @@ def _pooled_to(graph: fx.GraphModule, node: fx.Node) -> tuple[Any, Any] | None:
     else:
         return None
     return (size, size) if isinstance(size, int) or size is None else tuple(size)
-
-

@@ -58,7 +58,9 @@ class FCN(nn.Module):
         self.upsample = nn.ModuleDict({head: self._deconvolutions(classes) for head, classes in heads.items()})
         starts = [step.starts for step in self.decoder.steps]
         self.crop = nn.ModuleDict({str(stride): Overlap(a, b) for stride, (a, b) in zip(self._targets, starts, strict=True)})
-        self.crop_skip = nn.ModuleDict({str(stride): Overlap(b, a) for stride, (a, b) in zip(self.strides[1:], starts, strict=False)})
+        self.crop_skip = nn.ModuleDict(
+            {str(stride): Overlap(b, a) for stride, (a, b) in zip(self.strides[1:], starts, strict=False)}
+        )
 
     @property
     def _targets(self) -> tuple[int, ...]:
@@ -78,7 +80,9 @@ class FCN(nn.Module):
         """Bilinear upsamplings; learned ones but for the last, which the paper keeps fixed (section 4.1)."""
         learned = self.spec.deconvolution == "learned"
         steps = zip(self._targets, self.decoder.steps, strict=True)
-        return nn.ModuleDict({str(to): Deconvolution(classes, step.kernel, step.factor, learned and to > 1) for to, step in steps})
+        return nn.ModuleDict(
+            {str(to): Deconvolution(classes, step.kernel, step.factor, learned and to > 1) for to, step in steps}
+        )
 
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return logits float (N, K, H, W) for each head, at the images' own height and width, any size from 1x1 on.
@@ -110,7 +114,7 @@ class FCN(nn.Module):
             scaled = maps[level] if factor == 1 else maps[level] * factor
             scores = layers[name][str(stride)](scaled)
             total = scores if total is None else total + scores
-        assert total is not None  # noqa: S101  # a model has at least one stream
+        assert total is not None  # a model has at least one stream
         return total if len(features) == 1 else total * (1 / len(features))
 
     def fuse(self, head: str, scores: Sequence[Tensor], image: Tensor, skips: Sequence[int] | None = None) -> Tensor:

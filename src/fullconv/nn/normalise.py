@@ -41,10 +41,15 @@ class Normalise(nn.Module):
             raise WeightsError(
                 f"preprocessing {dict(preprocessing)} is not complete ({error!r}); it needs channels, range, mean and std"
             ) from error
-        if order not in ("RGB", "BGR") or len(mean) != len(std) or min(std, default=0) <= 0 or (order == "BGR" and len(mean) != 3):
+        if (
+            order not in ("RGB", "BGR")
+            or len(mean) != len(std)
+            or min(std, default=0) <= 0
+            or (order == "BGR" and len(mean) != 3)
+        ):
             raise WeightsError(
-                f"preprocessing {dict(preprocessing)} is not known; accepted are channels RGB or BGR, and for each channel a mean "
-                "and a std above 0"
+                f"preprocessing {dict(preprocessing)} is not known; accepted are channels RGB or BGR, and for each "
+                "channel a mean and a std above 0"
             )
         self.reverse = order == "BGR"
         # persistent: mean and std are weights like the others, so a state dict alone predicts the same

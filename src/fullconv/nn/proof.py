@@ -9,7 +9,7 @@ Without padding in the net the windows are cut out as they are. With padding a w
 larger image has pixels, so the two are not the same function; what is the same is the classifier that sees its window's
 true surroundings: its features are computed on the window plus a margin (from the geometry: as wide as any feature of the
 window can see), the window's own features are cut out, and the classifier's own pooling and dense layers follow.
-With layers that see the whole image inside the features (squeeze-and-excitation) a slid window is not defined at all.
+With layers that seeing the whole image inside the features (squeeze-and-excitation) a slid window is not defined at all.
 """
 
 import math
@@ -87,8 +87,8 @@ def prove(dense: "DenseClassifier", classifier: nn.Module, *, seed: int = 0, sid
         native = _difference(dense(images)[:, :, 0, 0], truth)
         geometry = from_graph(features.graph, features)
         if geometry.is_global[-1]:
-            found = [n for n in geometry.global_layers][:2]
-            return Proof(native, None, f"sliding is not defined: {', '.join(found)} see the whole image")
+            found = geometry.global_layers[:2]
+            return Proof(native, None, f"sliding is not defined: {', '.join(found)} seeing the whole image")
         stride, margin = _margin(geometry, dense.native_size)
         sides = [n + 2 * margin * stride + 2 * stride for n in dense.native_size]
         if max(sides) > side_limit:
@@ -134,13 +134,13 @@ def _margin(geometry: Geometry, native: tuple[int, int]) -> tuple[int, int]:
     """Return the total stride and how many cells of surroundings a window needs so that none of its cells sees padding."""
     margin = 0
     place = geometry.place(-1)
-    assert place is not None  # noqa: S101  # features that see the whole image were answered before
+    assert place is not None  # features that seeing the whole image were answered before
     stride = int(place.stride)
     for axis in (0, 1):
         cells = geometry.sizes(native)[-1][axis]
         first, last = geometry.depends_on(-1, (0, 0), axis), geometry.depends_on(-1, (cells - 1, cells - 1), axis)
-        assert first is not None  # noqa: S101  # a window always reads something
-        assert last is not None  # noqa: S101
+        assert first is not None  # a window always reads something
+        assert last is not None
         margin = max(margin, math.ceil(-first[0] / stride), math.ceil((last[1] - native[axis] + 1) / stride))
     return stride, max(margin, 0)
 

@@ -16,7 +16,6 @@ from torch import Tensor, fx, nn
 
 from fullconv.errors import SpecError
 from fullconv.geometry.axis import Place
-from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import from_graph, node_names
 from fullconv.nn.backbones import Classifier
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
@@ -59,7 +58,12 @@ class Trunk(nn.Module):
 
 
 def build_trunk(
-    entry: Classifier, finest: int, *, padding: str | None = None, hidden_layers: bool = True, dropout: float | None = None
+    entry: Classifier,
+    finest: int,
+    *,
+    padding: str | None = None,
+    hidden_layers: bool = True,
+    dropout: float | None = None,
 ) -> Trunk:
     """Return the trunk of a backbone with random weights.
 
@@ -89,7 +93,9 @@ def build_trunk(
     _output(graph).args = (end,)
     keep_needed(graph)
     strides = [stride for stride in STRIDES if stride >= finest]
-    _output(graph).args = ([end, *(_tap(graph, stride, entry.taps) for stride in strides[1:])],)
+    taps = [end, *(_tap(graph, stride, entry.taps) for stride in strides[1:])]
+    _keep_maps_whole(graph, taps)
+    _output(graph).args = (taps,)
     graph.recompile()
     graph.delete_all_unused_submodules()
     return Trunk(graph, strides, entry.preprocessing)
@@ -164,6 +170,15 @@ def _tap(graph: fx.GraphModule, stride: int, rule: str) -> fx.Node:
         raise SpecError(f"the backbone has no single map at stride {stride} that a skip could read; use a coarser FCN")
     pooled = found[0].op == "call_module" and isinstance(graph.get_submodule(str(found[0].target)), nn.MaxPool2d)
     return found[0] if rule == "pool" and pooled else found[-1]
+
+
+def _keep_maps_whole(graph: fx.GraphModule, taps: list[fx.Node]) -> None:
+    """Stop layers from working in place where the map that they would overwrite is still needed."""
+    for node in graph.graph.nodes:
+        part = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+        # dropout: a pooling that stood between it and an activation may be gone, and the gradient needs the activation
+        if isinstance(part, nn.Dropout) or (hasattr(part, "inplace") and node.all_input_nodes[0] in taps):
+            part.inplace = False  # type: ignore[union-attr,assignment]  # checked on the line above
 
 
 def _widths(graph: fx.GraphModule) -> list[int]:

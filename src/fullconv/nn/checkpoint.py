@@ -1,0 +1,181 @@
+"""One ``.safetensors`` file holds a trained model: weights, and a JSON header with all that is needed to use them.
+
+The header is the metadata entry ``fullconv``::
+
+    format          1
+    model           ModelSpec
+    heads           label set of each output, by name
+    preprocessing   what each stream's images go through, by name
+    history         what it was trained on and how well it did, a list of mappings
+    versions        of the libraries that wrote it
+
+Nothing in it is ever executed: a file from anywhere can be opened.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from fullconv.errors import DataError, FullconvError, WeightsError
+from fullconv.files import replacing
+from fullconv.labels import LabelSet
+from fullconv.nn.build import build_model
+from fullconv.nn.fcn import FCN
+from fullconv.nn.normalise import Normalise
+from fullconv.spec import ModelSpec
+
+KEY = "fullconv"
+FORMAT = 1
+ADVICE = "give a model.safetensors that `fullconv train` wrote"
+PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and what its file says about it.
+
+    Attributes
+    ----------
+    model
+        In evaluation mode, on the CPU.
+    labels
+        The classes of each head.
+    history
+        One mapping for each stage of its training.
+    header
+        The whole header.
+    """
+
+    model: FCN
+    labels: dict[str, LabelSet]
+    history: list[dict[str, Any]]
+    header: dict[str, Any]
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    model: FCN,
+    labels: Mapping[str, LabelSet],
+    history: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Write a model to ``path``: the whole file, or none (a file that was there stays as it was).
+
+    Parameters
+    ----------
+    path
+        Ends in ``.safetensors``.
+    model
+        Its weights are stored as they are.
+    labels
+        The classes of every head of the model.
+    history
+        JSON-able mappings.
+
+    Raises
+    ------
+    FullconvError
+        When the folder cannot be written or the disk is full.
+    WeightsError
+        When label sets and heads do not fit together.
+    """
+    if {head: len(classes) for head, classes in labels.items()} != model.heads:
+        raise WeightsError(f"label sets for the heads {sorted(labels)} do not fit a model with the heads {model.heads}")
+    header = {
+        "format": FORMAT,
+        "model": model.spec.model_dump(mode="json"),
+        "heads": {head: classes.to_dict() for head, classes in labels.items()},
+        "preprocessing": model.preprocessing,
+        "history": [dict(entry) for entry in history],
+        "versions": {name: version(name) for name in ("fullconv", "torch", "torchvision")},
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, {KEY: json.dumps(header)})
+        except SafetensorError as error:  # what safetensors makes of a full disk
+            raise OSError(str(error)) from error
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Return the model of a file that :func:`save_checkpoint` wrote, in evaluation mode on the CPU.
+
+    Raises
+    ------
+    WeightsError
+        When the file is missing, empty, cut short, a pickle, of another kind, of a newer format, or its weights do not fit
+        its own header.
+    """
+    file = Path(path)
+    header, tensors = _read(file)
+    if header.get("format") != FORMAT:
+        raise WeightsError(
+            f"{file} has format {header.get('format')!r}; this version reads format {FORMAT}: update fullconv, or "
+            f"{ADVICE} of this version"
+        )
+    try:
+        labels = {head: LabelSet.from_dict(classes) for head, classes in header["heads"].items()}
+        model = build_model(ModelSpec.model_validate(header["model"]), {head: len(classes) for head, classes in labels.items()})
+        for stream, preprocessing in header["preprocessing"].items():
+            model.normalise[stream] = Normalise(preprocessing)
+        model.load_state_dict(tensors)
+        history = [dict(entry) for entry in header["history"]]
+    except (KeyError, AttributeError, TypeError, ValueError, ValidationError, DataError, RuntimeError) as error:
+        raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
+    return Checkpoint(model.eval(), labels, history, header)
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the header of a checkpoint without reading its weights; errors as :func:`load_checkpoint`."""
+    return _read(Path(path), weights=False)[0]
+
+
+def _read(file: Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return header and tensors; every damage is a WeightsError."""
+    _refuse_other_kinds(file)
+    try:
+        with safe_open(file, framework="pt") as content:
+            metadata = content.metadata() or {}
+            names = content.keys() if weights else []
+            tensors = {name: content.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{file} is damaged or cut short ({_first_line(error)}); copy it again, or {ADVICE}") from error
+    if KEY not in metadata:
+        said = f"its header has {', '.join(sorted(metadata))}" if metadata else "it has no header"
+        raise WeightsError(f"{file} holds weights, but no fullconv model: {said}; {ADVICE}")
+    try:
+        header = json.loads(metadata[KEY])
+    except ValueError as error:
+        raise WeightsError(f"{file} has a damaged header ({error}); copy it again, or {ADVICE}") from error
+    if not isinstance(header, dict):
+        raise WeightsError(f"{file} has a header that is no mapping; {ADVICE}")
+    return header, tensors
+
+
+def _refuse_other_kinds(file: Path) -> None:
+    if not file.is_file():
+        raise WeightsError(f"no checkpoint {file}: {'it is a folder' if file.is_dir() else 'no such file'}; {ADVICE}")
+    try:
+        with file.open("rb") as content:
+            start = content.read(8)
+    except OSError as error:
+        raise WeightsError(f"cannot read {file}: {error.strerror}; {ADVICE}") from error
+    if not start:
+        raise WeightsError(f"{file} is empty; copy it again, or {ADVICE}")
+    if start.startswith(PICKLES):
+        raise WeightsError(f"{file} is a pickle (.pt, .pth, .ckpt), which could run code and is never opened; {ADVICE}")
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, FullconvError):
+        return str(error)
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

@@ -1,0 +1,133 @@
+"""What the geometry of a model or a backbone is, as one dictionary and as a table."""
+
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from rich.table import Table
+
+from fullconv.errors import SpecError
+from fullconv.geometry.graph import Geometry
+from fullconv.nn.backbones import find_backbone
+from fullconv.nn.build import build_on_meta
+from fullconv.nn.convolutionalize import convolutionalize
+from fullconv.spec import ModelSpec
+
+CLASSES = 21
+
+
+def describe(name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Return the geometry of a model (``fcn8s-vgg16``) or a backbone (``vgg16``, as a dense classifier), ready for JSON.
+
+    Parameters
+    ----------
+    name
+        Of a model or of a backbone.
+    size
+        (height, width) of the image in pixels; by default 500x500 for a model, the native size for a backbone.
+
+    Returns
+    -------
+    dict
+        ``stride``: of the coarsest scores, in pixels; ``receptive_field``: of these, in pixels, null when they see the whole
+        image; ``crops``, ``kernels``: of the upsamplings, coarse to fine; ``crop_of``: which of the two maps is cropped;
+        ``parameters``: number of trained numbers, with 21 classes; ``reach``: farthest pixel that an output pixel depends on,
+        in pixels, null when there is no bound; ``min_size``: smallest image side; ``layers``; ``global_layers``.
+
+    Raises
+    ------
+    SpecError
+        When the name is not known.
+    GeometryError
+        When ``size`` is below the smallest.
+    """
+    if name.startswith("fcn"):
+        return _describe_model(name, size or (500, 500))
+    entry = find_backbone(name)
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # regnet computes its widths with tensors
+        dense = convolutionalize(entry.build(), (entry.native_side, entry.native_side))
+    geometry = dense.geometry
+    found = _common(name, geometry, -1, size or dense.native_size)
+    return found | {"crops": [], "crop_of": [], "kernels": [], "parameters": sum(p.numel() for p in dense.parameters())}
+
+
+def _describe_model(name: str, size: tuple[int, int]) -> dict[str, Any]:
+    model = build_on_meta(_spec(name), {"semantic": CLASSES})
+    geometry = model.geometry
+    coarse = geometry.index[f"score.semantic.{next(iter(model.trunks))}.{model.strides[0]}"]
+    steps = model.decoder.steps
+    return _common(name, geometry, coarse, size) | {
+        "crops": [abs(step.crop) for step in steps],
+        "crop_of": ["skip" if step.crop < 0 else "upsampled" for step in steps],
+        "kernels": [step.kernel for step in steps],
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def _spec(name: str) -> ModelSpec:
+    try:
+        return ModelSpec(name=name)
+    except ValidationError as error:
+        raise SpecError(
+            f"no model is called {name!r}; accepted are fcn32s-, fcn16s-, fcn8s- or fcn4s- and a backbone, such as fcn8s-vgg16"
+        ) from error
+
+
+def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -> dict[str, Any]:
+    place = geometry.place(coarse)
+    sizes = geometry.sizes(size)
+    layers = []
+    for i, layer in enumerate(geometry.layers):
+        at = geometry.place(i)
+        layers.append({
+            "name": layer.name.removeprefix("trunks.rgb.graph."),
+            "kind": layer.kind,
+            "stride": float(at.stride) if at else None,
+            "receptive_field": geometry.receptive_field(i),
+            "offset": float(at.offset) if at else None,
+            "size": list(sizes[i]),
+        })  # fmt: skip
+    return {
+        "name": name,
+        "size": list(size),
+        "stride": int(place.stride) if place else None,
+        "receptive_field": geometry.receptive_field(coarse),
+        "reach": geometry.reach(),
+        "min_size": geometry.min_size,
+        "layers": layers,
+        "global_layers": [name.removeprefix("trunks.rgb.graph.") for name in geometry.global_layers],
+    }
+
+
+def table(found: dict[str, Any]) -> Table:
+    """Return the layers of :func:`describe` as a table; what concerns the whole net stands in its caption."""
+    rows = Table("layer", "kind", title=f"{found['name']} at {found['size'][0]}×{found['size'][1]}", caption=_caption(found))
+    for heading in ("stride", "receptive field", "offset", "size"):
+        rows.add_column(heading, justify="right")
+    for layer in found["layers"]:
+        field = "whole image" if layer["receptive_field"] is None else str(layer["receptive_field"])
+        offset = "" if layer["offset"] is None else f"{layer['offset']:g}"
+        stride = "" if layer["stride"] is None else f"{layer['stride']:g}"
+        rows.add_row(layer["name"], layer["kind"], stride, field, offset, "×".join(map(str, layer["size"])))
+    return rows
+
+
+def _caption(found: dict[str, Any]) -> str:
+    field = f"{found['receptive_field']} px" if found["receptive_field"] else "whole image"
+    reach = f"±{found['reach']} px" if found["reach"] is not None else "whole image"
+    cuts = ", ".join(f"{k}/{c} ({of})" for k, c, of in zip(found["kernels"], found["crops"], found["crop_of"], strict=True))
+    parts = [
+        f"stride {found['stride']}",
+        f"receptive field {field}",
+        f"an output pixel depends on {reach}",
+        f"{found['parameters']:,} parameters",
+        f"smallest side {found['min_size']} px",
+    ]
+    if cuts:
+        parts.append(f"deconvolution kernel/crop, coarse to fine: {cuts}")
+    if found["global_layers"]:
+        first = ", ".join(found["global_layers"][:3])
+        parts.append(
+            f"{len(found['global_layers'])} layers see the whole image: {first}{' …' if len(found['global_layers']) > 3 else ''}"
+        )
+    return " · ".join(parts)

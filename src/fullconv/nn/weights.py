@@ -1,0 +1,185 @@
+"""Where backbone weights are found, and how they get into a model: every tensor is accounted for.
+
+A name is looked for (1) as a path to a ``.safetensors`` file, (2) as ``NAME.safetensors`` (a whole classifier) or
+``NAME-trunk.safetensors`` (features only) in the folder ``$FULLCONV_WEIGHTS``, (3) at torchvision, by download with a checksum.
+The header of a file may state ``preprocessing`` (see :class:`fullconv.nn.normalise.Normalise`); it then replaces the default.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torchvision import models
+
+from fullconv.errors import WeightsError
+
+FOLDER_VARIABLE = "FULLCONV_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors by name, where they came from, and what they expect of images (``None``: not stated)."""
+
+    tensors: Mapping[str, Tensor]
+    source: str
+    preprocessing: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class TransplantReport:
+    """What became of every tensor when weights were put into a net.
+
+    Attributes
+    ----------
+    copied
+        Same name and shape.
+    cast
+        Same numbers in another shape or precision (a dense layer as a convolution, float16 as float32).
+    dropped
+        In the source, not in the net (such as the classifier's last layer).
+    missing
+        In the net, not in the source, or of another shape: these keep their initial values.
+    source
+        Where the weights came from.
+    """
+
+    source: str
+    copied: list[str] = field(default_factory=list)
+    cast: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Return one line with the four counts."""
+        kept = f", {len(self.missing)} missing ({_some(self.missing)})" if self.missing else ", none missing"
+        left = f", {len(self.dropped)} dropped ({_some(self.dropped)})" if self.dropped else ""
+        return f"{self.source}: {len(self.copied)} copied, {len(self.cast)} cast{left}{kept}"
+
+    def table(self) -> Table:
+        """Return all names as a table."""
+        table = Table("fate", "tensors", "names", title=f"weights from {self.source}")
+        for fate in ("copied", "cast", "dropped", "missing"):
+            names = getattr(self, fate)
+            table.add_row(fate, str(len(names)), _some(names, 8))
+        return table
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f", … {len(names) - most} more" if len(names) > most else "")
+
+
+def find_weights(name: str) -> Weights:
+    """Return the weights of a path or a name; see the module's text for the order of places.
+
+    Raises
+    ------
+    WeightsError
+        When they are in none of the places; all three are named. When a file is damaged.
+    """
+    if name.endswith(".safetensors") or Path(name).is_file():
+        return read_weights(Path(name))
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder:
+        for candidate in (Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}-trunk.safetensors"):
+            if candidate.is_file():
+                return read_weights(candidate)
+    return _download(name, folder)
+
+
+def _download(name: str, folder: str | None) -> Weights:
+    place = f"no {name}.safetensors or {name}-trunk.safetensors in {folder}" if folder else f"${FOLDER_VARIABLE} is not set"
+    ways = (
+        f"give a .safetensors path, or put {name}.safetensors in the folder ${FOLDER_VARIABLE}, "
+        "or allow the download from torchvision"
+    )
+    try:
+        entry = next(iter(models.get_model_weights(name)))
+    except ValueError as error:
+        raise WeightsError(
+            f"no weights for {name!r}: no such file, {place}, and torchvision has none of that name; {ways}"
+        ) from error
+    try:
+        tensors = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)  # type: ignore[attr-defined]  # untyped enum
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"no weights for {name!r}: no such file, {place}, and the download failed ({reason}); {ways}"
+        ) from error
+    return Weights(tensors, f"torchvision {name} {entry.name}", None)
+
+
+def read_weights(path: Path) -> Weights:
+    """Return the tensors and the stated preprocessing of a ``.safetensors`` file.
+
+    Raises
+    ------
+    WeightsError
+        When the file is missing, cut short or not of this format.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights file {path}; give the path of an existing .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # a file is not a mapping
+        preprocessing = json.loads(header["preprocessing"]) if "preprocessing" in header else None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not a whole .safetensors file ({error}); fetch or copy it again") from error
+    return Weights(tensors, path.name, preprocessing)
+
+
+def transplant(
+    weights: Weights, net: nn.Module, *, partial: bool = False, expected_missing: tuple[str, ...] = ()
+) -> TransplantReport:
+    """Copy weights into a net, in place, and return what became of every tensor.
+
+    Parameters
+    ----------
+    weights
+        By the names of the net's own state.
+    net
+        Takes them; a tensor with the same number of elements is reshaped, any precision is converted.
+    partial
+        Accept that some of the net's tensors get nothing.
+    expected_missing
+        Beginnings of names that may be missing all the same.
+
+    Raises
+    ------
+    WeightsError
+        When something is missing and ``partial`` is not set; nothing has been copied then.
+    """
+    report = TransplantReport(weights.source)
+    own = net.state_dict()
+    plan: list[tuple[Tensor, Tensor]] = []
+    for name, target in own.items():
+        source = weights.tensors.get(name)
+        if source is None or source.numel() != target.numel() or source.shape[:1] != target.shape[:1]:
+            report.missing.append(name)
+            continue
+        same = source.shape == target.shape and source.dtype == target.dtype
+        (report.copied if same else report.cast).append(name)
+        plan.append((target, source))
+    report.dropped.extend(name for name in weights.tensors if name not in own)
+    needed = [name for name in report.missing if not name.startswith(expected_missing or ("\0",)) and not _is_counter(name)]
+    if needed and not partial:
+        raise WeightsError(
+            f"weights from {weights.source} fit only in part: {len(needed)} of {len(own)} tensors get nothing "
+            f"({_some(needed)}). Use weights of this backbone, or say model.partial_weights: true; for features without dense layers model.hidden_layers: false"
+        )
+    with torch.no_grad():
+        for target, source in plan:
+            target.copy_(source.view(target.shape))
+    return report
+
+
+def _is_counter(name: str) -> bool:
+    """Batch norm's count of batches: older files lack it, and it is not used."""
+    return name.endswith("num_batches_tracked")

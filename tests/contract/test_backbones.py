@@ -1,0 +1,119 @@
+"""What every backbone promises, over all of them or one of each family."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fullconv.errors import SpecError
+from fullconv.nn.backbones import BACKBONES, find_backbone
+from fullconv.nn.build import build_model, build_on_meta
+from fullconv.nn.convolutionalize import convolutionalize
+from fullconv.spec import ModelSpec
+
+FAMILIES = [
+    "minivgg", "alexnet", "vgg11", "googlenet", "resnet18", "squeezenet1_0", "squeezenet1_1", "densenet121",
+    "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "regnet_x_400mf", "regnet_y_400mf", "mnasnet0_5",
+    "shufflenet_v2_x0_5",
+]  # fmt: skip
+NOT_SLID = {
+    "mobilenet_v3_small": "sliding is not defined", "efficientnet_b0": "sliding is not defined",
+    "regnet_y_400mf": "sliding is not defined",
+    "densenet121": "sliding needs 2336 px", "convnext_tiny": "sliding needs",
+    "regnet_x_400mf": "sliding needs", "mnasnet0_5": "sliding needs",
+}  # fmt: skip
+HEAVY = [name for name in BACKBONES if name.startswith("regnet") and "mf" not in name]
+"""Built with real tensors even on the meta device, up to 2.6 GB: left out where every backbone is built."""
+
+
+def randomised(net: torch.nn.Module) -> torch.nn.Module:
+    """Batch norm as after training: a proof on fresh statistics would see hardly more than the last bias."""
+    for part in net.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.running_var, 0.5, 1.5)
+            torch.nn.init.normal_(part.running_mean, std=0.1)
+    return net.eval()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_convolutionalised_it_is_the_classifier(name: str) -> None:
+    torch.manual_seed(0)
+    entry = BACKBONES[name]
+    classifier = randomised(entry.build())
+    proof = convolutionalize(classifier, (entry.native_side, entry.native_side)).prove(classifier, side_limit=900)
+    assert proof.holds, str(proof)
+    assert (proof.slid is None) == (name in NOT_SLID)
+    assert NOT_SLID.get(name, "windows") in proof.compared
+
+
+@pytest.mark.parametrize("stride", [32, 16, 8, 4])
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in HEAVY])
+def test_every_backbone_becomes_an_fcn(name: str, stride: int) -> None:
+    model = build_on_meta(ModelSpec(name=f"fcn{stride}s-{name}"), {"semantic": 5}).eval()
+    assert model.strides[-1] == stride
+    geometry = model.geometry
+    for size in ((1, 1), (97, 160)):
+        assert geometry.sizes(size)[-1] == size
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@settings(max_examples=12)
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([32, 16, 8]))
+def test_output_size_is_input_size(name: str, height: int, width: int, stride: int) -> None:
+    model = cached(name, stride)
+    with torch.no_grad():
+        assert model(torch.empty(1, 3, height, width, device=DEVICE.get(name, "meta")))["semantic"].shape == (
+            1,
+            5,
+            height,
+            width,
+        )
+
+
+MODELS: dict[tuple[str, int], torch.nn.Module] = {}
+DEVICE = {"regnet_x_400mf": "cpu", "regnet_y_400mf": "cpu"}
+
+
+def cached(name: str, stride: int) -> torch.nn.Module:
+    if (name, stride) not in MODELS:
+        MODELS[name, stride] = build_on_meta(ModelSpec(name=f"fcn{stride}s-{name}"), {"semantic": 5}).eval()
+    return MODELS[name, stride]
+
+
+@pytest.mark.parametrize("stride", [32, 16, 8])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_training_step_lowers_the_loss(name: str, stride: int) -> None:
+    torch.manual_seed(0)
+    # without fc6 and fc7, which make nine tenths of AlexNet's and VGG's weights and are the same layers as any
+    model = build_model(
+        ModelSpec(name=f"fcn{stride}s-{name}", deconvolution="learned", hidden_layers=name == "minivgg"),
+        {"semantic": 3},
+    )
+    image = torch.randint(0, 256, (2, 3, 70, 65), dtype=torch.uint8)
+    target = (image.float().mean(1) > 128).long()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+    losses = []
+    for _ in range(4):
+        torch.manual_seed(1)
+        loss = F.cross_entropy(model(image)["semantic"], target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] == pytest.approx(1.0986, abs=1e-3)  # zero scores: every class is as likely
+    assert losses[-1] < losses[0]
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["minivgg", "squeezenet1_1", "resnet18"])
+def test_one_pixel_and_odd_sizes_run(name: str) -> None:
+    model = build_model(ModelSpec(name=f"fcn8s-{name}"), {"semantic": 3}).eval()
+    with torch.no_grad():
+        for size in ((1, 1), (1, 75), (33, 17)):
+            assert model(torch.zeros(1, 3, *size))["semantic"].shape == (1, 3, *size)
+
+
+def test_unknown_names_are_answered_with_the_nearest() -> None:
+    with pytest.raises(SpecError, match=r"no backbone is called 'resnet51'; nearest: resnet50"):
+        find_backbone("resnet51")
