@@ -172,7 +172,8 @@ def transplant(
     if needed and not partial:
         raise WeightsError(
             f"weights from {weights.source} fit only in part: {len(needed)} of {len(own)} tensors get nothing "
-            f"({_some(needed)}). Use weights of this backbone, or say model.partial_weights: true; for features without dense layers model.hidden_layers: false"
+            f"({_some(needed)}). Use weights of this backbone, or say model.partial_weights: true; for features without "
+            "dense layers model.hidden_layers: false"
         )
     with torch.no_grad():
         for target, source in plan:
