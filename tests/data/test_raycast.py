@@ -30,8 +30,7 @@ def march(shape, origin, direction):
     if not inside.size:
         return None
     return tuple(
-        halve(shape, origin, direction, t[out], t[at])
-        for out, at in ((inside[0] - 1, inside[0]), (inside[-1] + 1, inside[-1]))
+        halve(shape, origin, direction, t[out], t[at]) for out, at in ((inside[0] - 1, inside[0]), (inside[-1] + 1, inside[-1]))
     )
 
 
@@ -164,9 +163,7 @@ def test_texture_coordinates_are_metres_along_the_surface(shape):
     first, second = (origins + t0 * directions)[:, hit], (origins + step + t1 * directions)[:, hit]
     u, v = (
         np.subtract(*pair)
-        for pair in zip(
-            shape.surface(first, shape.normal(first)), shape.surface(second, shape.normal(second)), strict=True
-        )
+        for pair in zip(shape.surface(first, shape.normal(first)), shape.surface(second, shape.normal(second)), strict=True)
     )
     moved = np.linalg.norm(first - second, axis=0)
     ratio = np.hypot(u, v) / moved

@@ -55,16 +55,18 @@ class Box:
         half = np.array([[self.x], [self.y], [self.z]], d.dtype)
         inverse = 1 / _away_from_zero(d)
         middle, reach = -o * inverse, np.abs(half * inverse)
-        return _checked((middle - reach).max(0), (middle + reach).min(0))
+        near, far = middle - reach, middle + reach
+        t0 = np.maximum(np.maximum(near[0], near[1]), near[2])
+        return _checked(t0, np.minimum(np.minimum(far[0], far[1]), far[2]))
 
     def normal(self, p: Array) -> Array:
-        """The axis of the face that is nearest."""
+        """Return the axis of the face that is nearest."""
         face = np.abs(p) / np.array([[self.x], [self.y], [self.z]], p.dtype)
         axis = face.argmax(0)
         return np.where(np.arange(3)[:, None] == axis, np.sign(p), 0).astype(p.dtype, copy=False)
 
     def surface(self, p: Array, normal: Array) -> tuple[Array, Array]:
-        """The two coordinates across the face."""
+        """Return the two coordinates across the face."""
         side, top = normal[0] != 0, normal[1] != 0
         return np.where(side, p[2], p[0]), np.where(top, p[2], p[1])
 
@@ -81,11 +83,11 @@ class Ball:
 
     def interval(self, o: Array, d: Array) -> tuple[Array, Array]:
         """One quadratic."""
-        return _quadratic((d * d).sum(0), (o * d).sum(0), (o * o).sum(0) - self.radius**2)
+        return _quadratic(dot(d, d), dot(o, d), dot(o, o) - self.radius**2)
 
     def normal(self, p: Array) -> Array:
         """Along the radius."""
-        return p / np.sqrt((p * p).sum(0))
+        return p / np.sqrt(dot(p, p))
 
     def surface(self, p: Array, normal: Array) -> tuple[Array, Array]:
         """Longitude and latitude times the radius."""
@@ -104,7 +106,7 @@ class Cylinder:
         return self.radius, self.half, self.radius
 
     def interval(self, o: Array, d: Array) -> tuple[Array, Array]:
-        """The round wall (a quadratic in x, z) cut by the two end planes."""
+        """Return the round wall (a quadratic in x, z) cut by the two end planes."""
         a, b = d[0] * d[0] + d[2] * d[2], o[0] * d[0] + o[2] * d[2]
         near, far = _quadratic(np.maximum(a, _TINY), b, o[0] * o[0] + o[2] * o[2] - self.radius**2)
         bottom, top = _slab(o[1], d[1], self.half)
@@ -140,7 +142,7 @@ class Cone:
         return self.radius, self.half, self.radius
 
     def interval(self, o: Array, d: Array) -> tuple[Array, Array]:
-        """The double cone ``x² + z² ≤ slope² (half - y)²``, its lower half cut out by the planes of base and tip."""
+        """Return the double cone ``x² + z² ≤ slope² (half - y)²`` cut by the planes of base and tip."""
         k2, below = self.slope**2, self.half - o[1]
         a = d[0] * d[0] + d[2] * d[2] - k2 * d[1] * d[1]
         b = o[0] * d[0] + o[2] * d[2] + k2 * below * d[1]
@@ -174,7 +176,7 @@ class Cone:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a shape stands: ``rotation`` (3, 3), whose columns are its axes in the world, and ``center`` (3,), metres."""
+    """Where a shape stands: ``rotation`` (3, 3), whose columns are its axes in the world; ``center`` (3,), metres."""
 
     rotation: Array
     center: Array
@@ -204,9 +206,14 @@ def cast(shape: Shape, pose: Pose, origins: Array, directions: Array) -> tuple[A
     [3.0, 7.0]
     """
     o, d = pose.to_local(origins), pose.rotation.T @ directions
-    nearest = -(o * d).sum(0) / (d * d).sum(0)
+    nearest = -dot(o, d) / dot(d, d)
     t0, t1 = shape.interval(o + nearest * d, d)
     return t0 + nearest, t1 + nearest
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Scalar products (n,) of vectors (3, n) (written out: numpy's sums along an axis of three are slow)."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def corners(shape: Shape, pose: Pose) -> Array:
@@ -240,6 +247,6 @@ def _slab(o: Array, d: Array, half: float) -> tuple[Array, Array]:
 
 
 def _checked(t0: Array, t1: Array) -> tuple[Array, Array]:
-    """The interval, with empty ones written as ``inf, -inf``."""
+    """Return the interval, with empty ones written as ``inf, -inf``."""
     hit = t0 < t1
     return np.where(hit, t0, np.inf), np.where(hit, t1, -np.inf)

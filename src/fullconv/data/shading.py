@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fullconv.data.raycast import Array, cast
+from fullconv.data.raycast import Array, cast, dot
 from fullconv.data.sky import sky_color
 from fullconv.data.textures import Material, albedo
 from fullconv.data.tracing import FIRST_BODY, Surfaces, View
@@ -57,21 +57,21 @@ def _gather(world: World, view: View, seen: Surfaces, solid: Array) -> _Points:
     """Points, normals and paint of the solid pixels."""
     directions, depth = seen.directions[:, solid], seen.depth[solid]
     points = directions * depth + world.camera.position[:, None]
-    toward_eye = directions / -np.sqrt((directions * directions).sum(0))
+    toward_eye = directions / -np.sqrt(dot(directions, directions))
     normals, paint, gloss = np.empty_like(points), np.empty_like(points), np.empty_like(depth)
     numbers = seen.surface[solid]
     starts = np.flatnonzero(np.diff(numbers, prepend=0)).tolist()
     slices = {int(numbers[a]): slice(a, b) for a, b in zip(starts, [*starts[1:], solid.size], strict=True)}
     for number, part in slices.items():
         normals[:, part], u, v, material = _surface(world, number, points[:, part])
-        facing = np.maximum((normals[:, part] * toward_eye[:, part]).sum(0), 0.1)
+        facing = np.maximum(dot(normals[:, part], toward_eye[:, part]), 0.1)
         paint[:, part] = albedo(material, u, v, depth[part] / (view.focal * facing))
         gloss[part] = material.gloss
     return _Points(slices, points, normals, toward_eye, paint, gloss)
 
 
 def _surface(world: World, number: int, points: Array) -> tuple[Array, Array, Array, Material]:
-    """Normals (3, m or 1), texture coordinates ``u, v`` (m,) and material of points on one surface."""
+    """Return normals (3, m or 1), texture coordinates ``u, v`` (m,) and material of points on one surface."""
     if number == 1:
         return _column(0, 1, 0), points[0], points[2], world.floor
     if number < FIRST_BODY:
@@ -91,19 +91,19 @@ def _light_up(world: World, view: View, pixels: _Points, solid: Array, depth: Ar
     """Linear RGB (3, n) that the solid pixels send to the eye."""
     light, normals = world.light, pixels.normals
     toward = light.position[:, None] - pixels.points
-    squared = (toward * toward).sum(0)
+    squared = dot(toward, toward)
     toward /= np.sqrt(squared)
-    facing = (normals * toward).sum(0)
+    facing = dot(normals, toward)
     direct = _visibility(world, view, pixels, facing, solid)
     if light.falloff:
         direct = direct * (light.falloff**2 / (squared + 0.3 * light.falloff**2))
     half = toward + pixels.toward_eye
-    highlight = np.maximum((half * normals).sum(0) / np.sqrt((half * half).sum(0)), 0)
+    highlight = np.maximum(dot(half, normals) / np.sqrt(dot(half, half)), 0)
     for _ in range(5):
         highlight = highlight * highlight
     shine = 0.6 * pixels.gloss * highlight * direct
-    share = (0.5 + 0.5 * normals[1]) * (closeness := _open_share(world, pixels))
-    ambient = light.below[:, None] * closeness + share * (light.above - light.below)[:, None]
+    ambient = light.below[:, None] + (0.5 + 0.5 * normals[1]) * (light.above - light.below)[:, None]
+    ambient *= _open_share(world, pixels)
     color = pixels.paint * (ambient + light.color[:, None] * (direct * np.maximum(facing, 0)))
     color += light.color[:, None] * shine
     if np.isfinite(world.sky.haze):
@@ -120,17 +120,13 @@ def _visibility(world: World, view: View, pixels: _Points, facing: Array, solid:
     aim = light.position[:, None] + (_LIGHT_POINTS * np.float32(light.radius))[:, (row % 3) * 3 + column % 3]
     points = pixels.points[:, faces]
     toward = aim - points
-    distance = np.sqrt((toward * toward).sum(0))
+    distance = np.sqrt(dot(toward, toward))
     toward /= distance
+    near = _near_misses(world, points, toward, distance)
     for number, body in enumerate(world.bodies, FIRST_BODY):
-        center = body.pose.center[:, None]
-        offset = center - points
-        along = (offset * toward).sum(0)
-        reach = float(np.linalg.norm(body.shape.half_extents()))
-        near = ((offset * offset).sum(0) - along * along < reach**2) & (along > -reach) & (along < distance + reach)
         own = pixels.slices.get(number, slice(0, 0))  # a convex surface that faces the light does not shade itself
-        near &= (faces < own.start) | (faces >= own.stop)
-        some = np.flatnonzero(near)
+        some = np.flatnonzero(near[number - FIRST_BODY])
+        some = some[(faces[some] < own.start) | (faces[some] >= own.stop)]
         if some.size:
             start, end = cast(body.shape, body.pose, points[:, some], toward[:, some])
             lit[faces[some[(end > 1e-3) & (start < distance[some])]]] = False
@@ -139,15 +135,29 @@ def _visibility(world: World, view: View, pixels: _Points, facing: Array, solid:
     return _average(sheet).reshape(-1)[solid]
 
 
+def _near_misses(world: World, points: Array, toward: Array, distance: Array) -> Array:
+    """Which rays (bodies, n) from points to the light pass through the ball around each body (or closely by it)."""
+    centers = _centers(world)
+    reach = np.array([np.linalg.norm(body.shape.half_extents()) for body in world.bodies], np.float32)[:, None]
+    along = centers @ toward - dot(points, toward)
+    squared = centers @ (-2 * points) + dot(points, points) + (centers * centers).sum(1, keepdims=True)
+    limit = np.square(reach * 1.02 + 0.02)  # slack for the cancelling of large squares
+    return (squared - along * along < limit) & (along > -reach) & (along < distance + reach)
+
+
+def _centers(world: World) -> Array:
+    """Centres (bodies, 3) of the bodies."""
+    return np.array([body.pose.center for body in world.bodies], np.float32).reshape(-1, 3)
+
+
 def _open_share(world: World, pixels: _Points) -> Array:
     """How much of the light from all over reaches each pixel (n,): less beside bodies, under them and in corners."""
     points, normals = pixels.points, pixels.normals
-    taken = np.zeros(points.shape[1], np.float32)
-    for body in world.bodies:
-        offset = body.pose.center[:, None] - points
-        squared = (offset * offset).sum(0)
-        size = float(np.prod(body.shape.half_extents())) ** (2 / 3)
-        taken += size * np.maximum((offset * normals).sum(0), 0) / (squared * np.sqrt(squared) + 1e-3)
+    centers = _centers(world)
+    sizes = np.array([np.prod(body.shape.half_extents()) ** (2 / 3) for body in world.bodies], np.float32)
+    squared = centers @ (-2 * points) + dot(points, points) + (centers * centers).sum(1, keepdims=True)
+    squared = np.maximum(squared, 1e-2)
+    taken = sizes @ (np.maximum(centers @ normals - dot(points, normals), 0) / (squared * np.sqrt(squared)))
     share = 1 / (1 + 0.9 * taken)
     share *= 1 - 0.45 * np.exp(points[1] * (-1 / 0.12)) * np.clip(1 - normals[1], 0, 1)
     if world.room:
@@ -172,10 +182,11 @@ def _develop(radiance: Array, surface: Array, grain: np.random.Generator) -> Arr
     border[:, :-1] |= across
     border[1:] |= down
     border[:-1] |= down
-    gain = 0.62 / float(np.minimum(radiance, 2).mean() + 0.02)
+    exposure, coarseness = grain.uniform(0.4, 0.8), np.float32(grain.uniform(0.003, 0.02))
+    gain = exposure / float(np.minimum(radiance, 2).mean() + 0.02)
     tone = np.sqrt(1 - np.exp(radiance * -gain))  # a film's shoulder, then a display's gamma of 2
     tone = np.where(border, 0.5 * tone + 0.5 * _average(tone), tone)
-    tone += grain.standard_normal(tone.shape, np.float32) * np.float32(grain.uniform(0.003, 0.02))
+    tone += grain.standard_normal(tone.shape, np.float32) * coarseness
     return np.ascontiguousarray((np.clip(tone, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
 
 

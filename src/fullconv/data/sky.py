@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fullconv.data.raycast import Array
+from fullconv.data.raycast import Array, dot
 from fullconv.data.textures import draw_colors, noise
 
 _SUN_DISTANCE = 400.0  # metres; far enough for parallel shadows, near enough for float32
@@ -43,34 +43,33 @@ class Light:
 
 @dataclass(frozen=True)
 class Sky:
-    """Colours (3,) of zenith, horizon and clouds; ``cover`` 0..1 of clouds; ``stars`` 0..1; ``haze`` in metres."""
+    """Colours (3,) of zenith, horizon and clouds; ``cover`` 0..1 of clouds; ``haze`` in metres."""
 
     zenith: Array
     horizon: Array
     cloud: Array
     cover: float
-    stars: float
     shift: tuple[float, float]
     haze: float
 
 
 def draw_lamp(rng: np.random.Generator, half: tuple[float, float]) -> tuple[Sky, Light]:
-    """A lamp under the ceiling of a room of half sides ``half``; the sky is never seen."""
+    """Return a lamp under the ceiling of a room of half sides ``half``; the sky is never seen."""
     x, z = (rng.uniform(-0.6, 0.6) * side for side in half)
     position = np.array([x, rng.uniform(2.3, 3.6), z], np.float32)
     color = _color(rng, 1.0, warmth=rng.uniform(-0.15, 0.35)) * rng.uniform(0.7, 1.5)
     fill = rng.uniform(0.18, 0.4)
     light = Light(position, rng.uniform(0.05, 0.25), color, 2.5, _color(rng, fill), _color(rng, fill * 0.6))
     black = np.zeros(3, np.float32)
-    return Sky(black, black, black, 0.0, 0.0, (0.0, 0.0), math.inf), light
+    return Sky(black, black, black, 0.0, (0.0, 0.0), math.inf), light
 
 
 def draw_daylight(rng: np.random.Generator, forward: Array) -> tuple[Sky, Light]:
-    """A sky and its sun, moon or street lamp; the sun stands anywhere but straight ahead of ``forward`` (3,)."""
+    """Return a sky and its sun, moon or street lamp; the sun stands anywhere but straight ahead of ``forward`` (3,)."""
     mood = rng.choice(["clear", "overcast", "dusk", "night", "painted"], p=[0.3, 0.2, 0.2, 0.15, 0.15])
     shift, haze = (rng.uniform(0, 64), rng.uniform(0, 64)), math.exp(rng.uniform(math.log(40), math.log(600)))
     cover = rng.uniform(0.0, 0.75)
-    stars, sun, elevation = 0.0, _color(rng, 1.6, 0.15), rng.uniform(25, 65)
+    sun, elevation = _color(rng, 1.6, 0.15), rng.uniform(25, 65)
     if mood == "clear":
         zenith, horizon = np.array([0.08, 0.2, 0.55]) * rng.uniform(0.7, 1.6), np.array([0.45, 0.6, 0.8])
         cloud = np.full(3, rng.uniform(0.8, 1.2))
@@ -83,7 +82,7 @@ def draw_daylight(rng: np.random.Generator, forward: Array) -> tuple[Sky, Light]
         cloud, sun, elevation = horizon * rng.uniform(0.5, 1.1), _color(rng, 1.2, 0.6), rng.uniform(14, 30)
     elif mood == "night":
         zenith, horizon = np.array([0.006, 0.008, 0.02]), np.array([0.03, 0.035, 0.06]) * rng.uniform(0.5, 3)
-        cloud, cover, stars, sun = horizon * 0.8, cover * 0.6, rng.uniform(0.3, 1), _color(rng, 0.9, 0.4)
+        cloud, sun = horizon * rng.uniform(0.3, 1.5), _color(rng, 0.9, 0.4)
     else:  # any colours, as walls have
         zenith, horizon = draw_colors(rng).astype(np.float64)
         cloud = draw_colors(rng)[0].astype(np.float64)
@@ -96,17 +95,14 @@ def draw_daylight(rng: np.random.Generator, forward: Array) -> tuple[Sky, Light]
         toward = np.array([away * math.sin(azimuth), height, away * math.cos(azimuth)], np.float32)
         softness = rng.uniform(0.1, 0.2) if mood == "overcast" else rng.uniform(0.005, 0.05)
         light = Light(toward * _SUN_DISTANCE, softness * _SUN_DISTANCE, sun, 0.0, _f32(fill), _f32(fill * 0.5))
-    return Sky(_f32(zenith), _f32(horizon), _f32(cloud), cover, stars, shift, haze), light
+    return Sky(_f32(zenith), _f32(horizon), _f32(cloud), cover, shift, haze), light
 
 
 def sky_color(sky: Sky, direction: Array) -> Array:
     """Linear RGB (3, n) that is seen along ``direction`` (3, n)."""
-    up = np.maximum(direction[1] / np.sqrt((direction * direction).sum(0)), 0)
+    up = np.maximum(direction[1] / np.sqrt(dot(direction, direction)), 0)
     color = sky.horizon[:, None] + np.sqrt(up) * (sky.zenith - sky.horizon)[:, None]
     x, z = direction[0] / (direction[1] + 0.12), direction[2] / (direction[1] + 0.12)
-    if sky.stars:
-        stars = np.clip(noise(x * 9.1 + 5, z * 9.1) * 60 - 59.2, 0, 1) * np.clip(up * 6, 0, 1)
-        color = color + sky.stars * stars
     billow = noise(x * 0.35 + sky.shift[0], z * 0.35 + sky.shift[1])
     billow = 0.8 * billow + 0.2 * noise(x * 1.7 + sky.shift[1], z * 1.7 + sky.shift[0])
     density = np.clip((billow - 1 + sky.cover) * 3.5, 0, 1) * np.clip(up * 5 + 0.1, 0, 1)
@@ -114,14 +110,14 @@ def sky_color(sky: Sky, direction: Array) -> Array:
 
 
 def _street_lamp(rng: np.random.Generator, forward: Array, color: Array, fill: Array) -> Light:
-    """A lamp some metres above the things ahead."""
+    """Return a lamp some metres above the things ahead."""
     ahead = rng.uniform(1, 7)
     position = np.array([forward[0] * ahead + rng.uniform(-3, 3), rng.uniform(3, 5), forward[2] * ahead], np.float32)
     return Light(position, rng.uniform(0.05, 0.3), color, 4.0, _f32(fill), _f32(fill * 0.6))
 
 
 def _color(rng: np.random.Generator, brightness: float, warmth: float = 0.0) -> Array:
-    """A nearly white colour; positive ``warmth`` towards yellow, negative towards blue."""
+    """Return a nearly white colour; positive ``warmth`` towards yellow, negative towards blue."""
     tint = np.array([1 + 0.4 * warmth, 1.0, 1 - 0.7 * warmth]) + rng.normal(0, 0.03, 3)
     return _f32(brightness * tint)
 

@@ -9,7 +9,9 @@ unit; edges are softened over one pixel and what is finer than a pixel fades to 
 pixel). They return the share (n,) of the second colour, 0..1.
 """
 
+import colorsys
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,32 +51,33 @@ class Material:
 
 def draw_material(rng: np.random.Generator) -> Material:
     """Draw a material: any texture, any palette, sizes from 12 to 80 cm, evenly in the logarithm."""
+    turn = rng.random()
     return Material(
-        texture=list(TEXTURES)[rng.integers(len(TEXTURES))],
+        texture=_NAMES[rng.integers(len(_NAMES))],
         colors=draw_colors(rng),
-        size=float(np.exp(rng.uniform(np.log(0.12), np.log(0.8)))),
-        angle=float(rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)], p=[0.45, 0.35, 0.2])),
+        size=math.exp(rng.uniform(math.log(0.12), math.log(0.8))),
+        angle=0.0 if turn < 0.45 else math.pi / 2 if turn < 0.8 else rng.uniform(0, math.pi),
         offset=(rng.uniform(0, 64), rng.uniform(0, 64)),
-        gloss=float(rng.choice([0.0, rng.uniform(0.2, 1)])),
+        gloss=0.0 if rng.random() < 0.5 else rng.uniform(0.2, 1),
     )
 
 
 def draw_colors(rng: np.random.Generator) -> Array:
     """Draw two colours (2, 3), linear RGB: the first freely, the second kin to it or (one in three) freely too."""
-    first = _draw_hsv(rng)
+    hue, saturation, value = _draw_hsv(rng)
+    first = _hsv_to_linear(hue, saturation, value)
     if rng.random() < 1 / 3:
-        second = _draw_hsv(rng)
-    else:
-        shift = np.array([rng.normal(0, 0.03), rng.normal(0, 0.1), rng.choice([-1, 1]) * rng.uniform(0.1, 0.35)])
-        second = first + shift
-        if not 0.12 <= second[2] <= 0.97:
-            second[2] = first[2] - shift[2]
-    return np.stack([_hsv_to_linear(first), _hsv_to_linear(second)]).astype(np.float32)
+        return np.array([first, _hsv_to_linear(*_draw_hsv(rng))], np.float32)
+    step = math.copysign(rng.uniform(0.1, 0.35), rng.random() - 0.5)
+    if not 0.12 <= value + step <= 0.97:
+        step = -step
+    kin = hue + rng.normal(0, 0.03), saturation + rng.normal(0, 0.1), value + step
+    return np.array([first, _hsv_to_linear(*kin)], np.float32)
 
 
 def albedo(material: Material, u: Array, v: Array, pixel: Array) -> Array:
     """Linear RGB reflectance (3, n) at texture coordinates ``u, v`` (n,), in metres; ``pixel`` (n,) metres a pixel."""
-    cos, sin = float(np.cos(material.angle)) / material.size, float(np.sin(material.angle)) / material.size
+    cos, sin = math.cos(material.angle) / material.size, math.sin(material.angle) / material.size
     x = u * cos + v * sin + material.offset[0]
     y = v * cos - u * sin + material.offset[1]
     share = TEXTURES[material.texture](x, y, pixel / material.size)
@@ -100,7 +103,7 @@ def noise(x: Array, y: Array) -> Array:
 
 @functools.cache
 def _noise_tile() -> Array:
-    """A periodic tile of 1/f noise (256 * 256,), its values spread evenly over 0..1; the same in every process."""
+    """Return a periodic tile of 1/f noise (256 * 256,), evenly distributed in 0..1; the same in every process."""
     frequency = np.fft.fftfreq(_TILE)
     radius = np.hypot(*np.meshgrid(frequency, frequency))
     radius[0, 0] = np.inf  # no mean
@@ -111,37 +114,40 @@ def _noise_tile() -> Array:
     return ranks
 
 
-def _draw_hsv(rng: np.random.Generator) -> Array:
+def _draw_hsv(rng: np.random.Generator) -> tuple[float, float, float]:
     """One colour in hue, saturation, value: greys, earth, paint or the colours of skies."""
     family = rng.integers(4)
     if family == 0:
-        return np.array([rng.random(), rng.uniform(0, 0.12), rng.uniform(0.2, 0.95)])
+        return rng.random(), rng.uniform(0, 0.12), rng.uniform(0.2, 0.95)
     if family == 1:
-        return np.array([rng.uniform(0.03, 0.17), rng.uniform(0.2, 0.6), rng.uniform(0.25, 0.85)])
+        return rng.uniform(0.03, 0.17), rng.uniform(0.2, 0.6), rng.uniform(0.25, 0.85)
     if family == 2:
-        return np.array([rng.random(), rng.uniform(0.3, 0.9), rng.uniform(0.3, 0.95)])
-    return np.array([rng.uniform(0.52, 0.66), rng.uniform(0.05, 0.6), rng.uniform(0.3, 0.95)])
+        return rng.random(), rng.uniform(0.3, 0.9), rng.uniform(0.3, 0.95)
+    return rng.uniform(0.52, 0.66), rng.uniform(0.05, 0.6), rng.uniform(0.3, 0.95)
 
 
-def _hsv_to_linear(hsv: Array) -> Array:
-    """Linear RGB (3,) of hue, saturation and value (value as an sRGB screen would show it)."""
-    hue, saturation, value = hsv[0] % 1, np.clip(hsv[1], 0, 1), np.clip(hsv[2], 0, 1)
-    wheel = np.clip(np.abs((hue * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1, 0, 1)
-    screen = value * (1 - saturation * (1 - wheel))
-    return screen**2.2
+def _hsv_to_linear(hue: float, saturation: float, value: float) -> tuple[float, ...]:
+    """Linear RGB of a colour given as a screen shows it."""
+    rgb = colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
+    return tuple(channel**2.2 for channel in rgb)
 
 
 def _wave(x: Array, width: Array) -> Array:
-    """A square wave of period 1, softened over one pixel; it fades to 1/2 where a pixel spans periods."""
+    """Return a square wave of period 1, softened over one pixel; it fades to 1/2 where a pixel spans periods."""
     triangle = np.abs(x - np.floor(x) - 0.5) * 4 - 1
     return np.clip(0.5 + triangle / (4 * width + 0.02), 0, 1)
 
 
 def _line(x: Array, half: float, width: Array) -> Array:
-    """1 within ``half`` of the whole numbers, softened over one pixel."""
-    distance = 0.5 - np.abs(x - np.floor(x) - 0.5)
-    soft = np.maximum(width, 0.01)
-    return np.clip(0.5 + (half - distance) / soft, 0, 1) * np.minimum(1, 2 * half / soft)
+    """Return the share of a pixel around ``x`` that lies within ``half`` of the whole numbers."""
+    width = np.maximum(width, 0.01)
+    return (_line_before(x + 0.5 * width, half) - _line_before(x - 0.5 * width, half)) / width
+
+
+def _line_before(x: Array, half: float) -> Array:
+    """Return the length of line from 0 to ``x``."""
+    nearest = np.floor(x + 0.5)
+    return nearest * (2 * half) + np.clip(x - nearest, -half, half)
 
 
 def _plain(x: Array, y: Array, width: Array) -> Array:
@@ -174,12 +180,14 @@ def _bricks(x: Array, y: Array, width: Array) -> Array:
     row = np.floor(y)
     x = x + 0.5 * (row - 2 * np.floor(row / 2))
     tint = 0.45 * noise(np.floor(x) * 0.77, row * 0.59)
-    mortar = np.maximum(_line(x, 0.04, width), _line(y, 0.08, 2 * width))
+    upright, level = _line(x, 0.04, width), _line(y, 0.08, 2 * width)
+    mortar = upright + level - upright * level
     return tint + (1 - tint) * mortar
 
 
 def _tiles(x: Array, y: Array, width: Array) -> Array:
-    return np.maximum(_line(x, 0.035, width), _line(y, 0.035, width))
+    a, b = _line(x, 0.035, width), _line(y, 0.035, width)
+    return a + b - a * b
 
 
 def _dots(x: Array, y: Array, width: Array) -> Array:
@@ -204,3 +212,5 @@ TEXTURES: dict[str, Callable[[Array, Array, Array], Array]] = {
     "dots": _dots,
     "gradient": _gradient,
 }
+"""The patterns, by name."""
+_NAMES = list(TEXTURES)

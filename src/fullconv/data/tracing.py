@@ -31,13 +31,14 @@ class View:
 
     @classmethod
     def whole(cls, size: tuple[int, int], focal: float) -> "View":
-        """The usual view: principal point in the middle, ``focal`` in longer sides of the picture."""
+        """Return the usual view: principal point in the middle, ``focal`` in longer sides of the picture."""
         return cls(size, focal * max(size), (size[1] - 1) / 2, (size[0] - 1) / 2)
 
-    def window(self, top: float, left: float, side: float, size: tuple[int, int]) -> "View":
-        """The view through a square window of this picture (in its pixels), drawn at another size."""
+    def window(self, y: float, x: float, side: float, size: tuple[int, int]) -> "View":
+        """Return the view through a window with middle ``y, x`` and longer side ``side`` (pixels), drawn at a size."""
         zoom = max(size) / side
-        return View(size, self.focal * zoom, (self.cx - left + 0.5) * zoom - 0.5, (self.cy - top + 0.5) * zoom - 0.5)
+        height, width = size
+        return View(size, self.focal * zoom, (self.cx - x) * zoom + (width - 1) / 2, (self.cy - y) * zoom + (height - 1) / 2)
 
     @property
     def intrinsics(self) -> Array:
@@ -55,7 +56,17 @@ class View:
 
 @dataclass(frozen=True)
 class Surfaces:
-    """What each pixel sees: ``depth`` (n,) along the camera's axis (inf: sky), the ``surface``'s number (n,), its ray."""
+    """What each pixel sees.
+
+    Parameters
+    ----------
+    directions
+        (3, n) its ray in the world, as long as it takes for one metre along the camera's axis.
+    depth
+        (n,) metres along the camera's axis; inf where there is only sky.
+    surface
+        (n,) uint8: 0 sky, 1 floor, 2..5 the room's walls, then the world's bodies.
+    """
 
     directions: Array
     depth: Array
@@ -97,9 +108,7 @@ def _enclose(room: Room, origin: Array, directions: Array, depth: Array, surface
         np.copyto(surface, np.where(d > 0, first + 1, first).astype(np.uint8), where=nearer)
 
 
-def _cover(
-    body: Body, number: int, world: World, view: View, depth: Array, surface: Array, directions: Array
-) -> None:
+def _cover(body: Body, number: int, world: World, view: View, depth: Array, surface: Array, directions: Array) -> None:
     """Draw one body into the grids, inside the rectangle that its bounding box covers."""
     camera = world.camera
     around = camera.rotation @ (corners(body.shape, body.pose) - camera.position[:, None])

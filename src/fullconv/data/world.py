@@ -6,6 +6,7 @@ in the logarithm, 9 to 42 % of the picture's longer side, for every class alike)
 things of middling size, which is what fine strides are for.
 """
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,6 @@ CLASSES = ("floor", "wall", "sky", "box", "ball", "cylinder", "cone")
 """Semantic classes in the order of their numbers; things begin with ``box``."""
 FLOOR, WALL, SKY, FIRST_THING = 0, 1, 2, 3
 _ASPECT = 0.8  # height / width of the picture that things are placed for
-_ROOM_HEIGHT = 30.0  # rooms have no ceiling in sight
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,16 @@ class Body:
     material: Material
     label: int
     instance: int
+
+    @functools.cached_property
+    def footprint(self) -> float:
+        """Radius in metres of a circle on the floor that about holds the body."""
+        return _footprint(self.shape, self.pose)
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether the shape's axis is vertical."""
+        return abs(float(self.pose.rotation[1, 1])) > 0.999
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,11 @@ def draw_world(rng: np.random.Generator) -> World:
 
 
 def _draw_room(rng: np.random.Generator) -> Room:
-    """A room of 4 to 10 m; in half of them all walls have one paint."""
+    """Return a room of 4.4 to 10 m; in half of them all walls have one paint."""
     first = draw_material(rng)
     same = rng.random() < 0.5
     others = tuple(first if same else draw_material(rng) for _ in range(3))
-    return Room((rng.uniform(2.0, 5.0), rng.uniform(2.0, 5.0)), (first, *others))
+    return Room((rng.uniform(2.2, 5.0), rng.uniform(2.2, 5.0)), (first, *others))
 
 
 def _draw_camera(rng: np.random.Generator, room: Room | None) -> Camera:
@@ -120,13 +130,22 @@ def _draw_walls(rng: np.random.Generator, camera: Camera, indoor: bool) -> list[
     count = int(rng.random() < 0.2) if indoor else int(rng.choice(4, p=[0.2, 0.35, 0.25, 0.2]))
     walls = []
     for _ in range(count):
-        length = rng.uniform(0.6, 1.6) if indoor else rng.uniform(2.5, 14)
-        shape = Box(length, rng.uniform(0.5, 1.3) if indoor else rng.uniform(0.5, 2.6), rng.uniform(0.06, 0.2))
-        z = rng.uniform(3, 6) if indoor else rng.uniform(5, 15)
+        if indoor:
+            shape, z = Box(rng.uniform(0.6, 1.6), rng.uniform(0.5, 1.3), rng.uniform(0.06, 0.2)), rng.uniform(3.5, 6)
+        else:
+            shape, z = Box(rng.uniform(1.5, 9), rng.uniform(0.5, 2.6), rng.uniform(0.06, 0.2)), rng.uniform(6, 15)
         x, y = _ground(camera, rng.uniform(-0.6, 0.6) * z / camera.focal, z)
-        pose = _upright(rng.uniform(0, math.pi), x, shape.y, y)
-        walls.append(Body(shape, pose, draw_material(rng), WALL, 0))
+        wall = Body(shape, _upright(rng.uniform(0, math.pi), x, shape.y, y), draw_material(rng), WALL, 0)
+        if _distance(wall, camera) > (2.5 if indoor else 4):  # none fills the picture
+            walls.append(wall)
     return walls
+
+
+def _distance(body: Body, camera: Camera) -> float:
+    """Metres, over the floor, from the camera to an upright block."""
+    local = np.abs(body.pose.to_local(camera.position[:, None])[:, 0])
+    width, _, depth = body.shape.half_extents()
+    return math.hypot(max(local[0] - width, 0), max(local[2] - depth, 0))
 
 
 def _draw_thing(rng: np.random.Generator, camera: Camera, room: Room | None, bodies: list[Body]) -> Body | None:
@@ -138,9 +157,10 @@ def _draw_thing(rng: np.random.Generator, camera: Camera, room: Room | None, bod
         if stacked is not None:
             return stacked
     steepest = math.asin(-float(camera.rotation[2, 1])) + math.atan(0.5 * _ASPECT / camera.focal)
-    near = float(np.clip(float(camera.position[1]) / math.tan(max(steepest, 0.1)), 1.7, 6))
+    far = _wall_ahead(camera, room) - 0.4 if room else 9.0
+    near = min(max(float(camera.position[1]) / math.tan(max(steepest, 0.1)), 1.7), 0.65 * far)
     for _ in range(8):
-        z = near * math.exp(rng.uniform(-0.05, math.log(max(9 / near, 1.6))))
+        z = near * math.exp(rng.uniform(-0.05, math.log(far / near)))
         size = float(np.clip(math.exp(rng.uniform(math.log(0.09), math.log(0.42))) * z / camera.focal, 0.15, 1.7))
         x, y = _ground(camera, rng.uniform(-0.52, 0.52) * z / camera.focal, z)
         shape, pose = _stand(rng, label, size, x, y)
@@ -149,25 +169,37 @@ def _draw_thing(rng: np.random.Generator, camera: Camera, room: Room | None, bod
     return None
 
 
+def _wall_ahead(camera: Camera, room: Room) -> float:
+    """Metres, over the floor, from the camera to the room's wall ahead; 9 at most."""
+    dx, dz = _ground(camera, 0, 1)
+    steps = [9.0]
+    for start, end, half in zip(camera.position[[0, 2]].tolist(), (dx, dz), room.half, strict=True):
+        direction = end - start
+        steps.append((math.copysign(half, direction) - start) / math.copysign(max(abs(direction), 1e-6), direction))
+    return min(steps)
+
+
 def _stand(rng: np.random.Generator, label: int, size: float, x: float, z: float) -> tuple[Shape, Pose]:
-    """A shape of a class, ``size`` metres at its longest, with its lowest point on the floor at ``x, z``."""
+    """Return a shape of a class, ``size`` metres at its longest, with its lowest point on the floor at ``x, z``."""
     shape = _draw_shape(rng, label, size)
     yaw, half = rng.uniform(0, 2 * math.pi), shape.half_extents()[1]
     if isinstance(shape, Ball):
-        return shape, Pose(_axis(rng.normal(size=3), yaw), np.array([x, half, z], np.float32))
+        up = rng.uniform(-1, 1)
+        flat = math.sqrt(1 - up * up)
+        axis = (math.cos(yaw) * flat, up, math.sin(yaw) * flat)
+        return shape, Pose(_along(axis), np.array([x, half, z], np.float32))
     if isinstance(shape, Cylinder) and rng.random() < 0.35:  # lying
-        axis = np.array([math.cos(yaw), 0, math.sin(yaw)])
-        return shape, Pose(_axis(axis, rng.uniform(0, 6)), np.array([x, shape.radius, z], np.float32))
+        axis = (math.cos(yaw), 0.0, math.sin(yaw))
+        return shape, Pose(_along(axis), np.array([x, shape.radius, z], np.float32))
     if isinstance(shape, Cone) and rng.random() < 0.2:  # fallen: side and tip on the floor
         tilt = math.atan(shape.slope)
-        axis = np.array([math.cos(yaw) * math.cos(tilt), -math.sin(tilt), math.sin(yaw) * math.cos(tilt)])
-        center = np.array([x, shape.half * math.sin(tilt), z], np.float32)
-        return shape, Pose(_axis(axis, rng.uniform(0, 6)), center)
+        axis = (math.cos(yaw) * math.cos(tilt), -math.sin(tilt), math.sin(yaw) * math.cos(tilt))
+        return shape, Pose(_along(axis), np.array([x, shape.half * math.sin(tilt), z], np.float32))
     return shape, _upright(yaw, x, half, z)
 
 
 def _draw_shape(rng: np.random.Generator, label: int, size: float) -> Shape:
-    """A shape of a class whose longest extent is about ``size`` metres: compact, flat or slender."""
+    """Return a shape of a class whose longest extent is about ``size`` metres: compact, flat or slender."""
     half, thin = size / 2, rng.random() < 0.25
     if CLASSES[label] == "box":
         sides = [half, half * rng.uniform(0.5, 1), half * (rng.uniform(0.25, 0.4) if thin else rng.uniform(0.5, 1))]
@@ -183,7 +215,7 @@ def _draw_shape(rng: np.random.Generator, label: int, size: float) -> Shape:
 
 
 def _stack(rng: np.random.Generator, label: int, material: Material, bodies: list[Body]) -> Body | None:
-    """A thing on top of an upright box or cylinder that carries nothing yet."""
+    """Return a thing on top of an upright box or cylinder that carries nothing yet."""
     carriers = [b for b in bodies if isinstance(b.shape, Box | Cylinder) and b.label != WALL and _is_carrier(b, bodies)]
     if not carriers:
         return None
@@ -194,61 +226,67 @@ def _stack(rng: np.random.Generator, label: int, material: Material, bodies: lis
         return None
     center = carrier.pose.center
     shape = _draw_shape(rng, label, size)
-    pose = _upright(
-        rng.uniform(0, 6), float(center[0]), float(center[1]) + top + shape.half_extents()[1], float(center[2])
-    )
+    pose = _upright(rng.uniform(0, 6), float(center[0]), float(center[1]) + top + shape.half_extents()[1], float(center[2]))
     return Body(shape, pose, material, label, 0)
 
 
 def _is_carrier(body: Body, bodies: list[Body]) -> bool:
     """Whether a body stands upright with nothing above its middle."""
-    center = body.pose.center
-    above = (b for b in bodies if b is not body and np.hypot(*(b.pose.center - center)[[0, 2]]) < 1e-4)
-    return abs(float(body.pose.rotation[1, 1])) > 0.999 and not any(b.pose.center[1] > center[1] for b in above)
+    x, y, z = body.pose.center.tolist()
+    return body.is_upright and not any(
+        math.hypot(b.pose.center[0] - x, b.pose.center[2] - z) < 1e-4 and b.pose.center[1] > y for b in bodies
+    )
 
 
 def _is_free(shape: Shape, pose: Pose, room: Room | None, bodies: list[Body]) -> bool:
     """Whether a shape stands inside the room and clear of the other bodies (seen from above, roughly)."""
     reach = _footprint(shape, pose)
-    x, z = float(pose.center[0]), float(pose.center[2])
+    x, _, z = pose.center.tolist()
     if room and (abs(x) + reach > room.half[0] or abs(z) + reach > room.half[1]):
         return False
     for body in bodies:
-        local = body.pose.to_local(pose.center[:, None])[:, 0]
         if body.label == WALL:
+            local = body.pose.to_local(pose.center[:, None])
             width, _, depth = body.shape.half_extents()
-            if abs(local[0]) < width + reach and abs(local[2]) < depth + reach:
+            if abs(local[0, 0]) < width + reach and abs(local[2, 0]) < depth + reach:
                 return False
-        elif np.hypot(*(body.pose.center - pose.center)[[0, 2]]) < 0.95 * (reach + _footprint(body.shape, body.pose)):
+        elif math.hypot(body.pose.center[0] - x, body.pose.center[2] - z) < 0.95 * (reach + body.footprint):
             return False
     return True
 
 
 def _footprint(shape: Shape, pose: Pose) -> float:
-    """Radius of a circle on the floor that holds the shape (metres)."""
-    horizontal = np.abs(pose.rotation) @ np.array(shape.half_extents(), np.float32)
-    round_shape = isinstance(shape, Ball) or (not isinstance(shape, Box) and abs(float(pose.rotation[1, 1])) > 0.999)
-    return shape.half_extents()[0] if round_shape else float(np.hypot(horizontal[0], horizontal[2])) * 0.85
+    """Radius in metres of a circle on the floor that holds the shape (a little less for corners)."""
+    sides = shape.half_extents()
+    if isinstance(shape, Ball) or (isinstance(shape, Cylinder | Cone) and abs(float(pose.rotation[1, 1])) > 0.999):
+        return sides[0]
+    across = np.abs(pose.rotation) @ np.array(sides, np.float32)
+    return 0.85 * math.hypot(across[0], across[2])
 
 
 def _ground(camera: Camera, right: float, ahead: float) -> tuple[float, float]:
     """``x, z`` of the place on the floor that lies ``ahead`` and to the ``right`` of the camera (metres)."""
-    forward = camera.rotation[2, [0, 2]] / np.hypot(*camera.rotation[2, [0, 2]])
-    x, z = camera.position[[0, 2]] + ahead * forward + right * np.array([-forward[1], forward[0]])
-    return float(x), float(z)
+    x, z = float(camera.rotation[2, 0]), float(camera.rotation[2, 2])
+    length = math.hypot(x, z)
+    x, z = x / length, z / length
+    return float(camera.position[0]) + ahead * x - right * z, float(camera.position[2]) + ahead * z + right * x
 
 
 def _upright(yaw: float, x: float, y: float, z: float) -> Pose:
-    """A pose turned about the vertical."""
+    """Return a pose turned about the vertical."""
     cos, sin = math.cos(yaw), math.sin(yaw)
     rotation = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
     return Pose(rotation, np.array([x, y, z], np.float32))
 
 
-def _axis(axis: Array, spin: float) -> Array:
-    """A rotation (3, 3) that takes ``y`` to ``axis`` (3,), turned about it by ``spin`` radians."""
-    y = axis / np.linalg.norm(axis)
-    x = np.cross(y, np.array([0.0, 0.0, 1.0]) if abs(y[2]) < 0.9 else np.array([1.0, 0.0, 0.0]))
-    x /= np.linalg.norm(x)
-    x = math.cos(spin) * x + math.sin(spin) * np.cross(x, y)
-    return np.stack([x, y, np.cross(x, y)], axis=1).astype(np.float32)
+def _along(axis: tuple[float, float, float]) -> Array:
+    """Return a rotation (3, 3) that takes ``y`` to the unit vector ``axis``."""
+    x, y, z = axis
+    if abs(z) < 0.9:  # side = axis x (0, 0, 1), front = side x axis
+        length = math.hypot(x, y)
+        side = (y / length, -x / length, 0.0)
+    else:
+        length = math.hypot(y, z)
+        side = (0.0, z / length, -y / length)
+    front = (side[1] * z - side[2] * y, side[2] * x - side[0] * z, side[0] * y - side[1] * x)
+    return np.array([side, axis, front], np.float32).T.copy()

@@ -1,0 +1,202 @@
+"""Sample, the one type that every data set yields, and the joint random transforms of images and masks.
+
+Letters: C channels, H height, W width.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional
+
+from fullconv.errors import DataError
+from fullconv.labels import LabelSet
+from fullconv.spec import AugmentSpec
+
+RGB = "rgb"
+SEMANTIC = "semantic"
+IGNORE = 255
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One example: input streams and, for each head, the truth; all of one height and width.
+
+    Parameters
+    ----------
+    name
+        What errors and reports call it: an id or a file name.
+    inputs
+        One image a stream, uint8 (C, H, W); the stream ``rgb`` is red, green, blue in 0..255.
+    targets
+        One mask a head, uint8 (H, W), 255 = ignore; empty where there is no truth.
+
+    Raises
+    ------
+    DataError
+        When there is no input, or heights and widths differ.
+    """
+
+    name: str
+    inputs: dict[str, tv_tensors.Image]
+    targets: dict[str, tv_tensors.Mask]
+
+    def __post_init__(self) -> None:
+        sizes = {key: tuple(value.shape[-2:]) for key, value in (*self.inputs.items(), *self.targets.items())}
+        if not self.inputs:
+            raise DataError(f"{self.name}: a sample needs at least one input stream")
+        if len(set(sizes.values())) > 1:
+            found = ", ".join(f"{key} {height}x{width}" for key, (height, width) in sizes.items())
+            raise DataError(f"{self.name}: images and masks must have one height and width; got {found}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        height, width = next(iter(self.inputs.values())).shape[-2:]
+        return height, width
+
+    @classmethod
+    def from_arrays(
+        cls, name: str, inputs: Mapping[str, NDArray[np.uint8]], targets: Mapping[str, NDArray[np.uint8]]
+    ) -> "Sample":
+        """Return the sample of numpy images uint8 (H, W, C), or (H, W) for one channel, and masks uint8 (H, W).
+
+        Examples
+        --------
+        >>> image, mask = np.zeros((4, 6, 3), np.uint8), np.ones((4, 6), np.uint8)
+        >>> sample = Sample.from_arrays("a", {"rgb": image}, {"semantic": mask})
+        >>> sample.inputs["rgb"].shape, sample.size
+        (torch.Size([3, 4, 6]), (4, 6))
+        """
+        return cls(
+            name,
+            {stream: _image(array) for stream, array in inputs.items()},
+            {head: tv_tensors.Mask(_tensor(mask)) for head, mask in targets.items()},
+        )
+
+
+def _image(array: NDArray[np.uint8]) -> tv_tensors.Image:
+    channels_first = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    return tv_tensors.Image(_tensor(channels_first))
+
+
+def _tensor(array: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+class Dataset(Protocol):
+    """What a data set offers; :data:`fullconv.data.DATASETS` lists those that are here."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it, such as ``voc2012 val``."""
+
+    @property
+    def labels(self) -> Mapping[str, LabelSet]:
+        """The label set of every head that the samples have truth for."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return sample ``index`` in 0..len-1, the same at every call; IndexError past the end."""
+
+
+class JointTransform:
+    """The random changes that an ``AugmentSpec`` asks for, the same for every stream and mask of a sample.
+
+    In this order: rotation (degrees up to ``rotate`` either way), scale (a uniformly drawn factor, antialiased), a
+    random crop padded right and below to its full size, a mirror image every second time, and colour (brightness,
+    contrast, saturation by a factor in ``1 ± color`` each, hue by ``± color / 10`` turns; stream ``rgb`` only). Masks
+    take the nearest label, never a mixture; what lies outside the image is ``fill`` in images and 255 (ignore) in masks.
+
+    Every draw comes from the generator that is handed in, so the result is a function of sample and generator alone.
+    (torchvision's transform classes draw from torch's global generator and fill all images alike, hence its functions.)
+
+    Parameters
+    ----------
+    augment
+        What to do; the default changes nothing.
+    fill
+        Colour outside the image, 0..255, one value a channel, for each stream; streams not named are filled with 0.
+    """
+
+    def __init__(self, augment: AugmentSpec, fill: Mapping[str, tuple[float, ...]] | None = None) -> None:
+        self.augment = augment
+        self.fill = dict(fill or {})
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        """Return the changed sample, its values still uint8; draws from ``generator`` only."""
+        augment = self.augment
+        if augment.rotate:
+            sample = self._rotated(sample, _uniform(-augment.rotate, augment.rotate, generator))
+        if augment.scale != (1, 1):
+            sample = self._scaled(sample, _uniform(*augment.scale, generator))
+        if augment.crop is not None:
+            sample = self._cropped(sample, augment.crop, generator)
+        if augment.flip and torch.rand((), generator=generator) < 0.5:
+            sample = _each(sample, lambda _, image: functional.horizontal_flip(image), functional.horizontal_flip)
+        if augment.color:
+            sample = self._colored(sample, augment.color, generator)
+        return sample
+
+    @staticmethod
+    def _scaled(sample: Sample, factor: float) -> Sample:
+        size = [max(1, round(side * factor)) for side in sample.size]
+        return _each(
+            sample,
+            lambda _, image: functional.resize(image, size, antialias=True),
+            lambda mask: functional.resize(mask, size, interpolation=functional.InterpolationMode.NEAREST_EXACT),
+        )
+
+    def _rotated(self, sample: Sample, degrees: float) -> Sample:
+        bilinear = functional.InterpolationMode.BILINEAR
+        return _each(
+            sample,
+            lambda stream, image: functional.rotate(image, degrees, bilinear, fill=self._color(stream, image)),
+            lambda mask: functional.rotate(mask, degrees, fill=[IGNORE]),
+        )
+
+    def _cropped(self, sample: Sample, crop: tuple[int, int], generator: torch.Generator) -> Sample:
+        (height, width), (sample_height, sample_width) = crop, sample.size
+        top = int(torch.randint(max(sample_height - height, 0) + 1, (), generator=generator))
+        left = int(torch.randint(max(sample_width - width, 0) + 1, (), generator=generator))
+        inside = min(height, sample_height), min(width, sample_width)
+        padding = [0, 0, width - inside[1], height - inside[0]]  # left, top, right, bottom
+        return _each(
+            sample,
+            lambda stream, image: functional.pad(
+                functional.crop(image, top, left, *inside), padding, fill=self._color(stream, image)
+            ),
+            lambda mask: functional.pad(functional.crop(mask, top, left, *inside), padding, fill=IGNORE),
+        )
+
+    @staticmethod
+    def _colored(sample: Sample, strength: float, generator: torch.Generator) -> Sample:
+        brightness, contrast, saturation = (_uniform(1 - strength, 1 + strength, generator) for _ in range(3))
+        hue = _uniform(-strength / 10, strength / 10, generator)
+
+        def change(stream: str, image: Tensor) -> Tensor:
+            if stream != RGB:  # depth or HHA are measurements: other values would be other scenes
+                return image
+            image = functional.adjust_contrast(functional.adjust_brightness(image, brightness), contrast)
+            return functional.adjust_hue(functional.adjust_saturation(image, saturation), hue)
+
+        return _each(sample, change, lambda mask: mask)
+
+    def _color(self, stream: str, image: Tensor) -> list[float]:
+        return list(self.fill.get(stream, (0.0,) * image.shape[-3]))
+
+
+def _each(sample: Sample, image: Callable[[str, Tensor], Tensor], mask: Callable[[Tensor], Tensor]) -> Sample:
+    inputs = {stream: tv_tensors.Image(image(stream, value)) for stream, value in sample.inputs.items()}
+    return Sample(sample.name, inputs, {head: tv_tensors.Mask(mask(value)) for head, value in sample.targets.items()})
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
