@@ -1,1 +1,93 @@
-"""fullconv."""
+"""Fully convolutional networks for semantic segmentation (Long, Shelhamer, Darrell, CVPR 2015).
+
+The public names, nothing else. Each is imported when it is first used, so importing ``fullconv`` costs no import of torch.
+
+    import fullconv
+
+    segmentation = fullconv.load("model.safetensors").predict("photo.jpg")
+    segmentation.save("labels.png")
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fullconv.data import open_dataset
+    from fullconv.errors import FullconvError
+    from fullconv.evaluation import Report, evaluate
+    from fullconv.geometry.graph import Geometry
+    from fullconv.inference.heatmap import HeatMap, draw_heat_map, heat_map
+    from fullconv.inference.predictor import Predictor, Segmentation, load
+    from fullconv.labels import LabelSet
+    from fullconv.metrics import ConfusionMatrix
+    from fullconv.nn.build import build_model, load_backbone_weights
+    from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
+    from fullconv.nn.convolutionalize import convolutionalize
+    from fullconv.nn.fcn import FCN
+    from fullconv.spec import DataSpec, ModelSpec, Recipe
+    from fullconv.training import train
+
+    __version__: str
+
+__all__ = [
+    "FCN",
+    "ConfusionMatrix",
+    "DataSpec",
+    "FullconvError",
+    "Geometry",
+    "HeatMap",
+    "LabelSet",
+    "ModelSpec",
+    "Predictor",
+    "Recipe",
+    "Report",
+    "Segmentation",
+    "__version__",
+    "build_model",
+    "convolutionalize",
+    "draw_heat_map",
+    "evaluate",
+    "heat_map",
+    "load",
+    "load_backbone_weights",
+    "load_checkpoint",
+    "open_dataset",
+    "save_checkpoint",
+    "train",
+]
+
+_HOMES = {
+    "data": ("open_dataset",),
+    "errors": ("FullconvError",),
+    "evaluation": ("Report", "evaluate"),
+    "geometry.graph": ("Geometry",),
+    "inference.heatmap": ("HeatMap", "draw_heat_map", "heat_map"),
+    "inference.predictor": ("Predictor", "Segmentation", "load"),
+    "labels": ("LabelSet",),
+    "metrics": ("ConfusionMatrix",),
+    "nn.build": ("build_model", "load_backbone_weights"),
+    "nn.checkpoint": ("load_checkpoint", "save_checkpoint"),
+    "nn.convolutionalize": ("convolutionalize",),
+    "nn.fcn": ("FCN",),
+    "spec": ("DataSpec", "ModelSpec", "Recipe"),
+    "training": ("train",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name, importing its module now."""
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("fullconv")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'fullconv' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"fullconv.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -356,3 +356,8 @@ def test_empty_sizes_are_refused():
 def test_contact_sheet():
     sheet = contact_sheet([render(0, "val", index, (24, 32)) for index in range(3)])
     assert sheet.size == (5 * 36 + 4, 18 + 3 * 28 + 4)
+
+
+def test_black_paint_stays_a_number() -> None:
+    """This crop's radiance came out at -4e-8 by rounding: its square root was NaN, a warning and so an error here."""
+    assert object_crop(0, "train", 1209, (96, 96))[0].max() > 0

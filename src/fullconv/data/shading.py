@@ -108,7 +108,7 @@ def _light_up(world: World, view: View, pixels: _Points, solid: Array, depth: Ar
     color += light.color[:, None] * shine
     if np.isfinite(world.sky.haze):
         color += (1 - np.exp(depth * (-1 / world.sky.haze))) * (world.sky.horizon[:, None] - color)
-    return color
+    return np.maximum(color, 0)  # black paint may come out a rounding error below
 
 
 def _visibility(world: World, view: View, pixels: _Points, facing: Array, solid: Array) -> Array:

@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from fullconv.errors import DataError, FullconvError, WeightsError
+from fullconv.errors import FullconvError, WeightsError
 from fullconv.files import replacing
 from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
@@ -128,7 +127,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             model.normalise[stream] = Normalise(preprocessing)
         model.load_state_dict(tensors)
         history = [dict(entry) for entry in header["history"]]
-    except (KeyError, AttributeError, TypeError, ValueError, ValidationError, DataError, RuntimeError) as error:
+    except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
     return Checkpoint(model.eval(), labels, history, header)
 

@@ -1,0 +1,115 @@
+"""The folder of a run: what lies where, and whether a run may start or go on in it.
+
+::
+
+    recipe.yaml  versions.json  metrics.csv  tensorboard/   from the start
+    stage-32s/   model.safetensors  per-class.csv            when the stage is done; resume.ckpt until then
+    result.json  model.safetensors  per-class.csv  per-class.md  curves.png  predictions.png   at the end
+"""
+
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fullconv.errors import SpecError, TrainingError
+from fullconv.files import replacing
+from fullconv.recipe import load_recipe, to_yaml
+from fullconv.spec import Recipe
+
+LIBRARIES = ("fullconv", "torch", "torchvision", "lightning", "numpy", "safetensors")
+MACHINE = (
+    *("data.root", "data.workers", "data.download", "train.save_every", "train.validate_every"),
+    *(f"train.{key}" for key in ("accelerator", "devices", "nodes", "strategy")),
+)
+"""What may differ between a run and its continuation: where it runs, not what it computes."""
+
+
+class RunFolder:
+    """Paths and records of one run.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe, self.result = path / "recipe.yaml", path / "result.json"
+        self.metrics, self.model = path / "metrics.csv", path / "model.safetensors"
+
+    def stage(self, name: str) -> Path:
+        """Return the folder of a stage such as ``32s``."""
+        return self.path / f"stage-{name}"
+
+    def start(self, recipe: Recipe) -> None:
+        """Begin a run here.
+
+        Raises
+        ------
+        TrainingError
+            When another run is here already.
+        FullconvError
+            When the folder cannot be written.
+        """
+        if self.recipe.exists():
+            raise TrainingError(
+                f"{self.path} holds a run already ({self.recipe.name}); go on with it by --resume, or choose another --out"
+            )
+        self._write(self.recipe, to_yaml(recipe))
+        versions = {name: version(name) for name in LIBRARIES}
+        self._write_json(self.path / "versions.json", {"python": platform.python_version(), **versions})
+
+    def check(self, recipe: Recipe) -> None:
+        """Make sure that ``recipe`` may go on here.
+
+        Raises
+        ------
+        TrainingError
+            When no run is here, or one of another recipe; the first difference is named.
+        """
+        if not self.recipe.exists():
+            raise TrainingError(f"{self.path} holds no run to go on with; leave out --resume to start one")
+        try:
+            before = load_recipe(self.recipe)
+        except SpecError as error:
+            raise TrainingError(f"{self.path} cannot go on: {error}") from error
+        for key, old, new in _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json")):
+            if key not in MACHINE:
+                raise TrainingError(
+                    f"{self.path} holds a run with {key} {old!r}, not {new!r}; go on with `fullconv train {self.recipe} "
+                    f"--out {self.path} --resume`, or choose another --out"
+                )
+
+    def finished(self) -> list[dict[str, Any]]:
+        """Return the records of the stages that are done, in order."""
+        if not self.result.exists():
+            return []
+        try:
+            return list(json.loads(self.result.read_text(encoding="utf-8"))["stages"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{self.result} is damaged ({error}); choose another --out and start again") from error
+
+    def write_result(self, content: Mapping[str, Any]) -> None:
+        """Write ``result.json``."""
+        self._write_json(self.result, content)
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
+        self._write(path, json.dumps(content, indent=1) + "\n")
+
+
+def _differences(before: Any, after: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted key, old, new) of what differs."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in before.keys() | after.keys():
+            yield from _differences(before.get(name), after.get(name), f"{key}.{name}" if key else name)
+    elif before != after:
+        yield key, before, after

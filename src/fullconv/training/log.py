@@ -1,0 +1,63 @@
+"""``metrics.csv``: one row for each moment that something was measured; a resumed run goes on in the same file."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fullconv.evaluation import METRICS, Report
+from fullconv.files import replacing
+
+TRAINING = ("loss", "rate", "images_per_second")
+
+
+class MetricsFile:
+    """The rows of a run: ``stage`` and ``step``, what training showed, and each head's metrics where it was validated.
+
+    Parameters
+    ----------
+    path
+        Of the CSV file.
+    heads
+        Names of the model's outputs.
+    """
+
+    def __init__(self, path: Path, heads: tuple[str, ...]) -> None:
+        self.path = path
+        self.columns = ("stage", "step", *TRAINING, *(f"{head}_{metric}" for head in heads for metric in METRICS))
+
+    def append(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """Add a row; ``values`` by column, what is not given stays empty."""
+        fresh = not self.path.exists()
+        with self.path.open("a", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, self.columns)
+            if fresh:
+                writer.writeheader()
+            writer.writerow({"stage": stage, "step": step, **values})
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return all rows: ``stage`` a text, ``step`` an int, the others floats, without those that are empty."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as handle:
+            return [
+                {"stage": row.pop("stage"), "step": int(row.pop("step"))}
+                | {column: float(value) for column, value in row.items() if value}
+                for row in csv.DictReader(handle)
+            ]
+
+    def cut(self, stage: str, step: int) -> None:
+        """Drop the rows of ``stage`` after ``step``: a run that was killed wrote them after its last save."""
+        rows = self.rows()
+        kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
+        if kept == rows:
+            return
+        with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, self.columns)
+            writer.writeheader()
+            writer.writerows(kept)
+
+
+def metrics_of(reports: Mapping[str, Report]) -> dict[str, float]:
+    """Return the four metrics of every head by their columns' names, in 0..1."""
+    return {f"{head}_{key}": getattr(report.scores, key) for head, report in reports.items() for key in METRICS}

@@ -1,0 +1,102 @@
+"""Which parameters follow their gradients how fast: groups, and the rate at every step.
+
+PAPER: section 4.3; reference ``solver.prototxt`` and the ``lr_mult`` and ``decay_mult`` of each ``net.py``: biases at twice
+the rate and without decay, deconvolutions fixed.
+"""
+
+import math
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import SGD, AdamW, Optimizer
+
+from fullconv.nn.fcn import FCN
+from fullconv.spec import OptimizerSpec
+
+POLY_POWER = 0.9
+
+
+def parameter_groups(model: FCN, spec: OptimizerSpec) -> list[dict[str, Any]]:
+    """Return the groups of a model's trainable parameters: ``name``, ``params``, ``weight_decay``, ``factor`` on the rate.
+
+    Parameters
+    ----------
+    model
+        Parameters that need no gradient are left out; fixed deconvolutions are no parameters at all.
+    spec
+        Decay and factors.
+
+    Examples
+    --------
+    >>> from fullconv.nn.build import build_model
+    >>> from fullconv.spec import ModelSpec
+    >>> model = build_model(ModelSpec(name="fcn16s-minivgg"), {"semantic": 21})
+    >>> for group in parameter_groups(model, OptimizerSpec()):
+    ...     print(group["name"], group["factor"], group["weight_decay"])
+    weights 1.0 0.0005
+    biases 2.0 0.0
+    norms 1.0 0.0
+    score weights 1.0 0.0005
+    score biases 2.0 0.0
+    """
+    normed = {id(p) for part in model.modules() if isinstance(part, _BatchNorm | nn.LayerNorm) for p in part.parameters()}
+    score = {id(p) for p in model.score_parameters()}
+    upsampling = {id(p) for p in model.upsampling_parameters()}
+    bias, decay = spec.bias_rate_factor, spec.weight_decay
+    kinds = {
+        "weights": (1.0, decay),
+        "biases": (bias, 0.0),
+        "norms": (1.0, 0.0),
+        "score weights": (spec.score_rate_factor, decay),
+        "score biases": (spec.score_rate_factor * bias, 0.0),
+        "upsampling": (1.0, 0.0),  # decay would pull the bilinear filter towards zero
+    }
+    found: dict[str, list[nn.Parameter]] = {kind: [] for kind in kinds}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        ends = "biases" if name.endswith("bias") else "weights"
+        if id(parameter) in upsampling:
+            kind = "upsampling"
+        elif id(parameter) in normed:
+            kind = "norms"
+        else:
+            kind = f"score {ends}" if id(parameter) in score else ends
+        found[kind].append(parameter)
+    return [
+        {"name": kind, "params": parameters, "factor": kinds[kind][0], "weight_decay": kinds[kind][1]}
+        for kind, parameters in found.items()
+        if parameters
+    ]
+
+
+def build_optimizer(model: FCN, spec: OptimizerSpec, rate: float) -> Optimizer:
+    """Return the optimiser of a stage whose rate is ``rate``; :func:`set_rate` changes it with the steps."""
+    groups = [group | {"lr": rate * group["factor"]} for group in parameter_groups(model, spec)]
+    if spec.name == "adamw":
+        return AdamW(groups, lr=rate)
+    return SGD(groups, lr=rate, momentum=spec.momentum)
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the rate of every group to ``rate`` times its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+
+
+def rate_at(step: int, steps: int, rate: float, spec: OptimizerSpec) -> float:
+    """Return the rate at ``step`` (0 … steps - 1) of a stage; it depends on nothing else, so a resumed stage goes on.
+
+    Examples
+    --------
+    >>> [round(rate_at(step, 100, 1.0, OptimizerSpec(schedule="cosine", warmup=4)), 3) for step in (0, 3, 50)]
+    [0.25, 0.998, 0.5]
+    """
+    progress = step / steps
+    factor = {
+        "fixed": 1.0,
+        "poly": (1 - progress) ** POLY_POWER,
+        "cosine": (1 + math.cos(math.pi * progress)) / 2,
+    }[spec.schedule]
+    return rate * factor * min(1.0, (step + 1) / spec.warmup if spec.warmup else 1.0)

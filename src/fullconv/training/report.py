@@ -1,0 +1,73 @@
+"""What a finished run shows: a table of its stages, curves, and the numbers of ``result.json``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from fullconv.evaluation import METRICS, Report
+from fullconv.files import replacing
+from fullconv.training.log import MetricsFile
+
+
+def stage_table(stages: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the four metrics of every stage in percent, a row a stage and head, from the records of ``result.json``."""
+    table = Table("stage", "head", "steps", "minutes", title="on the validation split, percent")
+    for title in METRICS.values():
+        table.add_column(title, justify="right")
+    for stage in stages:
+        for head, report in stage["heads"].items():
+            numbers = ["–" if report[key] is None else f"{100 * report[key]:.1f}" for key in METRICS]
+            table.add_row(stage["stage"], head, str(stage["steps"]), f"{stage['seconds'] / 60:.1f}", *numbers)
+    return table
+
+
+def write_reports(folder: Path, reports: Mapping[str, Report]) -> None:
+    """Write ``per-class.csv`` and ``per-class.md`` of the heads; ``per-class-HEAD`` where there are several."""
+    for head, report in reports.items():
+        name = "per-class" if len(reports) == 1 else f"per-class-{head}"
+        report.write_csv(folder / f"{name}.csv")
+        report.write_markdown(folder / f"{name}.md")
+
+
+def draw_curves(path: Path, log: MetricsFile, stages: Sequence[Mapping[str, Any]]) -> None:
+    """Draw loss, rate and the heads' mean IU over the steps of all stages, one after the other, into a PNG."""
+    rows = _along_the_run(log, stages)
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    plots = figure.subplots(3, 1, sharex=True)
+    heads = [column.removesuffix("_mean_iu") for column in log.columns if column.endswith("_mean_iu")]
+    for plot, columns, title in zip(
+        plots, (["loss"], ["rate"], [f"{head}_mean_iu" for head in heads]), ("loss", "rate", "mean IU"), strict=True
+    ):
+        for column in columns:
+            points = [(row["at"], row[column]) for row in rows if column in row]
+            if points:
+                plot.plot(*zip(*points, strict=True), marker="." if len(points) < 40 else "", label=column)
+        plot.set_ylabel(title)
+        plot.grid(alpha=0.3)
+        at = 0
+        for stage in stages:
+            plot.axvline(at, color="grey", linewidth=0.8)
+            at += stage["steps"]
+    positive = [row["loss"] for row in rows if "loss" in row and row["loss"] > 0]
+    if positive and max(positive) > 20 * min(positive):
+        plots[0].set_yscale("log")
+    plots[1].set_yscale("log")
+    if len(heads) > 1:
+        plots[2].legend()
+    plots[2].set_xlabel(f"step ({' → '.join(str(stage['stage']) for stage in stages)})")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+
+
+def _along_the_run(log: MetricsFile, stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the log's rows with ``at``, the step counted from the start of the run."""
+    begins, at = {}, 0
+    for stage in stages:
+        begins[stage["stage"]] = at
+        at += stage["steps"]
+    return [row | {"at": begins[row["stage"]] + row["step"]} for row in log.rows() if row["stage"] in begins]

@@ -1,0 +1,135 @@
+"""A recipe, trained: ``train(recipe, out)`` fills a run folder and returns what it found."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+from fullconv.data import open_dataset
+from fullconv.files import replacing
+from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
+from fullconv.spec import Recipe
+from fullconv.training.folder import RunFolder
+from fullconv.training.interrupt import Interrupted, Stopped, listening
+from fullconv.training.log import MetricsFile
+from fullconv.training.report import draw_curves, stage_table, write_reports
+from fullconv.training.stages import Run, StageResult, starting_model, train_stage
+from fullconv.training.validation import picture
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run found.
+
+    Attributes
+    ----------
+    out
+        Its folder.
+    stages
+        A record for each stage, as in ``result.json``: ``stage``, ``steps``, ``rate``, ``images``, ``seconds``, ``heads``
+        (the report of each head: four metrics in 0..1, ``iu`` by class).
+    seconds
+        Of all stages' training, validation left out.
+    """
+
+    out: Path
+    stages: list[dict[str, Any]]
+    seconds: float
+
+    @property
+    def model(self) -> Path:
+        """The trained model's file."""
+        return self.out / "model.safetensors"
+
+    def score(self, metric: str = "mean_iu", head: str = "semantic", stage: str | None = None) -> float:
+        """Return a metric in 0..1 of a stage such as ``16s``, the last by default."""
+        record = next(s for s in reversed(self.stages) if stage in (None, s["stage"]))
+        return float(record["heads"][head][metric])
+
+
+def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None) -> RunResult:
+    """Train all stages of ``recipe`` into the folder ``out``; return their scores.
+
+    Parameters
+    ----------
+    recipe
+        What to train, from :func:`fullconv.recipe.load_recipe`.
+    out
+        The run folder, see :mod:`fullconv.training.folder`.
+    resume
+        Go on with the run that is there; on the CPU the result is bit for bit that of an unbroken run.
+    console
+        For progress; standard error by default.
+
+    Raises
+    ------
+    TrainingError
+        When ``out`` holds another run, or none to resume; when the loss is not finite.
+    Interrupted
+        After Ctrl-C or SIGTERM; all is saved, and the message says how to go on.
+    FullconvError
+        When data or weights are missing or the folder cannot be written.
+    """
+    out = Path(out)
+    leads = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of several processes that train together one writes
+    console = (console or Console(stderr=True)) if leads else Console(quiet=True)
+    folder = RunFolder(out)
+    training, validation = open_dataset(recipe.data, recipe.data.train), open_dataset(recipe.data, recipe.data.val)
+    if resume:
+        folder.check(recipe)
+    elif leads:
+        folder.start(recipe)
+    log = MetricsFile(folder.metrics, recipe.data.heads)
+    with listening() as request:
+        run = Run(recipe, folder, training, validation, log, console, request)
+        try:
+            return _train(run, leads)
+        except (Stopped, KeyboardInterrupt) as stop:
+            how = f"go on with: fullconv train {folder.recipe} --out {out} --resume"
+            raise Interrupted(f"{stop or 'stopped'}; {how}") from None
+
+
+def _train(run: Run, leads: bool) -> RunResult:
+    records = run.folder.finished()
+    done = len(records)
+    result: StageResult | None = None
+    for index in range(done, len(run.recipe.train.stages)):
+        result = train_stage(run, index, starting_model(run, index, result.model if result else None))
+        records = [*records, result.record]
+        if leads:
+            _save_stage(run, result, records)
+    if leads:
+        _finish(run, records)
+    run.console.print(stage_table(records))
+    return RunResult(run.folder.path, records, sum(record["seconds"] for record in records))
+
+
+def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) -> None:
+    """Write a stage's model first, then that it is done, then drop what resuming it would have needed."""
+    folder = run.folder.stage(result.record["stage"])
+    labels = {head: run.training.labels[head] for head in result.model.heads}
+    data = {"recipe": run.recipe.name, "data": run.training.name}
+    history = [data | {key: record[key] for key in ("stage", "steps", "rate", "heads")} for record in records]
+    save_checkpoint(folder / "model.safetensors", result.model, labels, history)
+    write_reports(folder, result.reports)
+    run.folder.write_result({"recipe": run.recipe.name, "finished": False, "stages": records})
+    (folder / "resume.ckpt").unlink(missing_ok=True)
+
+
+def _finish(run: Run, records: list[dict[str, Any]]) -> None:
+    """Put the last stage's model and tables in front, draw curves and predictions."""
+    last = run.folder.stage(records[-1]["stage"])
+    for source in sorted(last.iterdir()):
+        if source.is_file() and not source.name.startswith("."):
+            with replacing(run.folder.path / source.name) as temporary:
+                shutil.copyfile(source, temporary)
+    model = load_checkpoint(run.folder.model).model
+    draw_curves(run.folder.path / "curves.png", run.log, records)
+    for head in model.heads:
+        name = "predictions" if len(model.heads) == 1 else f"predictions-{head}"
+        with replacing(run.folder.path / f"{name}.png") as temporary:
+            picture(model, run.validation, head).save(temporary, format="PNG")
+    run.folder.write_result({"recipe": run.recipe.name, "finished": True, "stages": records})

@@ -1,0 +1,191 @@
+"""FCN-32s, then 16s, then 8s: each stage starts from the weights of the one before (paper, section 4.2)."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+
+from fullconv.data.sample import Dataset
+from fullconv.errors import TrainingError
+from fullconv.evaluation import Report
+from fullconv.nn.build import build_model, carry_over, load_backbone_weights
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.nn.losses import equivalent_rate
+from fullconv.nn.normalise import Normalise
+from fullconv.spec import Recipe, StageSpec
+from fullconv.training.average import WeightAverage
+from fullconv.training.folder import RunFolder
+from fullconv.training.interrupt import StopRequest
+from fullconv.training.log import MetricsFile, metrics_of
+from fullconv.training.module import TrainingModule
+from fullconv.training.progress import StageProgress
+from fullconv.training.validation import validate
+from fullconv.training.watch import StageWatch, WholeFile
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all stages of a run share."""
+
+    recipe: Recipe
+    folder: RunFolder
+    training: Dataset
+    validation: Dataset
+    log: MetricsFile
+    console: Console
+    request: StopRequest
+
+    def first_step(self, index: int) -> int:
+        """Return the steps of all stages before stage ``index``."""
+        return sum(int(stage.steps or 0) for stage in self.recipe.train.stages[:index])
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A trained stage: its model, what it scores, and its record for ``result.json``."""
+
+    model: FCN
+    reports: dict[str, Report]
+    record: dict[str, Any]
+
+
+def stage_name(stage: StageSpec) -> str:
+    """Return ``32s`` and so on."""
+    return f"{stage.stride}s"
+
+
+def starting_model(run: Run, index: int, before: FCN | None) -> FCN:
+    """Return the model of stage ``index`` with the weights it starts from; say what became of them.
+
+    Parameters
+    ----------
+    before
+        The model of the previous stage; ``None`` reads it from the run's folder.
+    """
+    recipe, stage = run.recipe, run.recipe.train.stages[index]
+    heads = {head: len(run.training.labels[head]) for head in recipe.data.heads}
+    torch.manual_seed(recipe.train.seed)
+    spec = recipe.model.model_copy(update={"name": f"fcn{stage_name(stage)}-{recipe.model.backbone}"})
+    # channels last: a step takes three quarters of the time on a CPU
+    model = build_model(spec, heads).to(memory_format=torch.channels_last)
+    if index > 0:
+        previous = stage_name(recipe.train.stages[index - 1])
+        coarser = before or load_checkpoint(run.folder.stage(previous) / "model.safetensors").model
+        for stream, preprocessing in coarser.preprocessing.items():
+            model.normalise[stream] = Normalise(preprocessing)
+        report = carry_over(coarser, model)
+        run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
+    elif recipe.model.weights is not None:
+        report = load_backbone_weights(model)
+        run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
+    else:
+        run.console.print("weights: random, as the recipe names none", highlight=False, soft_wrap=True)
+    return model
+
+
+def train_stage(run: Run, index: int, model: FCN) -> StageResult:
+    """Train stage ``index`` of a run, from ``resume.ckpt`` where there is one, and measure it.
+
+    Raises
+    ------
+    Stopped
+        When the end was asked for; everything is saved then.
+    TrainingError
+        When the loss is not finite, or ``resume.ckpt`` cannot be read.
+    """
+    recipe, stage = run.recipe, run.recipe.train.stages[index]
+    name = stage_name(stage)
+    module = TrainingModule(model, run.training, recipe.data, recipe.train, stage, run.first_step(index))
+    _announce(run, stage, model)
+    with StageProgress(run.console, name, module.steps) as progress:
+        resume = run.folder.stage(name) / "resume.ckpt"
+        watch = StageWatch(recipe, name, run.validation, resume, run.log, progress, run.request)
+        average = WeightAverage(recipe.train.average) if recipe.train.average else None
+        # the average before the watch, which saves: what is saved then holds the step's average
+        trainer = _trainer(run, stage, [average, watch] if average else [watch])
+        _fit(trainer, module, resume if resume.exists() else None)
+        if average:
+            average.apply(model)
+        reports = validate(
+            model.to(trainer.strategy.root_device),
+            run.validation,
+            recipe.data,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+            context=trainer.precision_plugin.val_step_context,
+            progress=watch.stop_when_asked,
+        )
+    if trainer.is_global_zero:
+        run.log.append(name, module.steps, metrics_of(reports))
+    record = {
+        "stage": name,
+        "steps": module.steps,
+        "rate": module.base_rate,
+        "images": module.steps * recipe.train.batch_size,
+        "seconds": round(watch.seconds, 3),
+        "heads": {head: report.to_dict() for head, report in reports.items()},
+    }
+    return StageResult(model.cpu(), reports, record)
+
+
+def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Trainer:
+    train = run.recipe.train
+    for part in ("pytorch", "fabric"):
+        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
+    return pl.Trainer(
+        accelerator=train.accelerator,
+        devices=train.devices,
+        num_nodes=train.nodes,
+        strategy=train.strategy,
+        precision=train.precision,
+        max_steps=int(stage.steps or 0),
+        max_epochs=-1,
+        gradient_clip_val=train.gradient_clip,
+        logger=TensorBoardLogger(run.folder.path, name="tensorboard", version=stage_name(stage)),
+        callbacks=callbacks,
+        plugins=[WholeFile()],
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=run.folder.path,
+    )
+
+
+def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> None:
+    with warnings.catch_warnings():
+        # how many processes read is the recipe's say (data.workers)
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        # Lightning 2.6 still uses a name that torch 2.11 and later have deprecated
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+        try:
+            trainer.fit(module, ckpt_path=resume, weights_only=True)
+        except (EOFError, KeyError, RuntimeError, ValueError) as error:
+            if resume is None or trainer.global_step:
+                raise
+            reason = str(error).splitlines()[0]
+            raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
+
+
+def _announce(run: Run, stage: StageSpec, model: FCN) -> None:
+    """Say what the stage does, and what its rate would be with the other normalisation of the loss."""
+    train = run.recipe.train
+    height, width = run.recipe.data.augment.crop or run.training[0].size
+    rate = float(stage.rate or 0)
+    other = "mean" if train.loss == "sum" else "sum"
+    equal = equivalent_rate(rate, train.loss, train.batch_size * height * width)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    run.console.print(
+        f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {stage.steps} steps of "
+        f"{train.batch_size} images of {len(run.training)}\n"
+        f"rate {rate:.3g} for the {train.loss} over valid pixels = {equal:.2g} for their {other} (at {height}×{width})",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,96 @@
+"""Measure a model while it trains: every process takes its share of the images, the counts are added up."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from fullconv.data.loading import val_loader
+from fullconv.data.sample import Dataset, Sample
+from fullconv.evaluation import Report
+from fullconv.metrics import ConfusionMatrix
+from fullconv.nn.fcn import FCN
+from fullconv.pictures import prediction_grid
+from fullconv.spec import DataSpec
+from fullconv.training.module import total_over_processes
+
+PICTURES = 6
+Context = Callable[[], contextlib.AbstractContextManager[object]]
+
+
+@torch.no_grad()
+def validate(
+    model: FCN,
+    dataset: Dataset,
+    spec: DataSpec,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    context: Context = contextlib.nullcontext,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> dict[str, Report]:
+    """Return a report for each head of a model, over all of ``dataset``; the model's modes are put back afterwards.
+
+    Parameters
+    ----------
+    model
+        On any device.
+    dataset, spec
+        Validation samples, measured one at a time at their own size, and the number of reading processes.
+    rank, world
+        This process and their number; every process gets the same reports.
+    context
+        Opened around each prediction, for the precision.
+    progress
+        Called with (images done, images in all) of this process before each image and at the end.
+    """
+    counts = {head: ConfusionMatrix(classes) for head, classes in model.heads.items()}
+    loader = val_loader(dataset, spec, rank=rank, world=world)
+    device = next(model.parameters()).device
+    with _evaluating(model):
+        for done, batch in enumerate(loader):
+            progress(done, len(loader))
+            with context():
+                logits = model({stream: images.to(device) for stream, images in batch["inputs"].items()})
+            for head, matrix in counts.items():
+                matrix.update(batch["targets"][head].numpy(), logits[head].argmax(1).cpu().numpy())
+    progress(len(loader), len(loader))
+    reports = {}
+    for head, matrix in counts.items():
+        matrix.matrix = total_over_processes(torch.from_numpy(matrix.matrix).to(device)).cpu().numpy()
+        reports[head] = Report(dataset.name, dataset.labels[head], matrix, len(dataset))
+    return reports
+
+
+@torch.no_grad()
+def picture(model: FCN, dataset: Dataset, head: str) -> Image.Image:
+    """Return image · truth · prediction · error of a few samples, spread evenly over ``dataset``."""
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, PICTURES).round().astype(int))
+    samples = [dataset[int(index)] for index in chosen]
+    rows = [(_rgb(sample), sample.targets[head].numpy(), _labels(model, sample)[head]) for sample in samples]
+    return prediction_grid(rows, dataset.labels[head])
+
+
+def _labels(model: FCN, sample: Sample) -> dict[str, NDArray[np.integer]]:
+    with _evaluating(model):
+        logits = model({stream: image[None] for stream, image in sample.inputs.items()})
+    return {head: scores[0].argmax(0).numpy() for head, scores in logits.items()}
+
+
+def _rgb(sample: Sample) -> NDArray[np.uint8]:
+    image = next(iter(sample.inputs.values())).numpy()
+    return image[:3].transpose(1, 2, 0) if len(image) >= 3 else np.repeat(image[:1], 3, 0).transpose(1, 2, 0)
+
+
+@contextlib.contextmanager
+def _evaluating(model: FCN) -> Iterator[None]:
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training

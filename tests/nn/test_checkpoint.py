@@ -1,0 +1,187 @@
+import contextlib
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from fullconv.errors import FullconvError, WeightsError
+from fullconv.labels import LabelSet, voc_colors
+from fullconv.nn.build import build_model
+from fullconv.nn.checkpoint import KEY, load_checkpoint, read_header, save_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.nn.normalise import Normalise
+from fullconv.spec import ModelSpec
+
+LABELS = {"semantic": LabelSet(("floor", "wall", "sky"), voc_colors(3))}
+GREY = {"channels": "RGB", "range": [0, 1], "mean": [0], "std": [1]}
+HISTORY = [{"stage": "32s", "steps": 3}]
+
+
+@pytest.fixture(scope="module")
+def model() -> FCN:
+    torch.manual_seed(0)
+    model = build_model(ModelSpec(name="fcn16s-minivgg", deconvolution="learned"), {"semantic": 3})
+    for parameter in model.score_parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    model.normalise["rgb"] = Normalise({"channels": "BGR", "range": [0, 255], "mean": [1, 2, 3], "std": [4, 5, 6]})
+    return model.eval()
+
+
+@pytest.fixture
+def path(model: FCN, tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "model.safetensors", model, LABELS, HISTORY)
+    return tmp_path / "model.safetensors"
+
+
+def test_a_model_comes_back_with_all_that_it_needs(model: FCN, path: Path) -> None:
+    found = load_checkpoint(path)
+    image = torch.randint(0, 256, (1, 3, 37, 50), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(found.model(image)["semantic"], model(image)["semantic"])
+    assert found.labels == LABELS
+    assert found.history == HISTORY
+    assert found.model.spec == model.spec
+    assert found.model.preprocessing == model.preprocessing
+    assert found.header["format"] == 1
+    assert found.header["versions"].keys() >= {"fullconv", "torch"}
+    assert not found.model.training
+    assert read_header(path) == found.header
+
+
+def test_labels_must_fit_the_heads(model: FCN, tmp_path: Path) -> None:
+    with pytest.raises(
+        WeightsError, match=r"label sets for the heads \['other'\] do not fit a model with the heads \{'semantic': 3\}"
+    ):
+        save_checkpoint(tmp_path / "m.safetensors", model, {"other": LABELS["semantic"]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"no checkpoint .*m.safetensors: no such file; give a model.safetensors"):
+        load_checkpoint(tmp_path / "m.safetensors")
+    with pytest.raises(WeightsError, match="it is a folder"):
+        load_checkpoint(tmp_path)
+
+
+def test_an_empty_file(path: Path) -> None:
+    path.write_bytes(b"")
+    with pytest.raises(WeightsError, match="is empty; copy it again"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.01, 0.5, 0.999])
+def test_a_file_cut_short(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: max(1, int(len(content) * share))])
+    with pytest.raises(WeightsError, match="is damaged or cut short"):
+        load_checkpoint(path)
+
+
+def test_noise(path: Path) -> None:
+    path.write_bytes(b"\xff" * 1000)
+    with pytest.raises(WeightsError, match="is damaged or cut short"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("zip_format", [True, False])
+def test_a_pickle_is_never_opened(path: Path, zip_format: bool) -> None:
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=zip_format)
+    with pytest.raises(WeightsError, match=r"is a pickle \(.pt, .pth, .ckpt\), which could run code and is never opened"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"preprocessing": "{}"}])
+def test_weights_of_another_kind(path: Path, metadata: dict[str, str] | None) -> None:
+    save_file({"a": torch.zeros(2)}, path, metadata)
+    with pytest.raises(
+        WeightsError, match=r"holds weights, but no fullconv model: (it has no header|its header has preprocessing)"
+    ):
+        load_checkpoint(path)
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    header = read_header(path) | changes
+    save_file(load_file(path), path, {KEY: json.dumps({k: v for k, v in header.items() if v is not None})})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "has format 2; this version reads format 1: update fullconv"),
+        ({"format": None}, "has format None"),
+        ({"heads": None}, "contradicts itself: KeyError: 'heads'"),
+        ({"heads": {"semantic": {"names": ["a"]}}}, "contradicts itself: a label set needs names, colors"),
+        ({"heads": {"semantic": LabelSet(("a", "b"), voc_colors(2)).to_dict()}}, "contradicts itself: RuntimeError"),
+        ({"model": {"name": "fcn8s-minivgg"}}, "contradicts itself: RuntimeError"),
+        ({"model": {"name": "fcn8s-nonesuch"}}, "contradicts itself: no backbone is called 'nonesuch'"),
+        ({"model": {"nam": "fcn8s-minivgg"}}, "contradicts itself: ValidationError"),
+        ({"preprocessing": {"rgb": {}}}, "contradicts itself: preprocessing"),
+        ({"preprocessing": {"thermal": GREY}}, "contradicts itself: RuntimeError"),
+    ],
+)  # fmt: skip
+def test_a_header_that_does_not_fit(path: Path, changes: dict[str, object], message: str) -> None:
+    rewrite(path, **changes)
+    with pytest.raises(WeightsError, match=message) as raised:
+        load_checkpoint(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_header_that_is_no_json(path: Path) -> None:
+    save_file({"a": torch.zeros(2)}, path, {KEY: "{"})
+    with pytest.raises(WeightsError, match="has a damaged header"):
+        load_checkpoint(path)
+
+
+def test_an_unwritable_place(model: FCN, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FullconvError, match=r"cannot write .*file/m.safetensors: .* choose another folder"):
+        save_checkpoint(tmp_path / "file" / "m.safetensors", model, LABELS)
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Stands for the end of the disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_keeps_the_old_file(model: FCN, path: Path) -> None:
+    before = path.read_bytes()
+    with (
+        files_of_at_most(100_000),
+        pytest.raises(FullconvError, match=f"cannot write {path}: .* What was there before is untouched; free space"),
+    ):
+        save_checkpoint(path, model, LABELS, [{"stage": "other"}])
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_kill_while_saving_leaves_a_whole_file(path: Path) -> None:
+    script = """
+import os, signal, sys, time, torch
+from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
+torch.set_num_threads(1)
+found = load_checkpoint(sys.argv[1])
+for delay in (0.0, 0.004, 0.011, 0.03, 0.07):
+    child = os.fork()
+    if child == 0:
+        while True:
+            save_checkpoint(sys.argv[1], found.model, found.labels)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print(*load_checkpoint(sys.argv[1]).labels)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "semantic\n" * 5
