@@ -168,9 +168,7 @@ def evaluate(
     for index in range(len(dataset)):
         sample = dataset[index]
         if head not in sample.targets:
-            raise DataError(
-                f"{sample.name}: no truth for head {head!r}; there is {', '.join(sample.targets) or 'none'}"
-            )
+            raise DataError(f"{sample.name}: no truth for head {head!r}; there is {', '.join(sample.targets) or 'none'}")
         try:
             matrix.update(sample.targets[head].numpy(), predict(sample.inputs), labels.ignore_index)
         except DataError as error:

@@ -29,9 +29,7 @@ def voc_colors(count: int) -> tuple[tuple[int, int, int], ...]:
 
 
 def _voc_color(index: int) -> tuple[int, int, int]:
-    red, green, blue = (
-        sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(8)) for channel in range(3)
-    )
+    red, green, blue = (sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(8)) for channel in range(3))
     return red, green, blue
 
 

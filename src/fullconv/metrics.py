@@ -49,9 +49,7 @@ class ConfusionMatrix:
         """K."""
         return len(self.matrix)
 
-    def update(
-        self, truth: NDArray[np.integer], prediction: NDArray[np.integer], ignore_index: int | None = 255
-    ) -> None:
+    def update(self, truth: NDArray[np.integer], prediction: NDArray[np.integer], ignore_index: int | None = 255) -> None:
         """Count the pixels of ``truth`` and ``prediction``, integer arrays of one shape.
 
         Pixels whose truth is ``ignore_index`` are left out (``None``: none are); what is predicted there
@@ -81,9 +79,7 @@ class ConfusionMatrix:
             return
         values, counts = np.unique(labels[(labels < 0) | (labels >= self.num_classes)], return_counts=True)
         found = ", ".join(f"{value} ({count} px)" for value, count in list(zip(values, counts, strict=True))[:5])
-        raise DataError(
-            f"labels outside 0..{self.num_classes - 1} in {source}: {found}; use the data set's own label set"
-        )
+        raise DataError(f"labels outside 0..{self.num_classes - 1} in {source}: {found}; use the data set's own label set")
 
     def __add__(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
         if self.num_classes != other.num_classes:

@@ -1,6 +1,7 @@
 """Pictures of label maps: truth and prediction side by side, errors, overlays, legends. Drawn with PIL."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,14 @@ from fullconv.labels import LabelSet
 
 WRONG = (235, 40, 40)
 IGNORED = (128, 128, 128)
-_INK, _PAPER, _MARGIN, _TEXT = (30, 30, 30), (255, 255, 255), 8, 14
+INK, PAPER, _MARGIN, _TEXT = (30, 30, 30), (255, 255, 255), 8, 14
 
 Row = tuple[NDArray[np.uint8], NDArray[np.integer], NDArray[np.integer]]
 """Image uint8 (H, W, 3) RGB, truth (H, W), prediction (H, W)."""
+Comparison = tuple[NDArray[np.uint8], NDArray[np.integer], Mapping[str, NDArray[np.integer]]]
+"""Image and truth, and several predictions by name."""
+Entry = tuple[tuple[int, int, int], str]
+"""Colour and text of a legend."""
 
 
 def error_picture(
@@ -29,38 +34,84 @@ def error_picture(
     return picture.round().astype(np.uint8)
 
 
-def overlay(
-    image: NDArray[np.uint8], labels: NDArray[np.integer], label_set: LabelSet, opacity: float = 0.6
-) -> NDArray[np.uint8]:
-    """Return uint8 (H, W, 3): the colours of ``labels`` (H, W) laid over ``image`` with ``opacity`` in 0..1."""
-    mixed = (1 - opacity) * image + opacity * label_set.colorize(labels)
-    return mixed.round().astype(np.uint8)
+def shares(labels: NDArray[np.integer], label_set: LabelSet) -> dict[str, float]:
+    """Return the share of pixels, 0 to 1, of every class that occurs in ``labels`` (H, W), the largest first."""
+    counts = np.bincount(labels.ravel(), minlength=256)[: len(label_set)]
+    order = np.argsort(-counts, kind="stable")
+    return {label_set.names[k]: float(counts[k] / labels.size) for k in order if counts[k]}
 
 
-def legend(label_set: LabelSet, present: Iterable[int], width: int) -> Image.Image:
-    """Return an RGB image ``width`` px wide: colour and name of the classes ``present``, in lines as many as needed.
+def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer], label_set: LabelSet, opacity: float = 0.55) -> Image.Image:
+    """Return a picture with its label map drawn over it, and below it a legend of the classes present with their shares.
 
-    Labels that are no class of ``label_set`` (ignore) are left out.
+    Parameters
+    ----------
+    image, labels
+        uint8 (H, W, 3) RGB, and the labels (H, W) of its pixels.
+    label_set
+        Names and colours.
+    opacity
+        Of the colours, 0 to 1. Borders between classes are drawn in white.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, W wide (at least 160 px, for the legend) and H plus the legend high.
     """
-    classes = sorted({int(k) for k in present} & set(range(len(label_set))))
-    return _entries([(label_set.colors[k], label_set.names[k]) for k in classes], width)
+    if image.shape[:2] != labels.shape:
+        raise DataError(f"the labels are {labels.shape} but the image is {image.shape[:2]} (H, W); predict on this image")
+    mixed = (1 - opacity) * image + opacity * label_set.colorize(labels)
+    mixed[_borders(labels)] = 255
+    picture = Image.fromarray(mixed.round().astype(np.uint8))
+    colors = dict(zip(label_set.names, label_set.colors, strict=True))
+    entries = [(colors[name], f"{name} {percent(share)}") for name, share in shares(labels, label_set).items()]
+    return with_legend(picture, entries)
 
 
-def _entries(entries: Sequence[tuple[tuple[int, int, int], str]], width: int) -> Image.Image:
-    font = ImageFont.load_default(_TEXT)
-    places, left, top, line = [], _MARGIN, _MARGIN, _TEXT + 8
-    for color, name in entries:
-        needed = _TEXT + 5 + round(font.getlength(name)) + 2 * _MARGIN
-        if left > _MARGIN and left + needed > width:
-            left, top = _MARGIN, top + line
-        places.append((left, top, color, name))
-        left += needed
-    canvas = Image.new("RGB", (width, top + line + _MARGIN), _PAPER)
-    draw = ImageDraw.Draw(canvas)
-    for left, top, color, name in places:
-        draw.rectangle((left, top + 2, left + _TEXT, top + 2 + _TEXT), fill=color, outline=_INK)
-        draw.text((left + _TEXT + 5, top), name, font=font, fill=_INK)
-    return canvas
+def percent(share: float) -> str:
+    """Return a share, 0 to 1, in percent as it is read best: whole numbers, but ``<1%`` instead of 0.
+
+    Examples
+    --------
+    >>> percent(0.476), percent(0.002)
+    ('48%', '<1%')
+    """
+    return f"{share:.0%}" if share >= 0.01 else "<1%"
+
+
+def _borders(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    borders = np.zeros(labels.shape, bool)
+    borders[:-1] = labels[:-1] != labels[1:]
+    borders[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    return borders
+
+
+def font_for(width: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Return PIL's own font in a size, in pixels, that suits a picture ``width`` pixels wide."""
+    return ImageFont.load_default(size=min(max(width // 36, 11), 32))
+
+
+def with_legend(picture: Image.Image, entries: Sequence[Entry]) -> Image.Image:
+    """Return ``picture`` with a white strip below: a patch of colour and a text for each entry, in as many rows as needed."""
+    width = max(picture.width, 160)
+    font = font_for(width)
+    height = math.ceil(font.getbbox("Ág")[3])
+    step = round(height * 1.6)
+    places, x, y = [], step // 2, 0
+    for _, text in entries:
+        extent = height + height // 2 + math.ceil(font.getlength(text)) + step
+        if x + extent > width and x > step // 2:
+            x, y = step // 2, y + step
+        places.append((x, y))
+        x += extent
+    sheet = Image.new("RGB", (width, picture.height + (y + step + step // 2 if entries else 0)), PAPER)
+    sheet.paste(picture, ((width - picture.width) // 2, 0))
+    draw = ImageDraw.Draw(sheet)
+    for (color, text), (left, top) in zip(entries, places, strict=True):
+        top += picture.height + step // 3
+        draw.rectangle((left, top, left + height, top + height), fill=color, outline=INK)
+        draw.text((left + height + height // 2, top), text, fill=INK, font=font)
+    return sheet
 
 
 def prediction_grid(rows: Sequence[Row], label_set: LabelSet, *, width: int = 240) -> Image.Image:
@@ -80,38 +131,52 @@ def prediction_grid(rows: Sequence[Row], label_set: LabelSet, *, width: int = 24
     DataError
         When there is no row, or labels are not in ``label_set``.
     """
-    if not rows:
+    lines = [
+        (image, *map(label_set.colorize, (truth, found)), error_picture(image, truth, found, label_set.ignore_index))
+        for image, truth, found in rows
+    ]
+    marks = [(WRONG, "wrong"), ((60, 60, 60), "right (dark)"), (IGNORED, "no truth")]
+    maps = [labels for _, *both in rows for labels in both]
+    return _grid(("image", "truth", "prediction", "error"), lines, _entries(label_set, maps) + marks, width)
+
+
+def comparison_grid(rows: Sequence[Comparison], label_set: LabelSet, *, width: int = 240) -> Image.Image:
+    """Return an RGB image with a line for each row, columns image, truth, and each prediction by its name; legend below.
+
+    Parameters
+    ----------
+    rows
+        At least one (image, truth, predictions by name), with the same names in every row.
+    label_set, width
+        As for :func:`prediction_grid`.
+    """
+    lines = [(image, *map(label_set.colorize, (truth, *found.values()))) for image, truth, found in rows]
+    titles = ("image", "truth", *(rows[0][2] if rows else ()))
+    maps = [labels for _, truth, found in rows for labels in (truth, *found.values())]
+    return _grid(titles, lines, _entries(label_set, maps), width)
+
+
+def _entries(label_set: LabelSet, maps: Sequence[NDArray[np.integer]]) -> list[Entry]:
+    """Colours and names of the classes that occur."""
+    present = sorted({int(k) for labels in maps for k in np.unique(labels)} & set(range(len(label_set))))
+    return [(label_set.colors[k], label_set.names[k]) for k in present]
+
+
+def _grid(
+    titles: Sequence[str], lines: Sequence[Sequence[NDArray[np.uint8]]], entries: Sequence[Entry], width: int
+) -> Image.Image:
+    if not lines:
         raise DataError("a grid of predictions needs at least one row")
-    titles = ("image", "truth", "prediction", "error")
-    total = _MARGIN + len(titles) * (width + _MARGIN)
-    lines = [_line(row, label_set, width, total) for row in rows]
-    present = {int(k) for _, *maps in rows for labels in maps for k in np.unique(labels)}
-    header = Image.new("RGB", (total, _TEXT + 2 * _MARGIN), _PAPER)
+    heights = [max(1, round(line[0].shape[0] * width / line[0].shape[1])) for line in lines]
+    top = _TEXT + 2 * _MARGIN
+    sheet = Image.new("RGB", (_MARGIN + len(titles) * (width + _MARGIN), top + sum(heights) + _MARGIN * len(heights)), PAPER)
     for column, title in enumerate(titles):
-        place = (_MARGIN + column * (width + _MARGIN), _MARGIN)
-        ImageDraw.Draw(header).text(place, title, font=ImageFont.load_default(_TEXT), fill=_INK)
-    marks = _entries([(WRONG, "wrong"), ((60, 60, 60), "right (dark)"), (IGNORED, "no truth")], total)
-    return _column([header, *lines, legend(label_set, present, total), marks])
-
-
-def _line(row: Row, label_set: LabelSet, width: int, total: int) -> Image.Image:
-    image, truth, prediction = row
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
-    error = error_picture(image, truth, prediction, label_set.ignore_index)
-    cells = (image, label_set.colorize(truth), label_set.colorize(prediction), error)
-    line = Image.new("RGB", (total, height + _MARGIN), _PAPER)
-    for column, cell in enumerate(cells):
-        # labels and errors keep their hard borders, only the photograph is smoothed
-        resampling = Image.Resampling.NEAREST if column else Image.Resampling.LANCZOS
-        picture = Image.fromarray(cell).resize((width, height), resampling)
-        line.paste(picture, (_MARGIN + column * (width + _MARGIN), 0))
-    return line
-
-
-def _column(parts: Sequence[Image.Image]) -> Image.Image:
-    canvas = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), _PAPER)
-    top = 0
-    for part in parts:
-        canvas.paste(part, (0, top))
-        top += part.height
-    return canvas
+        left = _MARGIN + column * (width + _MARGIN)
+        ImageDraw.Draw(sheet).text((left, _MARGIN), title, font=ImageFont.load_default(_TEXT), fill=INK)
+        below = top
+        for line, height in zip(lines, heights, strict=True):
+            # labels and errors keep their hard borders, only the photograph is smoothed
+            resampling = Image.Resampling.NEAREST if column else Image.Resampling.LANCZOS
+            sheet.paste(Image.fromarray(line[column]).resize((width, height), resampling), (left, below))
+            below += height + _MARGIN
+    return with_legend(sheet, entries)

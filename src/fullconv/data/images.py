@@ -21,9 +21,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """
     image = _decode(path)
     if image.mode.startswith(("I", "F")):
-        raise DataError(
-            f"{path}: {image.mode} pixels (more than 8 bits); images must have 8 bits a channel, convert it first"
-        )
+        raise DataError(f"{path}: {image.mode} pixels (more than 8 bits); images must have 8 bits a channel, convert it first")
     return np.array(image.convert("RGB"))
 
 
@@ -39,9 +37,7 @@ def read_mask(path: str | os.PathLike[str], labels: LabelSet) -> NDArray[np.uint
     """
     image = _decode(path)
     if image.mode not in ("P", "L"):
-        raise DataError(
-            f"{path}: a mask must be a palette or 8-bit grey image that stores labels; this one is {image.mode}"
-        )
+        raise DataError(f"{path}: a mask must be a palette or 8-bit grey image that stores labels; this one is {image.mode}")
     mask = np.array(image)
     labels.check(mask, source=str(path))
     return mask

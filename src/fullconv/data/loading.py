@@ -150,9 +150,7 @@ class StepSampler(Sampler[list[Draw]]):
         if length < 1:
             raise DataError("the training data are empty; check the split and data.count")
         if batch_size < 1 or batch_size % world:
-            raise SpecError(
-                f"{batch_size} images a step cannot be shared by {world} processes; choose a multiple of {world}"
-            )
+            raise SpecError(f"{batch_size} images a step cannot be shared by {world} processes; choose a multiple of {world}")
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.start_step, self.steps = start_step, steps
         self.rank, self.world = rank, world
@@ -205,9 +203,7 @@ class _Loader(DataLoader[Batch]):
             yield from super().__iter__()
         except DataError as error:
             # a worker hands its whole traceback over as the message; the last line is the one for people
-            raise DataError(
-                str(error).rstrip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")
-            ) from error
+            raise DataError(str(error).rstrip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")) from error
 
 
 class _Collate:

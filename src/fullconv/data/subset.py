@@ -19,9 +19,7 @@ class Subset:
     def __init__(self, dataset: Dataset, heads: Sequence[str], count: int | None = None) -> None:
         unknown = [head for head in heads if head not in dataset.labels]
         if unknown or not heads:
-            raise SpecError(
-                f"{dataset.name} has the heads {', '.join(dataset.labels)}; data.heads asks for {list(heads)}"
-            )
+            raise SpecError(f"{dataset.name} has the heads {', '.join(dataset.labels)}; data.heads asks for {list(heads)}")
         self.dataset = dataset
         self.heads = tuple(heads)
         self.name = dataset.name

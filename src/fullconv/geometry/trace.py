@@ -95,8 +95,9 @@ def _layer(name: str, node: fx.Node, root: nn.Module, inputs: list[int]) -> Laye
     if node.op == "call_module":
         part = root.get_submodule(str(node.target))
         kind = type(part).__name__
+        own: Any = part
         if hasattr(part, "like_start"):
-            return Layer(name, kind, (inputs[0],), part.axis_maps(), like=(inputs[1], part.like_start))
+            return Layer(name, kind, (inputs[0],), own.axis_maps(), like=(inputs[1], own.like_start))
         maps = _module_maps(part)
     else:
         kind = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
@@ -129,8 +130,9 @@ def _windows(part: Any, dilation: Any = 1, ceil: bool = False) -> Maps:
 
 def _module_maps(part: nn.Module) -> Maps | tuple[()] | None:
     """Return a module's maps; ``None`` when it sees its whole input, ``()`` when there is no rule."""
+    own: Any = part
     if hasattr(part, "axis_maps"):
-        return part.axis_maps()
+        return own.axis_maps()
     if isinstance(part, nn.Conv2d):
         return _windows(part, part.dilation)
     if isinstance(part, nn.MaxPool2d):

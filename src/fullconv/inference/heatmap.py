@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw
 
 from fullconv.errors import GeometryError, WeightsError
 from fullconv.geometry.axis import Place
-from fullconv.inference.pictures import INK, PAPER, font_for
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.weights import find_weights, transplant
+from fullconv.pictures import INK, PAPER, font_for
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ FAMILIES = (
 
 def _torchvision(name: str) -> Classifier:
     weights = models.get_model_weights(name)
-    native = next(iter(weights)).transforms.keywords["crop_size"]  # type: ignore[call-overload]  # torchvision's enums are not typed
+    native = next(iter(weights)).transforms.keywords["crop_size"]
     extra: dict[str, Any] = {}
     preprocessing: Mapping[str, Any] = IMAGENET
     if name == "googlenet":

@@ -146,11 +146,11 @@ class FCN(nn.Module):
     @property
     def preprocessing(self) -> dict[str, dict[str, Any]]:
         """What each stream's images go through, as a weights file's header states it."""
-        return {name: part.preprocessing for name, part in self.normalise.items()}  # type: ignore[union-attr,misc]  # Normalise
+        return {name: part.preprocessing for name, part in self.normalise.items()}  # type: ignore[misc]  # Normalise
 
     def mean_color(self, stream: str) -> tuple[float, ...]:
         """Return the colour (0–255, RGB order) of a stream that becomes zero: what to pad its images with."""
-        return self.normalise[stream].mean_color  # type: ignore[return-value,union-attr]  # Normalise
+        return self.normalise[stream].mean_color  # type: ignore[return-value]  # Normalise
 
     def score_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the score layers: all that the paper's "fixed" nets train."""

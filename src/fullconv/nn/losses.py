@@ -60,7 +60,7 @@ def equivalent_rate(rate: float, normalisation: Normalisation, valid_pixels: int
 
     Examples
     --------
-    >>> equivalent_rate(1e-10, "sum", 500 * 375)  # the reference's rate, for a mean
-    1.875e-05
+    >>> f"{equivalent_rate(1e-10, 'sum', 500 * 375):.3g}"  # the reference's rate, for a mean
+    '1.88e-05'
     """
     return rate * valid_pixels if normalisation == "sum" else rate / valid_pixels

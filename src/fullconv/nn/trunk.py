@@ -178,7 +178,7 @@ def _keep_maps_whole(graph: fx.GraphModule, taps: list[fx.Node]) -> None:
         part = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
         # dropout: a pooling that stood between it and an activation may be gone, and the gradient needs the activation
         if isinstance(part, nn.Dropout) or (hasattr(part, "inplace") and node.all_input_nodes[0] in taps):
-            part.inplace = False  # type: ignore[union-attr,assignment]  # checked on the line above
+            part.inplace = False  # type: ignore[union-attr]  # checked on the line above
 
 
 def _widths(graph: fx.GraphModule) -> list[int]:

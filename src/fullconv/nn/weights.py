@@ -106,7 +106,7 @@ def _download(name: str, folder: str | None) -> Weights:
             f"no weights for {name!r}: no such file, {place}, and torchvision has none of that name; {ways}"
         ) from error
     try:
-        tensors = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)  # type: ignore[attr-defined]  # untyped enum
+        tensors = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(

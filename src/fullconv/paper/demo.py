@@ -4,6 +4,7 @@ Long et al. 2015: figure 2 (a classifier made convolutional gives a heat map), t
 Everything is rendered, trained and measured here; no network, no files to download.
 """
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -11,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from fullconv.data.scenes import CLASSES, SEMANTIC, object_crop, render
 from fullconv.files import replacing
@@ -28,7 +26,7 @@ from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.proof import Proof
 from fullconv.paper.page import Page
-from fullconv.pictures import stage_grid
+from fullconv.pictures import Comparison, comparison_grid
 from fullconv.recipe import load_recipe
 from fullconv.training.classifier import accuracy, train_classifier
 from fullconv.training.run import RunResult, train
@@ -42,7 +40,7 @@ TABLE_2 = {
     "8s": (90.3, 75.9, 62.7, 83.2),
 }
 """Long et al. 2015, table 2: VGG16 on a subset of PASCAL VOC 2011 val, in percent."""
-CROPS = (1400, 210)
+CROPS = {"train": 1400, "val": 210}
 """Pictures of single objects to train the classifier on, and to judge it."""
 STEPS = 260
 SHOWN = (3, 8, 21)
@@ -70,7 +68,7 @@ class Demo:
         """Return all of it, ready for JSON."""
         return {
             "out": str(self.out),
-            "proof": {"native": self.proof.native, "slid": self.proof.slid, "compared": self.proof.compared, "holds": self.proof.holds},
+            "proof": dataclasses.asdict(self.proof) | {"holds": self.proof.holds},
             "classifier_accuracy": self.classifier_accuracy,
             "scores": {stage: dict(zip(METRICS, values, strict=True)) for stage, values in self.scores.items()},
             "in_order": self.in_order,
@@ -80,7 +78,7 @@ class Demo:
     def rows(self) -> list[tuple[str, ...]]:
         """Return the table's rows: stage, then measured and published percentages by metric."""
         return [
-            (f"FCN-{stage}", *(f"{value:.1f}" for value in self.scores[stage]), *(f"{value:.1f}" for value in published))
+            (f"FCN-{stage}", *(f"{value:.1f}" for value in (*self.scores[stage], *published)))
             for stage, published in TABLE_2.items()
         ]
 
@@ -130,7 +128,7 @@ def run(out: Path, console: Console | None = None) -> Demo:
 def _classifier(path: Path, console: Console) -> tuple[Path, float]:
     """Train minivgg on pictures of single objects; return its file and the share of unseen pictures it gets right."""
     side = BACKBONES["minivgg"].native_side
-    training, unseen = ([object_crop(0, split, i, (side, side)) for i in range(n)] for split, n in zip(("train", "val"), CROPS, strict=True))
+    training, unseen = ([object_crop(0, split, i, (side, side)) for i in range(count)] for split, count in CROPS.items())
     torch.manual_seed(0)
     classifier, normalise = minivgg(len(CLASSES)), Normalise(BACKBONES["minivgg"].preprocessing)
     train_classifier(classifier, normalise, training, steps=STEPS)
@@ -143,8 +141,6 @@ def _classifier(path: Path, console: Console) -> tuple[Path, float]:
 
 def _dense(weights: Path, out: Path) -> Proof:
     """Make the classifier convolutional; draw where it sees a ball in a whole scene; return the proof."""
-    from safetensors.torch import load_file
-
     classifier = minivgg(len(CLASSES)).eval()
     classifier.load_state_dict(load_file(weights))
     side = BACKBONES["minivgg"].native_side
@@ -168,7 +164,7 @@ def _predictions(out: Path) -> None:
     """Draw image, truth and the prediction of every stage for a few scenes."""
     models = {"32s-fixed": out / "fcn32s-fixed"} | {stage: out / "fcn8s" / f"stage-{stage}" for stage in ("32s", "16s", "8s")}
     nets = {stage: load_checkpoint(folder / "model.safetensors").model for stage, folder in models.items()}
-    rows: list[tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, NDArray[np.integer]]]] = []
+    rows: list[Comparison] = []
     for index in SHOWN:
         scene = render(0, "val", index, (192, 256))
         batch = torch.from_numpy(scene.image.transpose(2, 0, 1).copy())[None]
@@ -176,22 +172,21 @@ def _predictions(out: Path) -> None:
             found = {stage: net(batch)["semantic"][0].argmax(0).numpy() for stage, net in nets.items()}
         rows.append((scene.image, scene.semantic, found))
     with replacing(out / "stages.png") as temporary:
-        grid: Image.Image = stage_grid(rows, SEMANTIC)
-        grid.save(temporary, format="PNG")
+        comparison_grid(rows, SEMANTIC).save(temporary, format="PNG")
 
 
 def _page(demo: Demo) -> Page:
     page = Page("From a classifier to dense labels")
     page.text(
-        "The story of Fully Convolutional Networks for Semantic Segmentation (Long, Shelhamer, Darrell, CVPR 2015), on rendered scenes. "
-        "All pictures and numbers on this page were made by one command:"
+        "The story of Fully Convolutional Networks for Semantic Segmentation (Long, Shelhamer, Darrell, CVPR 2015), on rendered "
+        "scenes. All pictures and numbers on this page were made by one command:"
     )
     page.code("fullconv demo --out DIR")
     page.heading("1. A classifier, made convolutional")
     page.text(
-        f"A small VGG learned to name the object in a picture of 96×96 pixels; it gets {demo.classifier_accuracy:.0%} of unseen pictures "
-        "right. With its dense layers written as convolutions it takes images of any size and scores every window at once. The proof "
-        f"that it is the same function: {demo.proof}."
+        f"A small VGG learned to name the object in a picture of 96×96 pixels; it gets {demo.classifier_accuracy:.0%} of unseen "
+        "pictures right. With its dense layers written as convolutions it takes images of any size and scores every window at "
+        f"once. The proof that it is the same function: {demo.proof}."
     )
     page.picture("heatmap.png", "Where the classifier, never shown a whole scene, sees a ball.")
     page.heading("2. Trained end to end, then refined by skips")
@@ -199,8 +194,8 @@ def _page(demo: Demo) -> Page:
     page.table(header, demo.rows())
     order = "comes out" if demo.in_order else "does NOT come out"
     page.text(
-        f"The order of the paper's mean IU (32s-fixed < 32s < 16s ≤ 8s) {order} here. The columns on the right are the published ones of "
-        "table 2: another net (VGG16) on other images (PASCAL VOC), so compare their order, not their values."
+        f"The order of the paper's mean IU (32s-fixed < 32s < 16s ≤ 8s) {order} here. The columns on the right are the published "
+        "ones of table 2: another net (VGG16) on other images (PASCAL VOC), so compare their order, not their values."
     )
     page.picture("stages.png", "The same scenes as each net labels them: finer strides find finer borders and smaller things.")
     page.picture("fcn8s/predictions.png", "FCN-8s on validation scenes: image, truth, prediction, error.")

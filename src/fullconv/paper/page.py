@@ -10,7 +10,8 @@ from fullconv.files import replacing
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 img { max-width: 100%; height: auto; } figure { margin: 1.5rem 0; } figcaption, .note { color: #555; font-size: 0.9rem; }
-table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: 0.3rem 0.8rem; text-align: right; border-bottom: 1px solid #ddd; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: 0.3rem 0.8rem; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; } pre { background: #f4f4f4; padding: 0.8rem; overflow-x: auto; }
 """
 

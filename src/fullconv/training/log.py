@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fullconv.errors import FullconvError
 from fullconv.evaluation import METRICS, Report
 from fullconv.files import replacing
 
@@ -29,11 +30,14 @@ class MetricsFile:
     def append(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Add a row; ``values`` by column, what is not given stays empty."""
         fresh = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as handle:
-            writer = csv.DictWriter(handle, self.columns)
-            if fresh:
-                writer.writeheader()
-            writer.writerow({"stage": stage, "step": step, **values})
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as handle:
+                writer = csv.DictWriter(handle, self.columns)
+                if fresh:
+                    writer.writeheader()
+                writer.writerow({"stage": stage, "step": step, **values})
+        except OSError as error:
+            raise FullconvError(f"cannot write {self.path}: {error.strerror}; free space, then go on by --resume") from error
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all rows: ``stage`` a text, ``step`` an int, the others floats, without those that are empty."""

@@ -1,6 +1,7 @@
 """What a finished run shows: a table of its stages, curves, and the numbers of ``result.json``."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,14 @@ def draw_curves(path: Path, log: MetricsFile, stages: Sequence[Mapping[str, Any]
     FigureCanvasAgg(figure)
     plots = figure.subplots(3, 1, sharex=True)
     heads = [column.removesuffix("_mean_iu") for column in log.columns if column.endswith("_mean_iu")]
-    for plot, columns, title in zip(
-        plots, (["loss"], ["rate"], [f"{head}_mean_iu" for head in heads]), ("loss", "rate", "mean IU"), strict=True
-    ):
-        for column in columns:
-            points = [(row["at"], row[column]) for row in rows if column in row]
-            if points:
-                plot.plot(*zip(*points, strict=True), marker="." if len(points) < 40 else "", label=column)
+    groups = ["loss"], ["rate"], [f"{head}_mean_iu" for head in heads]
+    for plot, columns, title in zip(plots, groups, ("loss", "rate", "mean IU"), strict=True):
+        for number, column in enumerate(columns):
+            _draw_line(plot, column, rows, f"C{number}")
         plot.set_ylabel(title)
         plot.grid(alpha=0.3)
-        at = 0
-        for stage in stages:
-            plot.axvline(at, color="grey", linewidth=0.8)
-            at += stage["steps"]
+        for end in accumulate(stage["steps"] for stage in stages[:-1]):
+            plot.axvline(end, color="grey", linewidth=0.8)
     positive = [row["loss"] for row in rows if "loss" in row and row["loss"] > 0]
     if positive and max(positive) > 20 * min(positive):
         plots[0].set_yscale("log")
@@ -64,10 +60,16 @@ def draw_curves(path: Path, log: MetricsFile, stages: Sequence[Mapping[str, Any]
         figure.savefig(temporary, format="png", dpi=100)
 
 
+def _draw_line(plot: Any, column: str, rows: Sequence[Mapping[str, Any]], color: str) -> None:
+    """Draw one column over the steps of the run; a new line begins with every stage."""
+    given = [row for row in rows if column in row]
+    for number, (_, stage) in enumerate(groupby(given, key=lambda row: row["stage"])):
+        points = [(row["at"], row[column]) for row in stage]
+        marker = "." if len(points) < 40 else ""
+        plot.plot(*zip(*points, strict=True), marker=marker, color=color, label="" if number else column.removesuffix("_mean_iu"))
+
+
 def _along_the_run(log: MetricsFile, stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the log's rows with ``at``, the step counted from the start of the run."""
-    begins, at = {}, 0
-    for stage in stages:
-        begins[stage["stage"]] = at
-        at += stage["steps"]
+    begins = dict(zip((s["stage"] for s in stages), accumulate((s["steps"] for s in stages), initial=0), strict=False))
     return [row | {"at": begins[row["stage"]] + row["step"]} for row in log.rows() if row["stage"] in begins]

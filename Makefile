@@ -1,0 +1,31 @@
+# Everything from a fresh clone: `make test` and `make demo` set up what they need, once.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+# one thread a process: two test processes with two threads each are slower than with one
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup test check demo format
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+check: $(STAMP)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+demo: $(STAMP)
+	OMP_NUM_THREADS=2 $(BIN)/fullconv demo --out demo
+
+format: $(STAMP)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix

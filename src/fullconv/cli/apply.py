@@ -1,0 +1,117 @@
+"""Commands that use a trained model: ``evaluate`` and ``predict``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fullconv.cli.output import log, progress_bar, show
+
+
+def evaluate(
+    checkpoint: Path,
+    /,
+    *,
+    data: str,
+    root: Path | None = None,
+    split: str = "val",
+    count: int | None = None,
+    head: str | None = None,
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+) -> None:
+    """Measure a trained model on a data set: the paper's four metrics and the IU of every class.
+
+    Parameters
+    ----------
+    checkpoint
+        A model.safetensors that training wrote.
+    data
+        Name of a data set: scenes, voc2011 or voc2012.
+    root
+        Its folder.
+    split
+        Such as val or seg11valid.
+    count
+        Only the first so many images.
+    head
+        Which of the model's outputs; the first by default.
+    as_json
+        Print one JSON object.
+    """
+    from fullconv.data import open_dataset
+    from fullconv.evaluation import evaluate as measure
+    from fullconv.inference.predictor import load
+    from fullconv.spec import DataSpec
+
+    predictor = load(checkpoint)
+    name = predictor.head(head)
+    samples = open_dataset(DataSpec(name=data, root=root, train="none", val=split, val_count=count, heads=(name,)), split)
+    with progress_bar("evaluating") as bar:
+        task = bar.add_task("images", total=len(samples))
+        report = measure(
+            lambda inputs: predictor.logits(inputs)[name][0].argmax(0).cpu().numpy(),
+            samples,
+            predictor.labels[name],
+            head=name,
+            progress=lambda done, of: bar.update(task, completed=done),
+        )
+    show(json.dumps(report.to_dict()) if as_json else report.table())
+
+
+def predict(
+    checkpoint: Path,
+    /,
+    *inputs: str,
+    out: Path,
+    overlay: Annotated[bool, Parameter(negative="")] = False,
+    scores: Annotated[bool, Parameter(negative="")] = False,
+    head: str | None = None,
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+) -> int:
+    """Label every pixel of pictures; write a palette PNG of each picture's own size.
+
+    A picture that cannot be read is reported and the others go on; the exit code is then 1.
+
+    Parameters
+    ----------
+    checkpoint
+        A model.safetensors that training wrote.
+    inputs
+        Pictures, folders (searched through, results mirror their tree) or glob patterns.
+    out
+        Folder of the results.
+    overlay
+        Also draw the labels over the picture, with a legend.
+    scores
+        Also write the probabilities, float16 (K, H, W), as .npy.
+    head
+        Which of the model's outputs; the first by default.
+    as_json
+        Print one JSON object.
+    """
+    from fullconv.errors import DataError
+    from fullconv.inference.files import find_jobs, predict_files
+    from fullconv.inference.predictor import load
+
+    if not inputs:
+        raise DataError("nothing to predict; give pictures, folders or patterns after the checkpoint")
+    jobs = find_jobs(inputs, out)
+    predictor = load(checkpoint)
+    predictor.head(head)
+    with progress_bar("predicting") as bar:
+        task = bar.add_task("pictures", total=len(jobs))
+
+        def step(done: int, of: int, problem: str | None) -> None:
+            bar.update(task, completed=done)
+            if problem:
+                bar.console.print(f"error: {problem}", highlight=False, markup=False, soft_wrap=True)
+
+        found = predict_files(predictor, jobs, overlay=overlay, scores=scores, head=head, progress=step)
+    if as_json:
+        show(json.dumps({"predicted": found.predicted, "written": found.written, "failed": found.failed}))
+    log(
+        f"{len(found.predicted)} of {len(jobs)} pictures predicted into {out}"
+        + (f", {len(found.failed)} failed" if found.failed else "")
+    )
+    return 1 if found.failed else 0

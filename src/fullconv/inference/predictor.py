@@ -1,0 +1,129 @@
+"""A trained model, put to work on pictures: ``load(path).predict(image)``.
+
+Letters: H height, W width, K classes.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fullconv.errors import SpecError
+from fullconv.files import replacing
+from fullconv.inference.pictures import read_picture
+from fullconv.labels import LabelSet
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.pictures import overlay
+
+Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The classes of a picture's pixels.
+
+    Parameters
+    ----------
+    labels
+        uint8 (H, W), each below K.
+    scores
+        float32 (K, H, W): the probability of each class, 0 to 1, summing to 1; ``None`` when not asked for.
+    label_set
+        Names and colours of the classes.
+    """
+
+    labels: NDArray[np.uint8]
+    scores: NDArray[np.float32] | None
+    label_set: LabelSet
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the labels as a palette PNG: the file is the old one or whole."""
+        with replacing(path) as temporary:
+            self.label_set.to_image(self.labels).save(temporary, format="PNG")
+
+    def overlay(self, image: Picture) -> Image.Image:
+        """Return the picture with the labels drawn over it and a legend with each class's share below."""
+        return overlay(read_picture(image), self.labels, self.label_set)
+
+
+class Predictor:
+    """A model in evaluation mode with the names of its classes.
+
+    Parameters
+    ----------
+    model
+        Is put in evaluation mode.
+    labels
+        The classes of each head.
+    """
+
+    def __init__(self, model: FCN, labels: Mapping[str, LabelSet]) -> None:
+        # the layout that CPUs run convolutions fastest in
+        self.model = model.eval().to(memory_format=torch.channels_last)
+        self.labels = dict(labels)
+
+    def predict(self, image: Picture, head: str | None = None, scores: bool = False) -> Segmentation:
+        """Return the classes of a picture of any size.
+
+        Parameters
+        ----------
+        image
+            A path, a PIL image or an array uint8 (H, W, 3) RGB or (H, W) grey, see
+            :func:`fullconv.inference.pictures.read_picture`; a rotation noted in EXIF is applied first.
+        head
+            Which of the model's outputs; the first by default.
+        scores
+            Also return the probabilities.
+
+        Raises
+        ------
+        DataError
+            When the picture cannot be read.
+        SpecError
+            When the model has no such head.
+        """
+        name = self.head(head)
+        pixels = torch.from_numpy(np.ascontiguousarray(read_picture(image).transpose(2, 0, 1)))
+        with torch.inference_mode():
+            logits = self.logits({next(iter(self.model.trunks)): pixels})[name][0]
+            labels = logits.argmax(0).to(torch.uint8).cpu().numpy()
+            probability = logits.float().softmax(0).cpu().numpy() if scores else None
+        return Segmentation(labels, probability, self.labels[name])
+
+    def logits(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return logits (1, K, H, W) of every head for one image: uint8 (C, H, W) by stream."""
+        device = next(self.model.parameters()).device
+        with torch.inference_mode():
+            return self.model({stream: image[None].to(device) for stream, image in inputs.items()})
+
+    def head(self, name: str | None) -> str:
+        """Return the name of a head: the first when none is given.
+
+        Raises
+        ------
+        SpecError
+            When the model has no such head.
+        """
+        heads = list(self.model.heads)
+        if name is not None and name not in heads:
+            raise SpecError(f"the model has no head {name!r}; it has {', '.join(heads)}")
+        return name or heads[0]
+
+
+def load(path: str | Path) -> Predictor:
+    """Return the model of a file that training wrote, ready to predict.
+
+    Raises
+    ------
+    WeightsError
+        When there is no such file, or it is damaged or of another kind.
+    """
+    checkpoint = load_checkpoint(path)
+    return Predictor(checkpoint.model, checkpoint.labels)
