@@ -19,3 +19,21 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data are not at {folder}; set FULLCONV_SHARED_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small FCN-8s with random weights, trained on nothing, that tells the classes of Scenes apart at random."""
+    from fullconv.data import open_dataset
+    from fullconv.nn.build import build_model
+    from fullconv.nn.checkpoint import save_checkpoint
+    from fullconv.spec import DataSpec, ModelSpec
+
+    labels = open_dataset(DataSpec(count=1), "train").labels
+    torch.manual_seed(0)
+    model = build_model(ModelSpec(name="fcn8s-minivgg", hidden_layers=False), {"semantic": len(labels["semantic"])})
+    for parameter in model.score_parameters():
+        torch.nn.init.normal_(parameter)
+    path = tmp_path_factory.mktemp("checkpoint") / "model.safetensors"
+    save_checkpoint(path, model, {"semantic": labels["semantic"]})
+    return path

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
@@ -21,7 +22,6 @@ from fullconv.errors import DataError
 from fullconv.files import replacing
 from fullconv.labels import LabelSet
 from fullconv.metrics import Absent, ConfusionMatrix, Scores, scores
-from fullconv.pictures import prediction_grid as prediction_grid
 
 Predict = Callable[[Mapping[str, Tensor]], NDArray[np.integer]]
 """Input streams of one sample, uint8 (C, H, W) each, to the labels (H, W) of one head."""
@@ -81,13 +81,13 @@ class Report:
         total = max(int(self.matrix.matrix.sum()), 1)
         parts = [f"{title} {_percent(getattr(result, key))}" for key, title in METRICS.items()]
         caption = f"{' · '.join(parts[:2])}\n{' · '.join(parts[2:])}"  # two lines fit below the narrow columns
-        table = Table(title=f"{self.dataset}, {self.images} images", caption=caption, show_footer=True)
+        table = Table(title=f"{escape(self.dataset)}, {self.images} images", caption=caption, show_footer=True)
         table.add_column("class", f"mean over {self.classes} classes")
         table.add_column("IU %", _percent(result.mean_iu), justify="right")
         table.add_column("accuracy %", _percent(result.mean_accuracy), justify="right")
         table.add_column("share of truth %", justify="right")
         for name, iu, accuracy, pixels in self.rows():
-            table.add_row(name, _percent(iu), _percent(accuracy), f"{100 * pixels / total:.2f}")
+            table.add_row(escape(name), _percent(iu), _percent(accuracy), f"{100 * pixels / total:.2f}")
         return table
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,11 +159,16 @@ def evaluate(
     Raises
     ------
     DataError
-        When the data set is empty or lacks the head, or truth or prediction hold labels that are not in ``labels``, or
-        differ in size; the sample is named.
+        When the data set is empty, lacks the head or has other classes; when truth or prediction hold labels that are not
+        in ``labels``, or differ in size; the sample is named.
     """
     if not len(dataset):
         raise DataError(f"{dataset.name} is empty; nothing can be measured on it")
+    if head in dataset.labels and dataset.labels[head].names != labels.names:
+        raise DataError(
+            f"{dataset.name} has the classes {_some(dataset.labels[head])}, but the predictions are of {_some(labels)}; "
+            "measure a model on the classes that it was trained for"
+        )
     matrix = ConfusionMatrix(len(labels))
     for index in range(len(dataset)):
         sample = dataset[index]
@@ -176,6 +181,10 @@ def evaluate(
         if progress is not None:
             progress(index + 1, len(dataset))
     return Report(dataset.name, labels, matrix, len(dataset), absent)
+
+
+def _some(labels: LabelSet) -> str:
+    return f"{', '.join(labels.names[:4])}{', …' if len(labels) > 4 else ''} ({len(labels)})"
 
 
 def _percent(value: float) -> str:

@@ -40,11 +40,11 @@ class LabelSet:
     Parameters
     ----------
     names
-        One name a class, all different; at most 256, and fewer where ``ignore_index`` would be one of them.
+        One name a class, all different; 1 to 255, as ``ignore_index`` needs a number too.
     colors
         One (red, green, blue) in 0..255 a class.
     ignore_index
-        The label of pixels without truth, 0..255; drawn in VOC's light void colour.
+        The label of pixels without truth, after the classes, at most 255; drawn in VOC's light void colour.
 
     Raises
     ------
@@ -66,8 +66,8 @@ class LabelSet:
 
     def __post_init__(self) -> None:
         count = len(self.names)
-        if not 1 <= count <= 256 or len(set(self.names)) != count:
-            raise DataError(f"a label set needs 1 to 256 different names; got {count}: {', '.join(self.names)}")
+        if not 1 <= count <= 255 or len(set(self.names)) != count:
+            raise DataError(f"a label set needs 1 to 255 different names; got {count}: {', '.join(self.names)}")
         if len(self.colors) != count or not all(len(c) == 3 and all(0 <= v <= 255 for v in c) for c in self.colors):
             raise DataError(f"{count} classes need {count} colours of three values in 0..255; got {self.colors}")
         if not count <= self.ignore_index <= 255:
@@ -133,7 +133,7 @@ class LabelSet:
             names = tuple(str(name) for name in data["names"])
             colors = tuple((int(r), int(g), int(b)) for r, g, b in data["colors"])
             ignore_index = int(data["ignore_index"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"a label set needs names, colors (triples) and ignore_index; got {data!r}") from error
         return cls(names, colors, ignore_index)
 

@@ -126,7 +126,7 @@ def scores(matrix: ConfusionMatrix | NDArray[np.int64], absent: Absent = "skip")
     Raises
     ------
     DataError
-        For an unknown policy.
+        For an unknown policy, or counts that are no square matrix.
 
     Examples
     --------
@@ -136,6 +136,8 @@ def scores(matrix: ConfusionMatrix | NDArray[np.int64], absent: Absent = "skip")
     if absent not in ABSENT:
         raise DataError(f"no policy {absent!r} for absent classes; there are {', '.join(ABSENT)}")
     counts = matrix.matrix if isinstance(matrix, ConfusionMatrix) else matrix
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise DataError(f"a confusion matrix is square (K, K), rows = truth; got {counts.shape}")
     hits = np.diag(counts).astype(np.float64)
     truth = counts.sum(1)
     union = truth + counts.sum(0) - hits

@@ -25,7 +25,17 @@ Entry = tuple[tuple[int, int, int], str]
 def error_picture(
     image: NDArray[np.uint8], truth: NDArray[np.integer], prediction: NDArray[np.integer], ignore_index: int = 255
 ) -> NDArray[np.uint8]:
-    """Return uint8 (H, W, 3): the image, dark, where the prediction is right; red where wrong; grey where ignored."""
+    """Return uint8 (H, W, 3): the image, dark, where the prediction is right; red where wrong; grey where ignored.
+
+    Raises
+    ------
+    DataError
+        When image uint8 (H, W, 3), ``truth`` (H, W) and ``prediction`` (H, W) differ in size.
+    """
+    if not image.shape[:2] == truth.shape == prediction.shape:
+        raise DataError(
+            f"image {image.shape[:2]}, truth {truth.shape} and prediction {prediction.shape} must have one size (H, W)"
+        )
     luma = image @ np.array([0.299, 0.587, 0.114])
     picture = np.repeat((0.4 * luma)[..., None], 3, axis=2)
     wrong = truth != prediction
@@ -150,8 +160,10 @@ def comparison_grid(rows: Sequence[Comparison], label_set: LabelSet, *, width: i
     label_set, width
         As for :func:`prediction_grid`.
     """
-    lines = [(image, *map(label_set.colorize, (truth, *found.values()))) for image, truth, found in rows]
-    titles = ("image", "truth", *(rows[0][2] if rows else ()))
+    names = tuple(rows[0][2]) if rows else ()
+    # by name, as the mappings may hold them in different orders
+    lines = [(image, *map(label_set.colorize, (truth, *(found[name] for name in names)))) for image, truth, found in rows]
+    titles = ("image", "truth", *names)
     maps = [labels for _, truth, found in rows for labels in (truth, *found.values())]
     return _grid(titles, lines, _entries(label_set, maps), width)
 

@@ -4,6 +4,9 @@ Results go to standard output, everything else to standard error. An error that 
 exit code 1; wrong usage is exit code 2, Ctrl-C 130.
 """
 
+import contextlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -21,6 +24,7 @@ app = App(
     version=lambda: metadata.version("fullconv"),
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
 for command in (demo, train, evaluate, predict, heatmap, geometry, models, recipes):
     app.command(command)
@@ -28,6 +32,22 @@ for command in (demo, train, evaluate, predict, heatmap, geometry, models, recip
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without a sign such as × shows a question mark
+    code = _run(arguments)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what is left goes nowhere, or Python would complain again while it exits
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code == 0 and not isinstance(error, BrokenPipeError):
+            return _fail(f"cannot print the result: {error.strerror}", 1)
+        return code or 1
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         found = app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -37,10 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return _fail(str(error) or "stopped", 130, "stopped")
     except BrokenPipeError:  # whoever read our output has closed it
-        sys.stderr.close()
         return 1
     except OSError as error:
-        return _fail(f"{error.filename or 'file'}: {error.strerror or error}", 1)
+        return _fail(f"{error.filename or 'cannot print the result'}: {error.strerror or error}", 1)
     return found if isinstance(found, int) else 0
 
 
@@ -51,5 +70,6 @@ def _fail(message: str, code: int, kind: str = "error") -> int:
 
 
 def _usage(error: CycloptsError) -> str:
-    hint = "" if isinstance(error, UnknownCommandError) else "; see `fullconv COMMAND --help`"
+    command = " ".join((app.name[0], *(error.command_chain or ())))
+    hint = "" if isinstance(error, UnknownCommandError) else f"; see `{command} --help`"
     return f"{' '.join(str(error).split()).rstrip('.')}{hint}"

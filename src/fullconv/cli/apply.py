@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from fullconv.cli.output import log, progress_bar, show
 
@@ -16,7 +16,7 @@ def evaluate(
     data: str,
     root: Path | None = None,
     split: str = "val",
-    count: int | None = None,
+    count: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     head: str | None = None,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
@@ -96,7 +96,7 @@ def predict(
 
     if not inputs:
         raise DataError("nothing to predict; give pictures, folders or patterns after the checkpoint")
-    jobs = find_jobs(inputs, out)
+    jobs = find_jobs(inputs, out, overlay=overlay)
     predictor = load(checkpoint)
     predictor.head(head)
     with progress_bar("predicting") as bar:
@@ -105,7 +105,7 @@ def predict(
         def step(done: int, of: int, problem: str | None) -> None:
             bar.update(task, completed=done)
             if problem:
-                bar.console.print(f"error: {problem}", highlight=False, markup=False, soft_wrap=True)
+                bar.console.print(f"error: {' '.join(problem.split())}", highlight=False, markup=False, soft_wrap=True)
 
         found = predict_files(predictor, jobs, overlay=overlay, scores=scores, head=head, progress=step)
     if as_json:

@@ -1,16 +1,18 @@
 """Commands that train: ``train`` and ``demo``."""
 
+import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import CycloptsError, Parameter
 
 from fullconv.cli.output import log, show
 
 
 def train(
-    recipe: str,
+    recipe: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     out: Path | None = None,
@@ -32,15 +34,27 @@ def train(
     as_json
         Print one JSON object.
     """
+    from fullconv.errors import SpecError
     from fullconv.recipe import load_recipe, parse_overrides
     from fullconv.training import train as run
 
+    if recipe.startswith("-"):
+        raise SpecError(f"{recipe} stands before the recipe; write fullconv train RECIPE {recipe} …")
+    _refuse_mistyped(overrides)
     chosen = load_recipe(recipe, parse_overrides(overrides))
     result = run(chosen, out or Path("runs") / chosen.name, resume=resume)
     if as_json:
         show(json.dumps({"out": str(result.out), "seconds": result.seconds, "stages": result.stages}))
     else:
         log(f"the model is {result.model}; look at {result.out / 'predictions.png'} and {result.out / 'curves.png'}")
+
+
+def _refuse_mistyped(overrides: Sequence[str]) -> None:
+    """Find options of the command itself that were meant: whatever it does not know is taken for a key of the recipe."""
+    for name in (token for token in overrides if token.startswith("--") and "." not in token):
+        near = difflib.get_close_matches(name.partition("=")[0], ("--out", "--resume", "--json"), 1, 0.7)
+        if near:
+            raise CycloptsError(msg=f"Unknown option: {name}. Did you mean {near[0]}?")
 
 
 def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json", negative="")] = False) -> None:

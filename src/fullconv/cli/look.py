@@ -66,11 +66,14 @@ def heatmap(
     as_json
         Print one JSON object.
     """
+    from fullconv.errors import SpecError
     from fullconv.files import replacing
     from fullconv.inference.heatmap import draw_heat_map, heat_map, load_classifier
     from fullconv.inference.imagenet import find_class, imagenet_classes
     from fullconv.inference.pictures import read_picture
 
+    if out.suffix.lower() != ".png" or (out.exists() and image.exists() and out.samefile(image)):
+        raise SpecError(f"--out {out}: the heat map is written as a picture of its own; give a new name that ends in .png")
     names = imagenet_classes()
     wanted = find_class(class_name, names) if class_name is not None else None
     pixels = read_picture(image)
@@ -94,21 +97,10 @@ def models(*, as_json: Annotated[bool, Parameter("--json", negative="")] = False
     as_json
         Print one JSON object.
     """
-    from rich.table import Table
+    from fullconv.nn.describe import overview, overview_table
 
-    from fullconv.nn.backbones import BACKBONES
-
-    rows = {
-        name: {"native_side": entry.native_side, "padding": entry.padding, "skips": entry.taps}
-        for name, entry in BACKBONES.items()
-    }
-    if as_json:
-        show(json.dumps(rows))
-        return
-    table = Table("backbone", "native size", "padding", "skips read", caption="models: fcn8s-NAME, also 32s, 16s and 4s")
-    for name, row in rows.items():
-        table.add_row(name, f"{row['native_side']}×{row['native_side']}", str(row["padding"]), str(row["skips"]))
-    show(table)
+    found = overview()
+    show(json.dumps(found) if as_json else overview_table(found))
 
 
 def recipes(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("--json", negative="")] = False) -> None:

@@ -22,6 +22,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     image = _decode(path)
     if image.mode.startswith(("I", "F")):
         raise DataError(f"{path}: {image.mode} pixels (more than 8 bits); images must have 8 bits a channel, convert it first")
+    image.info.pop("transparency", None)  # dropped anyway; PIL would warn about it
     return np.array(image.convert("RGB"))
 
 
@@ -47,8 +48,8 @@ def _decode(path: str | os.PathLike[str]) -> Image.Image:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        image = Image.open(path)
-        image.load()
+        with Image.open(path) as image:
+            image.load()
     # SyntaxError is PIL's answer to a broken PNG; a bomb is more pixels than PIL lets pass
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be read ({error}); it is damaged or no image, copy it again") from error

@@ -48,7 +48,7 @@ def collate(samples: Sequence[Sample], fill: Fill | None = None, ignore_index: i
     Raises
     ------
     DataError
-        When streams or heads differ between samples.
+        When streams, their channels or heads differ between samples.
 
     Examples
     --------
@@ -60,11 +60,10 @@ def collate(samples: Sequence[Sample], fill: Fill | None = None, ignore_index: i
     """
     first = samples[0]
     for sample in samples:
-        if sample.inputs.keys() != first.inputs.keys() or sample.targets.keys() != first.targets.keys():
+        if _parts(sample) != _parts(first):
             raise DataError(
-                "samples of one batch need the same streams and heads: "
-                f"{first.name} has {[*first.inputs, *first.targets]}, "
-                f"{sample.name} has {[*sample.inputs, *sample.targets]}"
+                "samples of one batch need the same streams, channels and heads: "
+                f"{first.name} has {', '.join(sorted(_parts(first)))}; {sample.name} has {', '.join(sorted(_parts(sample)))}"
             )
     height, width = (max(sample.size[axis] for sample in samples) for axis in (0, 1))
     colors = fill or {}
@@ -79,6 +78,11 @@ def collate(samples: Sequence[Sample], fill: Fill | None = None, ignore_index: i
         },
         "names": [sample.name for sample in samples],
     }
+
+
+def _parts(sample: Sample) -> set[str]:
+    # without the channels a grey image would be spread over a colour one's three without a word
+    return {*(f"stream {name} ({len(image)} channels)" for name, image in sample.inputs.items()), *sample.targets}
 
 
 def _stack(tensors: Sequence[Tensor], height: int, width: int, fill: Sequence[float]) -> Tensor:

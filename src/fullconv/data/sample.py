@@ -111,9 +111,9 @@ class JointTransform:
     """The random changes that an ``AugmentSpec`` asks for, the same for every stream and mask of a sample.
 
     In this order: rotation (degrees up to ``rotate`` either way), scale (a uniformly drawn factor, antialiased), a
-    random crop padded right and below to its full size, a mirror image every second time, and colour (brightness,
-    contrast, saturation by a factor in ``1 ± color`` each, hue by ``± color / 10`` turns; stream ``rgb`` only). Masks
-    take the nearest label, never a mixture; what lies outside the image is ``fill`` in images and 255 (ignore) in masks.
+    random crop, a mirror image every second time, colour (brightness, contrast, saturation by a factor in ``1 ± color``
+    each, hue by ``± color / 10`` turns; stream ``rgb`` only), and padding right and below to the crop's size. Masks take
+    the nearest label, never a mixture; what lies outside the image is ``fill`` in images and 255 (ignore) in masks.
 
     Every draw comes from the generator that is handed in, so the result is a function of sample and generator alone.
     (torchvision's transform classes draw from torch's global generator and fill all images alike, hence its functions.)
@@ -143,15 +143,18 @@ class JointTransform:
             sample = _each(sample, lambda _, image: functional.horizontal_flip(image), functional.horizontal_flip)
         if augment.color:
             sample = self._colored(sample, augment.color, generator)
-        return sample
+        # last, so that neither mirror nor colours change the padding
+        return sample if augment.crop is None else self._padded(sample, augment.crop)
 
     @staticmethod
     def _scaled(sample: Sample, factor: float) -> Sample:
         size = [max(1, round(side * factor)) for side in sample.size]
+        # torchvision resizes a Mask by "nearest", up to half a pixel beside its image; "nearest-exact" shares pixel centres
+        exact = functional.InterpolationMode.NEAREST_EXACT
         return _each(
             sample,
-            lambda _, image: functional.resize(image, size, antialias=True),
-            lambda mask: functional.resize(mask, size, interpolation=functional.InterpolationMode.NEAREST_EXACT),
+            lambda _, image: _resized(image, size),
+            lambda mask: functional.resize_image(mask.as_subclass(Tensor)[None], size, exact)[0],
         )
 
     def _rotated(self, sample: Sample, degrees: float) -> Sample:
@@ -162,18 +165,20 @@ class JointTransform:
             lambda mask: functional.rotate(mask, degrees, fill=[IGNORE]),
         )
 
-    def _cropped(self, sample: Sample, crop: tuple[int, int], generator: torch.Generator) -> Sample:
+    @staticmethod
+    def _cropped(sample: Sample, crop: tuple[int, int], generator: torch.Generator) -> Sample:
         (height, width), (sample_height, sample_width) = crop, sample.size
         top = int(torch.randint(max(sample_height - height, 0) + 1, (), generator=generator))
         left = int(torch.randint(max(sample_width - width, 0) + 1, (), generator=generator))
-        inside = min(height, sample_height), min(width, sample_width)
-        padding = [0, 0, width - inside[1], height - inside[0]]  # left, top, right, bottom
+        window = top, left, min(height, sample_height), min(width, sample_width)
+        return _each(sample, lambda _, image: functional.crop(image, *window), lambda mask: functional.crop(mask, *window))
+
+    def _padded(self, sample: Sample, size: tuple[int, int]) -> Sample:
+        padding = [0, 0, size[1] - sample.size[1], size[0] - sample.size[0]]  # left, top, right, bottom
         return _each(
             sample,
-            lambda stream, image: functional.pad(
-                functional.crop(image, top, left, *inside), padding, fill=self._color(stream, image)
-            ),
-            lambda mask: functional.pad(functional.crop(mask, top, left, *inside), padding, fill=IGNORE),
+            lambda stream, image: functional.pad(image, padding, fill=self._color(stream, image)),
+            lambda mask: functional.pad(mask, padding, fill=IGNORE),
         )
 
     @staticmethod
@@ -196,6 +201,12 @@ class JointTransform:
 def _each(sample: Sample, image: Callable[[str, Tensor], Tensor], mask: Callable[[Tensor], Tensor]) -> Sample:
     inputs = {stream: tv_tensors.Image(image(stream, value)) for stream, value in sample.inputs.items()}
     return Sample(sample.name, inputs, {head: tv_tensors.Mask(mask(value)) for head, value in sample.targets.items()})
+
+
+def _resized(image: Tensor, size: list[int]) -> Tensor:
+    if size == [1, 1]:  # torch's antialiased kernel for uint8 fails on a single pixel (2.14)
+        return functional.resize(image.float(), size, antialias=True).round().to(image.dtype)
+    return functional.resize(image, size, antialias=True)
 
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:

@@ -35,6 +35,7 @@ HEADS = {"semantic": SEMANTIC, "geometric": GEOMETRIC}
 SPLITS = {"train": 4000, "val": 200, "test": 200}
 """Splits and how many scenes each has unless a count is given; any count may be."""
 _SIZE = (128, 160)
+_KEPT = 256 * 2**20  # bytes of pictures that a data set keeps: what is trained on is drawn once, not at every epoch
 _SCOUT = (48, 60)  # a glance at the labels, to find something to crop
 
 
@@ -178,15 +179,21 @@ class Scenes:
         self.split, self.count, self.size, self.seed = split, count, (size[0], size[1]), seed
         self.name = f"scenes {split}"
         self.labels = {head: HEADS[head] for head in heads}
+        self._drawn: dict[int, Sample] = {}
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        scene = self.scene(index)
-        truths = {"semantic": scene.semantic, "geometric": scene.geometric}
-        targets = {head: truths[head] for head in self.labels}
-        return Sample.from_arrays(f"{self.split}-{index:05d}", {"rgb": scene.image}, targets)
+        if index not in self._drawn:
+            scene = self.scene(index)
+            truths = {"semantic": scene.semantic, "geometric": scene.geometric}
+            targets = {head: truths[head] for head in self.labels}
+            sample = Sample.from_arrays(f"{self.split}-{index:05d}", {"rgb": scene.image}, targets)
+            if len(self._drawn) * scene.image.size >= _KEPT:
+                return sample
+            self._drawn[index] = sample
+        return self._drawn[index]
 
     def scene(self, index: int) -> Scene:
         """Return everything about scene ``index``: depth, camera, gravity and instances too."""

@@ -2,6 +2,8 @@
 
 import difflib
 import os
+import re
+import tarfile
 from importlib import resources
 from pathlib import Path
 
@@ -92,7 +94,7 @@ def _folder(root: str | os.PathLike[str] | None, year: str, download: bool) -> P
         _download(Path(root), year)
         found = _find(Path(root), year)
     if found is None:
-        others = sorted(path.name for path in Path(root).glob("VOC20*")) if Path(root).is_dir() else []
+        others = sorted(path.parents[1].name for path in Path(root).glob(f"VOC20*/{_LISTS}"))
         hint = f" It holds {', '.join(others)}: choose that year, or" if others else " Pass the VOCdevkit folder, or"
         raise DataError(
             f"no VOC{year} at {root}: looked for VOC{year}/{_LISTS}, VOCdevkit/VOC{year}/{_LISTS} and {_LISTS} in it."
@@ -103,7 +105,7 @@ def _folder(root: str | os.PathLike[str] | None, year: str, download: bool) -> P
 
 def _find(root: Path, year: str) -> Path | None:
     own = root.resolve().name
-    another_year = own.startswith("VOC20") and own != f"VOC{year}"
+    another_year = own != f"VOC{year}" and re.fullmatch(r"VOC20\d\d", own) is not None
     inside = [root / f"VOC{year}", root / "VOCdevkit" / f"VOC{year}", root / "TrainVal" / "VOCdevkit" / f"VOC{year}"]
     candidates = inside if another_year else [*inside, root]
     return next((path for path in candidates if (path / _LISTS).is_dir()), None)
@@ -112,7 +114,7 @@ def _find(root: Path, year: str) -> Path | None:
 def _download(root: Path, year: str) -> None:
     try:
         torchvision.datasets.VOCSegmentation(str(root), year=year, image_set="train", download=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, tarfile.TarError) as error:
         raise DataError(f"torchvision could not fetch VOC{year} to {root}: {error}; check network and disk") from error
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fullconv.errors import GeometryError, WeightsError
+from fullconv.errors import GeometryError, SpecError, WeightsError
 from fullconv.geometry.axis import Place
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
@@ -90,7 +90,7 @@ def heat_map(
     normalise
         What its images go through first.
     image
-        uint8 (H, W, 3) RGB; scaled up when a side is smaller than the classifier's native one.
+        uint8 (H, W, 3) RGB; scaled up when both sides are smaller than the classifier's native ones.
     class_index
         0 to K - 1; by default the class with the highest probability anywhere in the image.
 
@@ -103,25 +103,31 @@ def heat_map(
 
     Notes
     -----
-    Each score stands at the centre of its window, which the geometry gives as offset and stride; beyond the outermost
-    centres the map is constant.
+    Each score stands at the centre of its window, which the geometry gives as offset and stride. The image is surrounded
+    by half a window of the mean colour, so that there are windows around the pixels of its border too.
     """
     height, width = image.shape[:2]
-    factor = max(1.0, *(native / side for native, side in zip(classifier.native_size, (height, width), strict=True)))
+    factor = max(1.0, min(native / side for native, side in zip(classifier.native_size, (height, width), strict=True)))
     size = math.ceil(height * factor), math.ceil(width * factor)
+    top, left = margins = [native // 2 for native in classifier.native_size]
     with torch.inference_mode():
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float()
+        pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), np.float32, order="C"))[None]
         if factor > 1:
             pixels = F.interpolate(pixels, size, mode="bilinear", align_corners=False)
-        probability = classifier(normalise(pixels)).softmax(dim=1)[0].numpy()
+        # after the normalisation the mean colour is zero
+        probability = classifier(F.pad(normalise(pixels), (left, left, top, top))).softmax(dim=1)[0].numpy()
+    if not np.isfinite(probability).all():
+        raise WeightsError("the classifier gives scores that are no numbers: its weights are damaged; fetch them again")
     if class_index is None:
         class_index = int(probability.max(axis=(1, 2)).argmax())
+    elif not 0 <= class_index < len(probability):
+        raise SpecError(f"there is no class {class_index}; this classifier numbers its classes from 0 to {len(probability) - 1}")
     geometry, heat = classifier.geometry, probability[class_index]
     for axis, (side, scaled) in enumerate(zip((height, width), size, strict=True)):
         place = geometry.place(-1, axis)
         if place is None:
             raise GeometryError("the classifier's scores see the whole image and have no place on it; no heat map can be drawn")
-        heat = _spread(heat, axis, place, (np.arange(side) + 0.5) * scaled / side - 0.5)
+        heat = _spread(heat, axis, place, (np.arange(side) + 0.5) * scaled / side - 0.5 + margins[axis])
     return HeatMap(class_index, heat, (probability.shape[1], probability.shape[2]))
 
 

@@ -3,8 +3,10 @@
 Letters: H height, W width.
 """
 
+import contextlib
+import errno
 import os
-from pathlib import Path
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", "
 """What counts as an image when a folder is searched; a file that is named itself may be called anything."""
 
 PAPER = (255, 255, 255)
+
+_SYSTEM = {errno.ENOENT: "no such file", errno.EISDIR: "a folder, not an image"}
 
 
 def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -39,25 +43,30 @@ def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8
     """
     if isinstance(source, np.ndarray):
         return _check_array(source)
-    if isinstance(source, Image.Image):
-        return _upright_rgb(source, "the image")
-    if not Path(source).exists():
-        raise DataError(f"{source}: no such file")
-    if Path(source).is_dir():
-        raise DataError(f"{source}: a folder, not an image")
+    name = "the image" if isinstance(source, Image.Image) else str(source)
     try:
-        with Image.open(source) as image:
-            image.load()
-            return _upright_rgb(image, str(source))
-    except Image.UnidentifiedImageError as error:
-        raise DataError(f"{source}: not an image, or of a format that PIL does not read") from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{source}: more pixels than PIL lets pass ({error}); cut or shrink it first") from error
+        # what PIL warns of (a large picture, damaged EXIF data) does not keep the pixels from being read
+        with warnings.catch_warnings(action="ignore"), _opened(source) as image:
+            return _upright_rgb(image, name)
     except DataError:
         raise
+    except Image.UnidentifiedImageError as error:
+        raise DataError(f"{name}: not an image, or of a format that PIL does not read") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name}: more pixels than PIL lets pass ({error}); cut or shrink it first") from error
     # the decoders of damaged files raise whatever comes: OSError, SyntaxError, ValueError, struct.error, EOFError
     except Exception as error:
-        raise DataError(f"{source}: cannot be read ({error}); it is damaged or cut short, copy it again") from error
+        if isinstance(error, OSError) and error.errno:  # the system's answer, not the decoder's
+            raise DataError(f"{name}: {_SYSTEM.get(error.errno, error.strerror)}") from error
+        raise DataError(f"{name}: cannot be read ({error}); it is damaged or cut short, copy it again") from error
+
+
+def _opened(source: str | os.PathLike[str] | Image.Image) -> contextlib.AbstractContextManager[Image.Image]:
+    if isinstance(source, str | os.PathLike):
+        return Image.open(source)
+    if isinstance(source, Image.Image):
+        return contextlib.nullcontext(source)
+    raise DataError(f"an image is a path, a PIL image or an array; got {type(source).__name__}")
 
 
 def _check_array(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -69,9 +78,12 @@ def _check_array(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _upright_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
+        if values.max(initial=0) > 65535:
+            raise DataError(f"{name}: 32-bit pixels have no agreed range; save it with 8 or 16 bits a channel")
         wide = image.mode != "I" or values.max(initial=0) > 255  # mode I holds 8 or 16 bits in 32
         grey = np.clip(values // 257 if wide else values, 0, 255)
         return _check_array(grey.astype(np.uint8))
@@ -80,4 +92,4 @@ def _upright_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         sheet = Image.new("RGBA", image.size, (*PAPER, 255))
         image = Image.alpha_composite(sheet, image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+    return _check_array(np.array(image.convert("RGB")))

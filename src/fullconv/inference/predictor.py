@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fullconv.errors import SpecError
+from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.files import replacing
 from fullconv.inference.pictures import read_picture
 from fullconv.labels import LabelSet
@@ -44,7 +44,17 @@ class Segmentation:
     label_set: LabelSet
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the labels as a palette PNG: the file is the old one or whole."""
+        """Write the labels as a palette PNG: the file is the old one or whole.
+
+        Raises
+        ------
+        DataError
+            When ``path`` does not end in ``.png``: other formats would change labels or lose the palette.
+        FullconvError
+            When the folder cannot be written or the disk is full.
+        """
+        if Path(path).suffix.lower() != ".png":
+            raise DataError(f"{path}: labels are written as PNG, which keeps them exact; end the name in .png")
         with replacing(path) as temporary:
             self.label_set.to_image(self.labels).save(temporary, format="PNG")
 
@@ -90,7 +100,8 @@ class Predictor:
             When the model has no such head.
         """
         name = self.head(head)
-        pixels = torch.from_numpy(np.ascontiguousarray(read_picture(image).transpose(2, 0, 1)))
+        # a copy, as torch warns of arrays that it must not write to
+        pixels = torch.from_numpy(np.array(read_picture(image).transpose(2, 0, 1), order="C"))
         with torch.inference_mode():
             logits = self.logits({next(iter(self.model.trunks)): pixels})[name][0]
             labels = logits.argmax(0).to(torch.uint8).cpu().numpy()
@@ -98,10 +109,27 @@ class Predictor:
         return Segmentation(labels, probability, self.labels[name])
 
     def logits(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return logits (1, K, H, W) of every head for one image: uint8 (C, H, W) by stream."""
+        """Return logits (1, K, H, W) of every head for one image: uint8 (C, H, W) by stream.
+
+        Raises
+        ------
+        DataError
+            When the memory is too small for an image of this size.
+        WeightsError
+            When a logit is not finite.
+        """
         device = next(self.model.parameters()).device
-        with torch.inference_mode():
-            return self.model({stream: image[None].to(device) for stream, image in inputs.items()})
+        try:
+            with torch.inference_mode():
+                found = self.model({stream: image[None].to(device) for stream, image in inputs.items()})
+        except RuntimeError as error:
+            if "allocate" not in str(error):  # how torch says on every device that memory is used up
+                raise
+            height, width = next(iter(inputs.values())).shape[1:]
+            raise DataError(f"no memory for an image of {height}×{width} pixels; cut it into parts or shrink it") from error
+        if not all(logits.isfinite().all() for logits in found.values()):
+            raise WeightsError("the model gives scores that are no numbers: its weights are damaged or its training diverged")
+        return found
 
     def head(self, name: str | None) -> str:
         """Return the name of a head: the first when none is given.

@@ -21,7 +21,7 @@ def minivgg(classes: int = 8) -> nn.Module:
     """Return a small VGG with batch norm, the embedded default: 96x96 float RGB images (N, 3, H, W) to logits (N, classes)."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     width = 3
-    for block, (channels, depth) in enumerate(((16, 1), (32, 1), (64, 2), (96, 2), (128, 2)), start=1):
+    for block, (channels, depth) in enumerate(((12, 1), (24, 1), (48, 1), (96, 2), (128, 2)), start=1):
         for i in range(1, depth + 1):
             layers[f"conv{block}_{i}"] = nn.Conv2d(width, channels, 3, padding=1, bias=False)
             layers[f"norm{block}_{i}"] = nn.BatchNorm2d(channels)

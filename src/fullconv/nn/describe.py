@@ -5,13 +5,14 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from rich.table import Table
+from torchvision import models
 
 from fullconv.errors import SpecError
 from fullconv.geometry.graph import Geometry
-from fullconv.nn.backbones import find_backbone
+from fullconv.nn.backbones import BACKBONES, find_backbone
 from fullconv.nn.build import build_on_meta
 from fullconv.nn.convolutionalize import convolutionalize
-from fullconv.spec import ModelSpec
+from fullconv.spec import STRIDES, ModelSpec
 
 CLASSES = 21
 
@@ -131,3 +132,43 @@ def _caption(found: dict[str, Any]) -> str:
             f"{len(found['global_layers'])} layers see the whole image: {first}{' …' if len(found['global_layers']) > 3 else ''}"
         )
     return " · ".join(parts)
+
+
+def overview() -> dict[str, dict[str, Any]]:
+    """Return what there is to choose from, by backbone: parameters of the classifier, native side in pixels, padding, strides.
+
+    Nothing is built but our own few nets: torchvision states the parameters of its classifiers.
+
+    Examples
+    --------
+    >>> overview()["squeezenet1_1"]["parameters"]
+    1235496
+    """
+    return {
+        name: {
+            "parameters": _classifier_parameters(name),
+            "native_side": entry.native_side,
+            "padding": entry.padding,
+            "strides": list(STRIDES),
+        }
+        for name, entry in BACKBONES.items()
+    }
+
+
+def _classifier_parameters(name: str) -> int:
+    if name in models.list_models(module=models):
+        return next(iter(models.get_model_weights(name))).meta["num_params"]
+    with torch.device("meta"):
+        return sum(p.numel() for p in BACKBONES[name].build().parameters())
+
+
+def overview_table(found: dict[str, dict[str, Any]]) -> Table:
+    """Return :func:`overview` as a table."""
+    rows = Table(
+        "backbone", title="backbones", caption="a model is fcn32s-, fcn16s-, fcn8s- or fcn4s- and a backbone: fcn8s-vgg16"
+    )
+    for heading in ("parameters", "native size", "padding"):
+        rows.add_column(heading, justify="right")
+    for name, row in found.items():
+        rows.add_row(name, f"{row['parameters']:,}", f"{row['native_side']}×{row['native_side']}", row["padding"])
+    return rows

@@ -42,7 +42,7 @@ TABLE_2 = {
 """Long et al. 2015, table 2: VGG16 on a subset of PASCAL VOC 2011 val, in percent."""
 CROPS = {"train": 1400, "val": 210}
 """Pictures of single objects to train the classifier on, and to judge it."""
-STEPS = 260
+STEPS = 300
 SHOWN = (3, 8, 21)
 """Validation scenes whose predictions are drawn."""
 THING = CLASSES.index("ball")

@@ -18,7 +18,7 @@ def train_classifier(
     *,
     steps: int,
     batch_size: int = 32,
-    rate: float = 2e-3,
+    rate: float = 5e-3,
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
 ) -> nn.Module:

@@ -1,0 +1,95 @@
+"""Predictions are the model's own, at the picture's own size; files hold exactly them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fullconv
+from fullconv.errors import DataError, SpecError
+from fullconv.inference.predictor import Predictor, load
+from fullconv.nn.checkpoint import load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def predictor(checkpoint: Path) -> Predictor:
+    return load(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (41, 67, 3), np.uint8)
+
+
+def test_labels_and_scores_are_those_of_the_model(predictor: Predictor, checkpoint: Path, image: np.ndarray) -> None:
+    found = predictor.predict(image, scores=True)
+    model = load_checkpoint(checkpoint).model
+    with torch.no_grad():
+        logits = model(torch.from_numpy(image.transpose(2, 0, 1).copy())[None])["semantic"][0]
+    np.testing.assert_array_equal(found.labels, logits.argmax(0).numpy())
+    assert found.labels.dtype == np.uint8
+    assert len(np.unique(found.labels)) > 1
+    assert found.scores is not None
+    np.testing.assert_allclose(found.scores, logits.softmax(0).numpy(), atol=1e-4)
+    assert predictor.predict(image).scores is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 2), (97, 131)])
+def test_every_size_is_kept(predictor: Predictor, size: tuple[int, int]) -> None:
+    assert predictor.predict(np.zeros((*size, 3), np.uint8)).labels.shape == size
+
+
+def test_path_image_and_array_agree(predictor: Predictor, image: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(image).save(tmp_path / "a.png")
+    truth = predictor.predict(image).labels
+    for source in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(image)):
+        np.testing.assert_array_equal(predictor.predict(source).labels, truth)
+
+
+def test_the_public_name(checkpoint: Path, image: np.ndarray) -> None:
+    assert fullconv.load(checkpoint).predict(image).labels.shape == (41, 67)
+
+
+def test_the_saved_png_holds_labels_and_palette(predictor: Predictor, image: np.ndarray, tmp_path: Path) -> None:
+    found = predictor.predict(image)
+    found.save(tmp_path / "labels.png")
+    with Image.open(tmp_path / "labels.png") as stored:
+        assert stored.mode == "P"
+        np.testing.assert_array_equal(np.array(stored), found.labels)
+        np.testing.assert_array_equal(np.array(stored.convert("RGB")), found.label_set.colorize(found.labels))
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.png"]
+
+
+def test_the_overlay_keeps_the_picture_and_adds_a_legend(predictor: Predictor, image: np.ndarray) -> None:
+    found = predictor.predict(image)
+    drawn = found.overlay(image)
+    assert drawn.mode == "RGB"
+    assert drawn.height > 41
+    assert drawn.width >= 67
+    with pytest.raises(DataError, match="predict on this image"):
+        found.overlay(image[:, 1:])
+
+
+def test_unknown_head(predictor: Predictor, image: np.ndarray) -> None:
+    with pytest.raises(SpecError, match="no head 'depth'; it has semantic"):
+        predictor.predict(image, head="depth")
+
+
+def test_memory_that_is_too_small_is_said_in_words(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(inputs: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(predictor, "model", _Refusing(predictor.model, refuse))
+    with pytest.raises(DataError, match="no memory for an image of 5×6 pixels"):
+        predictor.logits({"rgb": torch.zeros(3, 5, 6, dtype=torch.uint8)})
+
+
+class _Refusing:
+    def __init__(self, model: torch.nn.Module, forward: object) -> None:
+        self.parameters = model.parameters
+        self.forward = forward
+
+    def __call__(self, inputs: object) -> object:
+        return self.forward(inputs)  # type: ignore[operator]
