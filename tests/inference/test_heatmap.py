@@ -100,3 +100,8 @@ def test_the_parrot_lights_up(shared_data: Path) -> None:
     assert found.probability[150:400, 250:420].mean() > 0.6
     assert found.probability[:, :100].mean() < 0.1
     assert found.probability[600:].mean() < 0.05
+    # looked up in the picture: the bird without its tail lies in rows 105-560 and columns 150-460
+    bird = np.zeros(image.shape[:2], bool)
+    bird[105:560, 150:460] = True
+    assert bird[np.unravel_index(found.probability.argmax(), bird.shape)]
+    assert found.probability[bird].mean() > 10 * found.probability[~bird].mean()

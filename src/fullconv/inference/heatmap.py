@@ -74,7 +74,7 @@ def load_classifier(name: str, weights: str | None = None) -> tuple[DenseClassif
         raise WeightsError(
             f"{found.source} does not hold the whole classifier {name} (a heat map needs its last layer too): {error}"
         ) from error
-    preprocessing = found.preprocessing or entry.preprocessing
+    preprocessing = entry.preprocessing if found.preprocessing is None else found.preprocessing
     return convolutionalize(classifier, (entry.native_side, entry.native_side)).eval(), Normalise(preprocessing)
 
 
