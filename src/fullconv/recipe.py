@@ -60,7 +60,7 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise SpecError(f"{path} holds {type(content).__name__}; a recipe is a mapping with the keys {_listed(Recipe)}")
-    return read_recipe(_merge({"name": path.stem, **content}, overrides or {}, ""), str(path))
+    return read_recipe(_merge({"name": path.stem, **content}, overrides or {}, ""), str(name))
 
 
 def find_recipe(name: str | Path) -> Path:

@@ -248,5 +248,5 @@ def test_sizes_must_agree_and_an_input_is_needed():
     image, mask = np.zeros((4, 6, 3), np.uint8), np.zeros((6, 4), np.uint8)
     with pytest.raises(DataError, match=r"^a: images and masks must have one height and width; got rgb 4x6, semantic 6x4"):
         Sample.from_arrays("a", {"rgb": image}, {"semantic": mask})
-    with pytest.raises(DataError, match="^a: a sample needs at least one input stream"):
+    with pytest.raises(DataError, match=r"^a: a sample needs at least one input stream"):
         Sample.from_arrays("a", {}, {"semantic": mask})

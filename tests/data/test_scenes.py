@@ -359,5 +359,5 @@ def test_contact_sheet():
 
 
 def test_black_paint_stays_a_number() -> None:
-    """This crop's radiance came out at -4e-8 by rounding: its square root was NaN, a warning and so an error here."""
+    """The radiance of one crop came out at -4e-8 by rounding: its square root was NaN, a warning and so an error here."""
     assert object_crop(0, "train", 1209, (96, 96))[0].max() > 0

@@ -231,3 +231,18 @@ def test_several_heads(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
     assert load_checkpoint(result.model).model.heads == {"semantic": 7, "geometric": 3}
     assert (tmp_path / "out" / "predictions-geometric.png").is_file()
     assert (tmp_path / "out" / "per-class-geometric.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"train": {"strategy": "nonsense"}}, "this machine cannot train with .*'strategy': 'nonsense'"),
+        ({"model": {"weights": "nowhere.safetensors"}}, r"no weights file nowhere\.safetensors"),
+    ],
+)
+def test_a_start_that_fails_leaves_the_folder_free(tmp_path: Path, override: dict, message: str) -> None:
+    small = {"data": {"count": 2, "val_count": 1, "size": [16, 16]}, "train": {"stages": [{"stride": 8, "steps": 1}]}}
+    merged = {key: {**small.get(key, {}), **override.get(key, {})} for key in ("data", "model", "train")}
+    with pytest.raises(FullconvError, match=message):
+        train(load_recipe("scenes-fcn8s-at-once-minivgg", merged), tmp_path / "run")
+    assert not (tmp_path / "run" / "recipe.yaml").exists()

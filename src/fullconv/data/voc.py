@@ -86,7 +86,7 @@ def _entries(folder: Path) -> list[Path]:
 def _folder(root: str | os.PathLike[str] | None, year: str, download: bool) -> Path:
     if root is None:
         raise DataError(
-            f"voc{year} needs its folder: --data.root DIR, a VOCdevkit that holds VOC{year}; "
+            f"voc{year} needs its folder (train: --data.root DIR, evaluate: --root DIR), a VOCdevkit that holds VOC{year}; "
             "with --data.download true it is fetched there by torchvision (2 GB)"
         )
     found = _find(Path(root), year)

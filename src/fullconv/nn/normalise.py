@@ -37,9 +37,9 @@ class Normalise(nn.Module):
         try:
             order, top = str(preprocessing["channels"]), float(preprocessing["range"][1])
             mean, std = ([float(number) * 255 / top for number in preprocessing[key]] for key in ("mean", "std"))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
             raise WeightsError(
-                f"preprocessing {dict(preprocessing)} is not complete ({error!r}); it needs channels, range, mean and std"
+                f"preprocessing {preprocessing} is not complete ({error!r}); it needs channels, range, mean and std"
             ) from error
         if (
             order not in ("RGB", "BGR")

@@ -18,6 +18,7 @@ from rich.table import Table
 from safetensors.torch import load_file, save_file
 
 from fullconv.data.scenes import CLASSES, SEMANTIC, object_crop, render
+from fullconv.errors import TrainingError
 from fullconv.files import replacing
 from fullconv.inference.heatmap import draw_heat_map, heat_map
 from fullconv.nn.backbones import BACKBONES, minivgg
@@ -96,8 +97,10 @@ def run(out: Path, console: Console | None = None) -> Demo:
     Raises
     ------
     TrainingError
-        When ``out`` holds an earlier demo.
+        When ``out`` holds anything already.
     """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise TrainingError(f"{out} is not an empty folder; choose another --out, or delete what an earlier demo left there")
     console = console or Console(stderr=True)
     seconds: dict[str, float] = {}
 

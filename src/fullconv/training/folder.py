@@ -63,6 +63,12 @@ class RunFolder:
         versions = {name: version(name) for name in LIBRARIES}
         self._write_json(self.path / "versions.json", {"python": platform.python_version(), **versions})
 
+    def withdraw(self) -> None:
+        """Take back :meth:`start` when nothing was trained, so that the corrected command can start here."""
+        if not self.metrics.exists() and not self.result.exists():
+            self.recipe.unlink(missing_ok=True)
+            (self.path / "versions.json").unlink(missing_ok=True)
+
     def check(self, recipe: Recipe) -> None:
         """Make sure that ``recipe`` may go on here.
 

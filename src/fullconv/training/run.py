@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from fullconv.data import open_dataset
+from fullconv.errors import FullconvError
 from fullconv.files import replacing
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
@@ -87,6 +88,10 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         run = Run(recipe, folder, training, validation, log, console, request)
         try:
             return _train(run, leads)
+        except FullconvError:
+            if leads and not resume:
+                folder.withdraw()
+            raise
         except (Stopped, KeyboardInterrupt) as stop:
             how = f"go on with: fullconv train {folder.recipe} --out {out} --resume"
             raise Interrupted(f"{stop or 'stopped'}; {how}") from None

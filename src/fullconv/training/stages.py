@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from fullconv.data.sample import Dataset
@@ -139,24 +140,28 @@ def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Tra
     train = run.recipe.train
     for part in ("pytorch", "fabric"):
         logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
-    return pl.Trainer(
-        accelerator=train.accelerator,
-        devices=train.devices,
-        num_nodes=train.nodes,
-        strategy=train.strategy,
-        precision=train.precision,
-        max_steps=int(stage.steps or 0),
-        max_epochs=-1,
-        gradient_clip_val=train.gradient_clip,
-        logger=TensorBoardLogger(run.folder.path, name="tensorboard", version=stage_name(stage)),
-        callbacks=callbacks,
-        plugins=[WholeFile()],
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=run.folder.path,
-    )
+    try:
+        return pl.Trainer(
+            accelerator=train.accelerator,
+            devices=train.devices,
+            num_nodes=train.nodes,
+            strategy=train.strategy,
+            precision=train.precision,
+            max_steps=int(stage.steps or 0),
+            max_epochs=-1,
+            gradient_clip_val=train.gradient_clip,
+            logger=TensorBoardLogger(run.folder.path, name="tensorboard", version=stage_name(stage)),
+            callbacks=callbacks,
+            plugins=[WholeFile()],
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=run.folder.path,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        asked = {key: getattr(train, key) for key in ("accelerator", "devices", "nodes", "strategy", "precision")}
+        raise TrainingError(f"this machine cannot train with {asked}: {' '.join(str(error).split())}") from error
 
 
 def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> None:
