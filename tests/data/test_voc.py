@@ -104,7 +104,7 @@ def test_a_wrong_root_says_what_was_looked_for(tmp_path, devkit):
         VOCSegmentation(devkit, "2011", "train")
     with pytest.raises(DataError, match="no VOC2011 at"):  # a folder of one year is not taken for another
         VOCSegmentation(devkit / "VOC2012", "2011", "train")
-    with pytest.raises(DataError, match=r"voc2012 needs its folder: --data\.root DIR.*--data\.download true"):
+    with pytest.raises(DataError, match=r"voc2012 needs its folder \(train: --data\.root DIR, .*--data\.download true"):
         VOCSegmentation(None, "2012", "train")
 
 
