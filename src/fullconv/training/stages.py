@@ -24,7 +24,7 @@ from fullconv.nn.normalise import Normalise
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
 from fullconv.training.folder import RunFolder
-from fullconv.training.interrupt import StopRequest
+from fullconv.training.interrupt import Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
 from fullconv.training.module import TrainingModule
 from fullconv.training.progress import StageProgress
@@ -173,6 +173,9 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
         try:
             trainer.fit(module, ckpt_path=resume, weights_only=True)
         except (EOFError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            if "DataLoader worker" in str(error):
+                # such as SIGTERM to the whole process group, or too little memory
+                raise Stopped("a process that reads images was ended from outside; what was saved last is kept") from error
             if resume is None or trainer.global_step:
                 raise
             reason = next(iter(str(error).splitlines()), type(error).__name__)
