@@ -98,7 +98,7 @@ def _borders(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 def font_for(width: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     """Return PIL's own font in a size, in pixels, that suits a picture ``width`` pixels wide."""
-    return ImageFont.load_default(size=min(max(width // 36, 11), 32))
+    return ImageFont.load_default(size=min(max(round(0.6 * width**0.5), 11), 32))
 
 
 def with_legend(picture: Image.Image, entries: Sequence[Entry]) -> Image.Image:

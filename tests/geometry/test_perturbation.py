@@ -155,3 +155,21 @@ def test_too_small_an_image_is_refused_with_the_layer() -> None:
     assert geometry.min_size == 6
     with pytest.raises(GeometryError, match="an image side of 5 px is too small: nothing is left after 1"):
         geometry.sizes((6, 5))
+
+
+def test_reach_and_receptive_field_are_the_largest_distance_and_extent_found() -> None:
+    """A little FCN: two poolings, a convolution, and back up by 4 with a crop that puts output on input."""
+    parts = [
+        nn.Conv2d(1, 1, 3, padding=1, bias=False),
+        nn.MaxPool2d(2),
+        nn.MaxPool2d(2),
+        nn.Conv2d(1, 1, 3, padding=1, bias=False),
+    ]
+    net = positive(nn.Sequential(*parts, nn.ConvTranspose2d(1, 1, 8, 4, padding=2, bias=False)))
+    geometry = trace(net)
+    assert geometry.place(-1) == geometry.place(0)
+    moved = changed_rows(net, 80, 0)
+    inner = range(32, 48)  # every phase of the stride, far from the borders
+    seen = {out: np.flatnonzero(moved[:, out]) for out in inner}
+    assert geometry.reach() == max(max(out - rows[0], rows[-1] - out) for out, rows in seen.items())
+    assert geometry.receptive_field(-1) == max(rows[-1] - rows[0] + 1 for rows in seen.values())
