@@ -1,7 +1,7 @@
 """Averaging of weights over the steps of a stage: the averaged net scores better than any of the nets it is made of.
 
-Polyak averaging with an exponential window, as it is common in semi-supervised and generative training. The paper does not do it;
-with a few hundred images it was worth more than any rate schedule (see ``docs/results.md``).
+Polyak averaging with an exponential window. The paper does not do it; where images are few, the last steps of a stage fit a few of
+them each, and the average does not.
 """
 
 from typing import Any
