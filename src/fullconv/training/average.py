@@ -1,7 +1,7 @@
-"""Averaging of weights over the steps of a stage: the averaged net scores better than any of the nets it is made of.
+"""Averaging of weights over the steps of a stage: the average is what is measured, saved and carried over.
 
-Polyak averaging with an exponential window. The paper does not do it; where images are few, the last steps of a stage fit a few of
-them each, and the average does not.
+Polyak averaging with an exponential window. The paper does not do it; where images are few, each of the last steps fits a
+few of them, and the average does so less.
 """
 
 from typing import Any
