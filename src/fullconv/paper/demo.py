@@ -169,7 +169,7 @@ def _predictions(out: Path) -> None:
     nets = {stage: load_checkpoint(folder / "model.safetensors").model for stage, folder in models.items()}
     rows: list[Comparison] = []
     for index in SHOWN:
-        scene = render(0, "val", index, (192, 256))
+        scene = render(0, "val", index, (96, 128))  # the size that the nets were trained at
         batch = torch.from_numpy(scene.image.transpose(2, 0, 1).copy())[None]
         with torch.inference_mode():
             found = {stage: net(batch)["semantic"][0].argmax(0).numpy() for stage, net in nets.items()}
