@@ -1,0 +1,155 @@
+"""What a training run is."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from fullconv.spec.base import Spec
+
+STAGE_DIVISOR = 100
+"""The rate of a stage that states none is the previous one's divided by this (paper, section 4.2)."""
+
+
+class OptimizerSpec(Spec):
+    """How weights follow gradients.
+
+    Parameters
+    ----------
+    name
+        ``sgd`` with momentum, or ``adamw``.
+    rate
+        Learning rate of the first stage, for the trunk's weights.
+    momentum
+        Of SGD, in [0, 1).
+    weight_decay
+        On weights of convolutions; biases, batch-norm parameters and learned upsampling have none.
+    bias_rate_factor
+        Rate of biases as a multiple of their weights' (2 in the reference).
+    score_rate_factor
+        Rate of the score layers as a multiple of the trunk's.
+    schedule
+        Over the steps of a stage: ``fixed`` (reference), ``poly`` ((1 - t)^0.9) or ``cosine`` (to 0).
+    warmup
+        Steps at the start of each stage in which the rate rises linearly from 0.
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    rate: PositiveFloat = 1e-3
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: NonNegativeFloat = 5e-4
+    bias_rate_factor: PositiveFloat = 2.0
+    score_rate_factor: PositiveFloat = 1.0
+    schedule: Literal["fixed", "poly", "cosine"] = "fixed"
+    warmup: NonNegativeInt = 0
+
+
+class StageSpec(Spec):
+    """One stage: training of the net with the skips down to ``stride``. A bare number in YAML is a stride.
+
+    Parameters
+    ----------
+    stride
+        32, 16, 8 or 4.
+    steps
+        Steps of the optimiser; ``None`` takes ``train.steps``.
+    rate
+        Its learning rate; ``None`` takes ``optimizer.rate`` in the first stage and a hundredth of the previous stage's
+        later.
+    """
+
+    stride: Literal[32, 16, 8, 4]
+    steps: PositiveInt | None = None
+    rate: PositiveFloat | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stride_alone(cls, given: Any) -> Any:
+        return {"stride": given} if isinstance(given, int) else given
+
+
+class TrainSpec(Spec):
+    """How a model is trained.
+
+    Parameters
+    ----------
+    stages
+        From coarse to fine; ``[32, 16, 8]`` is the paper's staged training, ``[8]`` is "at once".
+    steps
+        Steps of every stage that states none.
+    optimizer
+        See :class:`OptimizerSpec`.
+    batch_size
+        Images a step, over all devices together.
+    replacement
+        Draw images with replacement (reference); without it every image comes once before one comes again.
+    loss
+        Cross entropy as the ``mean`` or the ``sum`` over the valid pixels of a step.
+    loss_sampling
+        Keep each coarse output's loss with this probability (patchwise training, paper 3.4); a step then takes
+        ``batch_size / loss_sampling`` images, to see as many patches.
+    class_weights
+        ``balanced``: a pixel weighs by the inverse of its class's share of the training split, 1 on average; ``None``: all 1.
+    trainable
+        ``all``, or ``score``: only the score layers (the paper's "fixed" nets; batch norm keeps its statistics then).
+    freeze_batch_norm
+        Keep statistics, scales and shifts of batch norm as they are in the weights.
+    average
+        Measure and save an exponential moving average of the weights that keeps this share at each step, such as 0.99;
+        ``None`` saves the weights of the last step.
+    gradient_clip
+        Largest norm of the gradient of all parameters; ``None`` for no limit.
+    seed
+        Of initial weights, draws, augmentation and dropout.
+    precision, accelerator, devices, nodes, strategy
+        Handed to Lightning's ``Trainer``; ``devices`` is a number for each node.
+    validate_every, save_every
+        Steps between validations (``None``: at the end of each stage), and between saves of what ``--resume`` needs.
+    """
+
+    stages: tuple[StageSpec, ...] = Field(min_length=1)
+    steps: PositiveInt = 1000
+    optimizer: OptimizerSpec = OptimizerSpec()
+    batch_size: PositiveInt = 1
+    replacement: bool = False
+    loss: Literal["mean", "sum"] = "mean"
+    loss_sampling: float = Field(default=1.0, gt=0, le=1)
+    class_weights: Literal["balanced"] | None = None
+    trainable: Literal["all", "score"] = "all"
+    freeze_batch_norm: bool = False
+    average: float | None = Field(default=None, gt=0, lt=1)
+    gradient_clip: PositiveFloat | None = None
+    seed: NonNegativeInt = 0
+    precision: Literal["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true"] = "32-true"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
+    devices: PositiveInt | Literal["auto"] = "auto"
+    nodes: PositiveInt = 1
+    strategy: str = "auto"
+    validate_every: PositiveInt | None = None
+    save_every: PositiveInt = 500
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that a step draws, over all devices together."""
+        return round(self.batch_size / self.loss_sampling)
+
+    @model_validator(mode="after")
+    def _whole_images(self) -> Self:
+        if abs(self.images_per_step * self.loss_sampling - self.batch_size) > 1e-9 * self.batch_size:
+            raise ValueError(
+                f"batch_size / loss_sampling must be a whole number of images; {self.batch_size} / {self.loss_sampling} is "
+                f"{self.batch_size / self.loss_sampling:.3f}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _resolve_stages(self) -> Self:
+        """Write out the steps and the rate of every stage, so that a resolved recipe says all."""
+        strides = [stage.stride for stage in self.stages]
+        if strides != sorted(set(strides), reverse=True):
+            raise ValueError(f"stages must go from coarse to fine, such as [32, 16, 8]; got {strides}")
+        resolved: list[StageSpec] = []
+        for stage in self.stages:
+            rate = resolved[-1].rate / STAGE_DIVISOR if resolved and resolved[-1].rate else self.optimizer.rate
+            resolved.append(StageSpec(stride=stage.stride, steps=stage.steps or self.steps, rate=stage.rate or rate))
+        object.__setattr__(self, "stages", tuple(resolved))
+        return self
