@@ -91,7 +91,7 @@ class StageWatch(pl.Callback):
         step, steps, rate = trainer.global_step, pl_module.steps, pl_module.rate
         self._losses.append(outputs["shown"].item())
         self._training_seconds += self._count_time()
-        speed = self.spec.batch_size * (step - self._first) / self._training_seconds
+        speed = self.spec.images_per_step * (step - self._first) / self._training_seconds
         self.progress.step(step, self._losses[-1], rate, speed)
         if step % max(1, steps // ROWS) == 0 or step == steps:
             mean = sum(self._losses) / len(self._losses)
