@@ -220,6 +220,42 @@ class Geometry:
                 changed[i] = span
         return changed.get(end)
 
+    def clear_of_padding(self, layer: int | str, side: int, axis: int = 0) -> Interval | None:
+        """Return the interval of a layer's map whose entries read no padding, at that layer or any before it.
+
+        What lies behind the last entry of a map counts as padding: the last window of a pooling in ceil mode, when it is cut, is
+        not clear. Everything inside would be the same on a larger image that has this one as a part.
+
+        Parameters
+        ----------
+        layer, axis
+            As for :meth:`depends_on`.
+        side
+            The image's extent in pixels.
+
+        Returns
+        -------
+        tuple of int or None
+            First and last index; ``None`` when every entry reads padding, or the layer sees the whole image, borders and all.
+
+        Raises
+        ------
+        GeometryError
+            As :meth:`sizes`.
+        """
+        end = self._at(layer)
+        sizes = self._axis_sizes(axis, side)
+        if self.is_global[end]:
+            return None
+        clear: list[Interval] = [(0, side - 1)]
+        for i in range(1, end + 1):
+            spans = [clear[k] for k in self.layers[i].inputs] or [(0, -1)]
+            a, b = max(first for first, _ in spans), min(last for _, last in spans)
+            # what reads nothing before a and nothing behind b
+            own = self.layers[i].maps[axis]
+            clear.append(_cut((own.targets(a - 1, a - 1)[1] + 1, own.targets(b + 1, b + 1)[0] - 1), sizes[i]))
+        return clear[end] if clear[end][0] <= clear[end][1] else None
+
     def _spreads(self, i: int, axis: int) -> bool:
         """Whether layer ``i`` is a single value for the whole image, which a merge spreads over every position."""
         return self._places[axis][i] is None
