@@ -140,6 +140,15 @@ def test_layers_with_rules_of_their_own(layer: nn.Module) -> None:
             assert (atrous(net)(image)[..., :: factors[0], :: factors[1]] - net(image)).abs().max() < EXACT
 
 
+def test_ceil_mode_where_a_stride_is_kept_behind_one_that_is_taken_away() -> None:
+    """Strides 3 and 2 to 2; a pooling that still rounded up would have windows of nothing but padding."""
+    net = nn.Sequential(nn.Conv2d(1, 1, 3, 3), nn.MaxPool2d(3, 2, padding=1, ceil_mode=True))
+    for side in range(9, 21):
+        found = atrous(net, 2)(torch.randn(1, 1, side, side))
+        assert found.isfinite().all()
+        assert found.shape[2] == (side - 2 + 2 * 3 - 6 - 1) // 2 + 1  # padding and distance of the taps three times as large
+
+
 def test_upsampling_before_the_first_stride_that_is_taken_away() -> None:
     """At half a pixel, then at two pixels: a stride of 4 keeps 2 for a map at every pixel."""
     torch.manual_seed(0)
@@ -246,3 +255,14 @@ def test_too_small_images_are_refused_by_the_geometry() -> None:
     padded = nn.Sequential(nn.Conv2d(3, 2, 3, 4, padding=2))
     assert shift_and_stitch(padded, torch.zeros(1, 3, 1, 2)).shape == (1, 2, 1, 2)
     assert defined_region(padded, (1, 2)) == (None, None)
+
+
+def test_the_map_ends_before_the_first_entry_that_no_shift_gives() -> None:
+    """The last pooling is padded by more than it needs, so a first shift gives many entries where a later one gives none."""
+    net = nn.Sequential(nn.Conv2d(1, 1, (1, 3), (1, 6)), nn.Conv2d(1, 1, (1, 2), padding=(0, 1)))
+    for width in range(3, 20):
+        image = torch.randn(1, 1, 2, width)
+        counts = [net(image[..., shift:]).shape[3] if width - shift >= 3 else 0 for shift in range(6)]
+        existing = {shift + 6 * i for shift, count in enumerate(counts) for i in range(count)}
+        end = next(i for i in range(100) if i not in existing)
+        assert shift_and_stitch(net, image).shape == (1, 1, 2, end)

@@ -209,26 +209,6 @@ class Merge(nn.Module):
         return self.wide(x) + self.narrow(x)
 
 
-class Merge(nn.Module):
-    """Two branches at the same places, of which one reads more than the other."""
-
-    def __init__(self, stride: tuple[int, int]) -> None:
-        super().__init__()
-        self.wide, self.narrow = nn.Conv2d(1, 1, 3, stride, padding=1), nn.Conv2d(1, 1, 1, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.wide(x) + self.narrow(x)
-
-
-def test_ceil_mode_where_a_stride_is_kept_behind_one_that_is_taken_away() -> None:
-    """Strides 3 and 2 to 2; a pooling that still rounded up would have windows of nothing but padding."""
-    net = nn.Sequential(nn.Conv2d(1, 1, 3, 3), nn.MaxPool2d(3, 2, padding=1, ceil_mode=True))
-    for side in range(9, 21):
-        found = atrous(net, 2)(torch.randn(1, 1, side, side))
-        assert found.isfinite().all()
-        assert found.shape[2] == (side - 2 + 2 * 3 - 6 - 1) // 2 + 1  # padding and distance of the taps three times as large
-
-
 @st.composite
 def padded_layers(draw: st.DrawFn, ceil: bool = False) -> nn.Module:
     """A layer with padding of any kind; each axis has its own numbers."""
@@ -285,17 +265,6 @@ def test_every_stride_th_entry_of_a_rarefied_net_is_the_net_borders_included(
     if min(side - own[0], 31 - own[1]) >= least:
         assert stitched.shape == dense.shape
     assert all(few <= many for few, many in zip(stitched.shape, dense.shape, strict=True))
-
-
-def test_the_map_ends_before_the_first_entry_that_no_shift_gives() -> None:
-    """The last pooling is padded by more than it needs, so a first shift gives many entries where a later one gives none."""
-    net = nn.Sequential(nn.Conv2d(1, 1, (1, 3), (1, 6)), nn.Conv2d(1, 1, (1, 2), padding=(0, 1)))
-    for width in range(3, 20):
-        image = torch.randn(1, 1, 2, width)
-        counts = [net(image[..., shift:]).shape[3] if width - shift >= 3 else 0 for shift in range(6)]
-        existing = {shift + 6 * i for shift, count in enumerate(counts) for i in range(count)}
-        end = next(i for i in range(100) if i not in existing)
-        assert shift_and_stitch(net, image).shape == (1, 1, 2, end)
 
 
 @settings(max_examples=80)
