@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -173,3 +174,15 @@ def test_reach_and_receptive_field_are_the_largest_distance_and_extent_found() -
     seen = {out: np.flatnonzero(moved[:, out]) for out in inner}
     assert geometry.reach() == max(max(out - rows[0], rows[-1] - out) for out, rows in seen.items())
     assert geometry.receptive_field(-1) == max(rows[-1] - rows[0] + 1 for rows in seen.values())
+
+
+def test_average_pooling_by_function_is_read_in_its_own_order_of_arguments() -> None:
+    """Its fifth argument after the input is ``count_include_pad``, where that of max pooling is ``ceil_mode``."""
+
+    class Pooled(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return F.avg_pool2d(images, 2, 2, 0, False, True)
+
+    net = Pooled()
+    for side in (6, 7):
+        assert trace(net).sizes((side, side))[-1] == net(torch.zeros(1, 1, side, side)).shape[-2:]

@@ -166,13 +166,8 @@ def _function_maps(node: fx.Node, kind: str) -> Maps | tuple[()] | None:
 
 def _pool_function(node: fx.Node) -> Maps:
     """Return the maps of ``F.avg_pool2d`` or ``F.max_pool2d`` from their call."""
-    names = (
-        "kernel_size",
-        "stride",
-        "padding",
-        "dilation" if node.target is F.max_pool2d else "ceil_mode",
-        "ceil_mode",
-    )
+    last = ("dilation", "ceil_mode") if node.target is F.max_pool2d else ("ceil_mode",)
+    names = ("kernel_size", "stride", "padding", *last)
     given = {**dict(zip(names, node.args[1:], strict=False)), **node.kwargs}
     kernel = _pair(given["kernel_size"])
     stride, padding = _pair(given.get("stride") or kernel), _pair(given.get("padding", 0))
