@@ -1,4 +1,4 @@
-"""Every backbone by name: the paper's own nets, a small one that trains in minutes, and torchvision's classifiers.
+"""Every backbone by name: the paper's own nets whole and narrow, a small one that trains in minutes, torchvision's classifiers.
 
 A backbone is a classifier (image → logits); :mod:`fullconv.nn.trunk` makes feature maps of it.
 """
@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import nn
 from torchvision import models
 
 from fullconv.errors import SpecError
 from fullconv.nn import caffe
+from fullconv.nn.narrow import batch_normalised, narrow
 from fullconv.nn.normalise import CAFFE, IMAGENET
 
 
@@ -61,6 +63,21 @@ class Classifier:
     taps: Literal["pool", "last"] = "last"
 
 
+NARROW = 1 / 8
+"""Channels of the ``narrow-`` nets, as a share of the paper's."""
+
+
+def _narrow(build: Callable[[], nn.Module], side: int) -> Classifier:
+    """Return a net of the paper that trains from scratch in minutes: few channels, batch norm, padding of small images' size."""
+
+    def make() -> nn.Module:
+        with torch.device("meta"):  # whole nets have half a gigabyte of weights, which are not kept
+            whole = batch_normalised(build())
+        return narrow(whole, NARROW, side)
+
+    return Classifier(make, side, taps="pool")
+
+
 FAMILIES = (
     "alexnet", "vgg", "googlenet", "resnet", "resnext", "wide_resnet", "squeezenet", "densenet", "mobilenet", "efficientnet",
     "convnext", "regnet", "mnasnet", "shufflenet",
@@ -91,6 +108,9 @@ BACKBONES: dict[str, Classifier] = {
     "caffe-alexnet": Classifier(caffe.alexnet, 227, CAFFE, "paper", "pool"),
     "caffe-vgg16": Classifier(caffe.vgg16, 224, CAFFE, "paper", "pool"),
     "caffe-googlenet": Classifier(caffe.googlenet, 224, CAFFE, "paper", "pool"),
+    "narrow-alexnet": _narrow(caffe.alexnet, 227),
+    "narrow-vgg16": _narrow(caffe.vgg16, 224),
+    "narrow-googlenet": _narrow(caffe.googlenet, 224),
     **{name: _torchvision(name) for name in models.list_models(module=models) if name.startswith(FAMILIES)},
 }
 
