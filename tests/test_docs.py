@@ -10,7 +10,7 @@ import pytest
 import fullconv
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [found.name for found in pkgutil.walk_packages(fullconv.__path__, "fullconv.") if not found.name.endswith("__main__")]
 
 

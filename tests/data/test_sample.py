@@ -195,7 +195,39 @@ def test_neither_colours_nor_mirror_reach_the_padding():
         assert (FILL["rgb"] == image[:, padding].T).all()
 
 
-ALL = {"flip": True, "scale": (0.5, 2.0), "crop": (16, 24), "color": 0.3, "rotate": 20}
+@given(sizes, st.integers(1, 15), st.integers(0, 99))
+def test_shifting_moves_whole_pixels(size, shift: int, seed: int):
+    sample = draw(blocks(*size, seed))
+    result = change(sample, seed, shift=shift)
+    assert result.size == size
+    assert_moved_exactly(result)
+    image, _, mask, _ = arrays(result)
+    inside = mask != IGNORE
+    moved = np.indices(size)[:, inside] - image[1:, inside]  # green and blue say where a pixel was
+    assert len({tuple(move) for move in moved.T}) <= 1
+    if inside.any():
+        down, right = moved[:, 0]
+        assert max(abs(down), abs(right)) <= shift
+        assert inside.sum() == (size[0] - abs(down)) * (size[1] - abs(right))
+
+
+def test_shifts_reach_every_place_alike():
+    sample = draw(blocks(9, 9))
+    found = [tuple(np.argwhere(change(sample, seed, shift=2).targets["semantic"].numpy() != IGNORE)[[0, -1]].ravel())
+             for seed in range(1000)]  # fmt: skip
+    moves = [(top or bottom - 8, left or right - 8) for top, left, bottom, right in found]
+    counts = {move: moves.count(move) for move in set(moves)}
+    assert set(counts) == {(down, right) for down in range(-2, 3) for right in range(-2, 3)}
+    assert max(counts.values()) < 70  # 40 are expected
+
+
+def test_neither_colours_nor_mirror_reach_what_a_shift_fills():
+    for seed in range(6):
+        image, _, mask, _ = arrays(change(draw(blocks(9, 9)), seed, shift=4, flip=True, color=1.0))
+        assert (FILL["rgb"] == image[:, mask == IGNORE].T).all()
+
+
+ALL = {"flip": True, "scale": (0.5, 2.0), "crop": (16, 24), "color": 0.3, "rotate": 20, "shift": 5}
 
 
 @given(st.integers(0, 2**62), st.tuples(st.integers(1, 40), st.integers(1, 40)))

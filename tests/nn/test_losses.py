@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fullconv.nn.losses import cross_entropy, equivalent_rate
+from fullconv.nn.losses import balanced_weights, cross_entropy, equivalent_rate
 
 
 def by_hand(logits: np.ndarray, target: np.ndarray) -> list[float]:
@@ -59,6 +59,37 @@ def test_half_precision_sums_in_full() -> None:
     logits = torch.zeros(1, 2, 512, 512, dtype=torch.bfloat16)
     loss = cross_entropy(logits, torch.zeros(1, 512, 512, dtype=torch.long), "sum")
     assert loss.item() == pytest.approx(512 * 512 * np.log(2), rel=1e-5)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.floats(0, 1))
+def test_weights_against_a_loop_over_pixels(seed: int, classes: int, ignored: float) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 5, (2, classes, 3, 4)).astype(np.float32)
+    target = np.where(rng.random((2, 3, 4)) < ignored, 255, rng.integers(0, classes, (2, 3, 4)))
+    weights = rng.uniform(0, 4, classes).astype(np.float32)
+    losses = by_hand(logits.astype(np.float64), target)  # in the order of the valid targets
+    weighted = [weights[label] * loss for label, loss in zip(target[target != 255], losses, strict=True)]
+    tensors, given_weights = (torch.from_numpy(logits), torch.from_numpy(target)), torch.from_numpy(weights)
+    assert cross_entropy(*tensors, "sum", weights=given_weights).item() == pytest.approx(sum(weighted), abs=1e-3)
+    # divided by the number of valid pixels, not by their weights
+    assert cross_entropy(*tensors, weights=given_weights).item() == pytest.approx(np.mean(weighted) if weighted else 0, abs=1e-4)
+    assert torch.equal(cross_entropy(*tensors, weights=torch.ones(classes)), cross_entropy(*tensors))
+
+
+def test_balanced_weights_are_inverse_shares_of_mean_one() -> None:
+    pixels = torch.tensor([500, 300, 0, 200])
+    weights = balanced_weights(pixels)
+    assert weights.tolist() == pytest.approx([1 / (3 * 0.5), 1 / (3 * 0.3), 0, 1 / (3 * 0.2)])
+    assert (weights * pixels).sum().item() / 1000 == pytest.approx(1)
+    assert balanced_weights(torch.tensor([7, 7])).tolist() == [1, 1]
+    assert balanced_weights(torch.tensor([0, 0])).tolist() == [0, 0]  # a set without truth
+
+
+def test_weights_weigh_gradients_in_half_precision_too() -> None:
+    logits = torch.zeros(1, 2, 1, 2, dtype=torch.bfloat16, requires_grad=True)
+    cross_entropy(logits, torch.tensor([[[0, 1]]]), "sum", weights=torch.tensor([0.5, 3.0])).backward()
+    assert logits.grad[0, :, 0].tolist() == [[-0.25, 1.5], [0.25, -1.5]]
 
 
 def test_the_references_rate_as_a_mean() -> None:

@@ -1,10 +1,11 @@
-"""Commands that train: ``train`` and ``demo``."""
+"""Commands that train: ``train``, ``demo`` and ``paper``."""
 
 import difflib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import CycloptsError, Parameter
 
@@ -75,3 +76,56 @@ def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json
     log(
         f"the paper's order (32s-fixed < 32s < 16s <= 8s) {order}; {sum(found.seconds.values()):.0f} s; open {out / 'index.html'}"
     )
+
+
+def paper(
+    *experiments: str,
+    data: Literal["scenes", "voc2011", "voc2012"] = "scenes",
+    root: Path | None = None,
+    backbone: str = "squeezenet1_1",
+    budget: float | None = None,
+    seeds: int = 1,
+    out: Path = Path("paper"),
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+) -> int:
+    """Run the paper's experiments and print what comes out beside the published figures; all of them when none is named.
+
+    Tables, pictures, trained nets and index.html go to the folder. What is finished is not run again, and what was
+    interrupted goes on by the same command. Exit code 1 when an experiment could not run; its rows say what it needs.
+
+    Parameters
+    ----------
+    experiments
+        T1 (architectures), T2 (skips), upsampling (fixed or learned), F5 (patchwise training), shift (shift-and-stitch
+        and à trous), claims (cost of sliding, momentum, balancing …), bound (of coarse outputs).
+    data
+        Rendered scenes, or PASCAL VOC.
+    root
+        Folder of VOC, the one that holds VOC2011 or VOC2012.
+    backbone
+        Of the nets that are trained on VOC; there are recipes for squeezenet1_1 and vgg16.
+    budget
+        Minutes for each experiment and seed on two cores: scales all training steps. Without it the recipes' own.
+    seeds
+        How many times each net is trained.
+    out
+        The folder.
+    as_json
+        Print one JSON object.
+    """
+    from fullconv.errors import SpecError
+    from fullconv.paper.bench import Bench
+    from fullconv.paper.suite import choose, run_experiment
+
+    if seeds < 1 or (budget is not None and not 0 < budget < math.inf):
+        raise SpecError(f"--seeds {seeds} and --budget {budget} must be above 0")
+    bench = Bench(out, "", data, root, backbone, seeds=seeds)
+    found = {}
+    for name in choose(experiments):
+        found[name] = run_experiment(name, bench, budget)
+        if not as_json:
+            show(found[name].table(name))
+    if as_json:
+        show(json.dumps({name: finding.to_dict() for name, finding in found.items()}))
+    log(f"open {out / 'index.html'}")
+    return 0 if all(finding.complete for finding in found.values()) else 1

@@ -112,8 +112,9 @@ class JointTransform:
 
     In this order: rotation (degrees up to ``rotate`` either way), scale (a uniformly drawn factor, antialiased), a
     random crop, a mirror image every second time, colour (brightness, contrast, saturation by a factor in ``1 ± color``
-    each, hue by ``± color / 10`` turns; stream ``rgb`` only), and padding right and below to the crop's size. Masks take
-    the nearest label, never a mixture; what lies outside the image is ``fill`` in images and 255 (ignore) in masks.
+    each, hue by ``± color / 10`` turns; stream ``rgb`` only), padding right and below to the crop's size, and a move by
+    whole pixels (up to ``shift`` along each axis either way). Masks take the nearest label, never a mixture; what lies
+    outside the image is ``fill`` in images and 255 (ignore) in masks.
 
     Every draw comes from the generator that is handed in, so the result is a function of sample and generator alone.
     (torchvision's transform classes draw from torch's global generator and fill all images alike, hence its functions.)
@@ -143,8 +144,10 @@ class JointTransform:
             sample = _each(sample, lambda _, image: functional.horizontal_flip(image), functional.horizontal_flip)
         if augment.color:
             sample = self._colored(sample, augment.color, generator)
-        # last, so that neither mirror nor colours change the padding
-        return sample if augment.crop is None else self._padded(sample, augment.crop)
+        # last, so that neither mirror nor colours change what is filled
+        if augment.crop is not None:
+            sample = self._padded(sample, augment.crop)
+        return self._shifted(sample, augment.shift, generator) if augment.shift else sample
 
     @staticmethod
     def _scaled(sample: Sample, factor: float) -> Sample:
@@ -174,7 +177,19 @@ class JointTransform:
         return _each(sample, lambda _, image: functional.crop(image, *window), lambda mask: functional.crop(mask, *window))
 
     def _padded(self, sample: Sample, size: tuple[int, int]) -> Sample:
-        padding = [0, 0, size[1] - sample.size[1], size[0] - sample.size[0]]  # left, top, right, bottom
+        # left, top, right, bottom
+        return self._bordered(sample, [0, 0, size[1] - sample.size[1], size[0] - sample.size[0]])
+
+    def _shifted(self, sample: Sample, furthest: int, generator: torch.Generator) -> Sample:
+        top, left = (int(torch.randint(2 * furthest + 1, (), generator=generator)) for _ in range(2))
+        window = top, left, *sample.size
+        return _each(
+            self._bordered(sample, [furthest] * 4),
+            lambda _, image: functional.crop(image, *window),
+            lambda mask: functional.crop(mask, *window),
+        )
+
+    def _bordered(self, sample: Sample, padding: list[int]) -> Sample:
         return _each(
             sample,
             lambda stream, image: functional.pad(image, padding, fill=self._color(stream, image)),

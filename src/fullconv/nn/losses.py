@@ -8,6 +8,7 @@ Letters: N images, K classes, H W image.
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 Normalisation = Literal["mean", "sum"]
@@ -19,6 +20,8 @@ def cross_entropy(
     normalisation: Normalisation = "mean",
     ignore_index: int = 255,
     valid_pixels: Tensor | None = None,
+    weights: Tensor | None = None,
+    share: float = 1.0,
 ) -> Tensor:
     """Return the cross entropy of the valid pixels in nats, a scalar; 0 with a gradient of 0 when none is valid.
 
@@ -35,6 +38,12 @@ def cross_entropy(
     valid_pixels
         What ``mean`` divides by, a scalar; by default the valid pixels of ``target``. Several processes that share a step
         give the number of all of them, so that each pixel weighs the same.
+    weights
+        Of the classes, float (K,): a pixel's loss counts by the weight of its target; see :func:`balanced_weights`. ``mean``
+        still divides by the number of valid pixels, not by the sum of their weights, so weights of 1 change nothing.
+    share
+        Probability with which each valid pixel was kept in ``target`` by :func:`fullconv.nn.sampling.draw_patches`, in (0, 1].
+        ``valid_pixels`` is then the number before any was dropped, and ``mean`` divides by ``share * valid_pixels``.
 
     Examples
     --------
@@ -42,17 +51,43 @@ def cross_entropy(
     >>> cross_entropy(torch.zeros(1, 2, 3, 3), torch.ones(1, 3, 3, dtype=torch.long))
     tensor(0.6931)
     """
-    # in float32 also under autocast: a sum over a million pixels needs more than bfloat16's 8 bits
-    total = nn.functional.cross_entropy(logits.float(), target, ignore_index=ignore_index, reduction="sum")
+    # at least float32, also under autocast: a sum over a million pixels needs more than bfloat16's 8 bits
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    weights = None if weights is None else weights.to(scores.dtype)
+    total = nn.functional.cross_entropy(scores, target, weights, ignore_index=ignore_index, reduction="sum")
     if normalisation == "sum":
         return total
     count = count_valid(target, ignore_index) if valid_pixels is None else valid_pixels
-    return total / count.clamp(min=1)
+    # Each pixel is kept with probability share, so the expected total is share times that of all valid pixels: divided by the
+    # expected number of kept ones it is unbiased. Divided by the number that was kept it would be a ratio of two numbers that
+    # were drawn together, whose expectation is not the ratio of theirs.
+    return total / share / count.clamp(min=1)
 
 
 def count_valid(target: Tensor, ignore_index: int = 255) -> Tensor:
     """Return the number of pixels of ``target`` (N, H, W) that count, an int64 scalar."""
     return (target != ignore_index).sum()
+
+
+def balanced_weights(pixels: Tensor) -> Tensor:
+    """Return the weight of each class, float32 (K,): the inverse of its share of ``pixels``, scaled to a mean of 1 over them.
+
+    So each class that occurs adds the same to the mean weight, and an unweighted loss and a balanced one are of one size. A
+    class without pixels has weight 0: its inverse is not finite, and no pixel asks for it.
+
+    Parameters
+    ----------
+    pixels
+        How many pixels of a training set are of each class, int64 (K,).
+
+    Examples
+    --------
+    >>> import torch
+    >>> balanced_weights(torch.tensor([60, 20, 0]))
+    tensor([0.6667, 2.0000, 0.0000])
+    """
+    present = pixels > 0
+    return (present * pixels.sum().double() / (pixels.clamp(min=1) * present.sum().clamp(min=1))).float()
 
 
 def equivalent_rate(rate: float, normalisation: Normalisation, valid_pixels: int) -> float:

@@ -7,7 +7,6 @@ Letters: N images, H W image, h w coarse map.
 """
 
 import math
-from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ from fullconv.geometry.axis import Place
 def nearest_output(place: Place, side: int) -> Tensor:
     """Return the index of the coarse output that is nearest to each pixel along one axis, int64 (side,), rising.
 
-    Of two that are equally near it is the earlier one, but the first is 0: so an FCN has the output, whose cells just cover the
-    image.
+    Of two that are equally near it is the earlier one, but none before output 0. Whether there are as many outputs is the net's
+    affair: an FCN pads its image until the cells of its outputs cover every pixel (:class:`fullconv.nn.align.Decoder`).
 
     Parameters
     ----------
@@ -30,16 +29,21 @@ def nearest_output(place: Place, side: int) -> Tensor:
 
     Examples
     --------
+    >>> from fractions import Fraction
     >>> nearest_output(Place(Fraction(4), Fraction(3, 2)), 9).tolist()
     [0, 0, 0, 0, 1, 1, 1, 1, 2]
     """
-    return torch.tensor([max(0, math.ceil((x - place.offset) / place.stride - Fraction(1, 2))) for x in range(side)])
+    first_border = place.offset + place.stride / 2  # output i ends here, i strides further on
+    unit = math.lcm(first_border.denominator, place.stride.denominator)  # in such fractions of a pixel all is whole
+    beyond = unit * torch.arange(side) - int(unit * first_border)
+    return -(-beyond // int(unit * place.stride)).clamp(max=0)  # rounded up
 
 
 def draw_patches(place: Place, size: tuple[int, int], images: int, share: float) -> Tensor:
     """Return which pixels keep their loss, bool (N, H, W): all of a coarse output's pixels or none, each kept by chance.
 
-    Draws from torch's global generator, on the CPU whatever the device, so that a run is the same everywhere.
+    Draws from torch's global generator, on the CPU and in float32 whatever the net's device and precision, so that the patches
+    of a run are the same everywhere.
 
     Parameters
     ----------
@@ -54,11 +58,13 @@ def draw_patches(place: Place, size: tuple[int, int], images: int, share: float)
 
     Examples
     --------
+    >>> from fractions import Fraction
     >>> _ = torch.manual_seed(0)
     >>> draw_patches(Place(Fraction(2), Fraction(1, 2)), (2, 6), 1, 0.5).int().tolist()
     [[[1, 1, 0, 0, 1, 1], [1, 1, 0, 0, 1, 1]]]
     """
     rows, columns = (nearest_output(place, side) for side in size)
     rows, columns = rows - rows[0], columns - columns[0]
-    kept = torch.rand(images, int(rows[-1]) + 1, int(columns[-1]) + 1) < share
+    # bfloat16, which is the default inside a step of such a net, has but 256 numbers to draw
+    kept = torch.rand(images, int(rows[-1]) + 1, int(columns[-1]) + 1, dtype=torch.float32, device="cpu") < share
     return kept[:, rows][:, :, columns]

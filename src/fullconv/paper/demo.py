@@ -15,35 +15,26 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import load_file, save_file
 
-from fullconv.data.scenes import CLASSES, SEMANTIC, object_crop, render
+from fullconv.data.scenes import CLASSES, SEMANTIC, render
 from fullconv.errors import TrainingError
 from fullconv.files import replacing
 from fullconv.inference.heatmap import draw_heat_map, heat_map
-from fullconv.nn.backbones import BACKBONES, minivgg
+from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.proof import Proof
 from fullconv.paper.page import Page
+from fullconv.paper.pretrained import CROPS, Pretrained, scenes_classifier
+from fullconv.paper.published import published
 from fullconv.pictures import Comparison, comparison_grid
 from fullconv.recipe import load_recipe
-from fullconv.training.classifier import accuracy, train_classifier
 from fullconv.training.run import RunResult, train
 
 METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 TITLES = ("pixel acc.", "mean acc.", "mean IU", "f.w. IU")
-TABLE_2 = {
-    "32s-fixed": (83.0, 59.7, 45.4, 72.0),
-    "32s": (89.1, 73.3, 59.4, 81.4),
-    "16s": (90.0, 75.7, 62.4, 83.0),
-    "8s": (90.3, 75.9, 62.7, 83.2),
-}
-"""Long et al. 2015, table 2: VGG16 on a subset of PASCAL VOC 2011 val, in percent."""
-CROPS = {"train": 1400, "val": 210}
-"""Pictures of single objects to train the classifier on, and to judge it."""
-STEPS = 300
+STAGES = ("32s-fixed", "32s", "16s", "8s")
 SHOWN = (3, 8, 21)
 """Validation scenes whose predictions are drawn."""
 THING = CLASSES.index("ball")
@@ -62,7 +53,7 @@ class Demo:
     @property
     def in_order(self) -> bool:
         """Whether mean IU rises as in the paper: 32s-fixed < 32s < 16s <= 8s."""
-        fixed, coarse, middle, fine = (self.scores[stage][2] for stage in TABLE_2)
+        fixed, coarse, middle, fine = (self.scores[stage][2] for stage in STAGES)
         return fixed < coarse < middle <= fine
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,9 +69,10 @@ class Demo:
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the table's rows: stage, then measured and published percentages by metric."""
+        printed = published("T2").paper
         return [
-            (f"FCN-{stage}", *(f"{value:.1f}" for value in (*self.scores[stage], *published)))
-            for stage, published in TABLE_2.items()
+            (f"FCN-{stage}", *(f"{value:.1f}" for value in (*self.scores[stage], *printed[f"FCN-{stage}"].values())))
+            for stage in STAGES
         ]
 
     def table(self) -> Table:
@@ -111,16 +103,16 @@ def run(out: Path, console: Console | None = None) -> Demo:
         return found
 
     console.print("1/4 a classifier of single objects", highlight=False)
-    weights, right = timed("classifier", lambda: _classifier(out / "classifier" / "minivgg.safetensors", console))
+    classifier = timed("classifier", lambda: _classifier(out / "classifier" / "minivgg.safetensors", console))
     console.print("2/4 the classifier made convolutional", highlight=False)
-    proof = timed("convolutionalize", lambda: _dense(weights, out))
+    proof = timed("convolutionalize", lambda: _dense(classifier, out))
     console.print(f"    {proof}", highlight=False)
     console.print("3/4 only the last layer trained (32s-fixed)", highlight=False)
-    fixed = timed("32s-fixed", lambda: _train("scenes-fcn32s-fixed-minivgg", weights, out / "fcn32s-fixed", console))
+    fixed = timed("32s-fixed", lambda: _train("scenes-fcn32s-fixed-minivgg", classifier.path, out / "fcn32s-fixed", console))
     console.print("4/4 end to end: 32s, then 16s, then 8s", highlight=False)
-    staged = timed("32s, 16s, 8s", lambda: _train("scenes-fcn8s-minivgg", weights, out / "fcn8s", console))
-    scores = {stage: _percent(fixed if stage == "32s-fixed" else staged, stage) for stage in TABLE_2}
-    demo = Demo(out, proof, right, scores, seconds)
+    staged = timed("32s, 16s, 8s", lambda: _train("scenes-fcn8s-minivgg", classifier.path, out / "fcn8s", console))
+    scores = {stage: _percent(fixed if stage == "32s-fixed" else staged, stage) for stage in STAGES}
+    demo = Demo(out, proof, classifier.accuracy, scores, seconds)
     timed("pictures", lambda: _predictions(out))
     with replacing(out / "result.json") as temporary:
         temporary.write_text(json.dumps(demo.to_dict(), indent=2), encoding="utf-8")
@@ -128,24 +120,17 @@ def run(out: Path, console: Console | None = None) -> Demo:
     return demo
 
 
-def _classifier(path: Path, console: Console) -> tuple[Path, float]:
-    """Train minivgg on pictures of single objects; return its file and the share of unseen pictures it gets right."""
-    side = BACKBONES["minivgg"].native_side
-    training, unseen = ([object_crop(0, split, i, (side, side)) for i in range(count)] for split, count in CROPS.items())
-    torch.manual_seed(0)
-    classifier, normalise = minivgg(len(CLASSES)), Normalise(BACKBONES["minivgg"].preprocessing)
-    train_classifier(classifier, normalise, training, steps=STEPS)
-    right = accuracy(classifier, normalise, unseen)
-    console.print(f"    {right:.0%} of {len(unseen)} unseen pictures right (chance {1 / len(CLASSES):.0%})", highlight=False)
-    with replacing(path) as temporary:
-        save_file(classifier.state_dict(), temporary, {"preprocessing": json.dumps(normalise.preprocessing)})
-    return path, right
+def _classifier(path: Path, console: Console) -> Pretrained:
+    classifier = scenes_classifier(path)
+    console.print(
+        f"    {classifier.accuracy:.0%} of {CROPS['val']} unseen pictures right (chance {1 / len(CLASSES):.0%})", highlight=False
+    )
+    return classifier
 
 
-def _dense(weights: Path, out: Path) -> Proof:
+def _dense(pretrained: Pretrained, out: Path) -> Proof:
     """Make the classifier convolutional; draw where it sees a ball in a whole scene; return the proof."""
-    classifier = minivgg(len(CLASSES)).eval()
-    classifier.load_state_dict(load_file(weights))
+    classifier = pretrained.load()
     side = BACKBONES["minivgg"].native_side
     dense = convolutionalize(classifier, (side, side))
     image = render(0, "val", SHOWN[0], (384, 480)).image

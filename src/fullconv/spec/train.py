@@ -137,7 +137,8 @@ class TrainSpec(Spec):
         if abs(self.images_per_step * self.loss_sampling - self.batch_size) > 1e-9 * self.batch_size:
             raise ValueError(
                 f"batch_size / loss_sampling must be a whole number of images; {self.batch_size} / {self.loss_sampling} is "
-                f"{self.batch_size / self.loss_sampling:.3f}"
+                f"{self.batch_size / self.loss_sampling:.3f}: change batch_size, or take "
+                f"{self.batch_size / max(self.images_per_step, self.batch_size)!r} for loss_sampling"
             )
         return self
 

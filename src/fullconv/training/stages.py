@@ -1,5 +1,6 @@
 """FCN-32s, then 16s, then 8s: each stage starts from the weights of the one before (paper, section 4.2)."""
 
+import functools
 import logging
 import pickle
 import warnings
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
+from torch import Tensor
 
 from fullconv.data.sample import Dataset
 from fullconv.errors import TrainingError
@@ -23,6 +25,7 @@ from fullconv.nn.losses import equivalent_rate
 from fullconv.nn.normalise import Normalise
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
+from fullconv.training.balance import class_weights
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
@@ -43,6 +46,13 @@ class Run:
     log: MetricsFile
     console: Console
     request: StopRequest
+
+    @functools.cached_property
+    def class_weights(self) -> dict[str, Tensor]:
+        """The weights of the classes, float32 (K,) a head, counted when first asked for; none when all weigh the same."""
+        if self.recipe.train.class_weights is None:
+            return {}
+        return class_weights(self.training, self.recipe.data, self.console, self.request)
 
     def first_step(self, index: int) -> int:
         """Return the steps of all stages before stage ``index``."""
@@ -103,7 +113,7 @@ def train_stage(run: Run, index: int, model: FCN) -> StageResult:
     """
     recipe, stage = run.recipe, run.recipe.train.stages[index]
     name = stage_name(stage)
-    module = TrainingModule(model, run.training, recipe.data, recipe.train, stage, run.first_step(index))
+    module = TrainingModule(model, run.training, recipe.data, recipe.train, stage, run.first_step(index), run.class_weights)
     _announce(run, stage, model)
     with StageProgress(run.console, name, module.steps) as progress:
         resume = run.folder.stage(name) / "resume.ckpt"
@@ -129,7 +139,7 @@ def train_stage(run: Run, index: int, model: FCN) -> StageResult:
         "stage": name,
         "steps": module.steps,
         "rate": module.base_rate,
-        "images": module.steps * recipe.train.batch_size,
+        "images": module.steps * recipe.train.images_per_step,
         "seconds": round(watch.seconds, 3),
         "heads": {head: report.to_dict() for head, report in reports.items()},
     }
@@ -189,10 +199,11 @@ def _announce(run: Run, stage: StageSpec, model: FCN) -> None:
     rate = float(stage.rate or 0)
     other = "mean" if train.loss == "sum" else "sum"
     equal = equivalent_rate(rate, train.loss, train.batch_size * height * width)
+    patches = f", each patch kept with probability {train.loss_sampling:g}" if train.loss_sampling < 1 else ""
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.console.print(
         f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {stage.steps} steps of "
-        f"{train.batch_size} images of {len(run.training)}\n"
+        f"{train.images_per_step} images of {len(run.training)}{patches}\n"
         f"rate {rate:.3g} for the {train.loss} over valid pixels = {equal:.2g} for their {other} (at {height}×{width})",
         highlight=False,
         soft_wrap=True,

@@ -1,0 +1,229 @@
+"""What the paper says of training and of cost in a sentence, without a table: dense against sliding, and what does not matter.
+
+Long et al. 2015. Section 3.1: one dense pass against the classifier slid over its windows (:mod:`fullconv.paper.sliding`).
+Sections 4.1 to 4.3: no gain from class balancing, mirroring or jitter; momentum .99 with single images does what .9 does
+with batches of 20; the loss as a sum or a mean is a matter of the rate. All nets here are FCN-32s from random weights on
+Scenes. That the classifier layer alone gives most of the score is measured by T2.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from fullconv.data.sample import SEMANTIC
+from fullconv.evaluation import METRICS
+from fullconv.files import replacing
+from fullconv.nn.losses import equivalent_rate
+from fullconv.paper.bench import Bench, describe_data
+from fullconv.paper.finding import Claim, Finding, Picture, Row
+from fullconv.paper.sliding import sliding
+from fullconv.spec import Recipe
+from fullconv.training import RunResult
+from fullconv.training.log import MetricsFile
+
+RECIPE = "scenes-fcn8s-minivgg"
+SIZE = (96, 128)
+STEPS, BATCH = 600, 8
+"""Of plain training and its variants."""
+JITTER = 8
+"""Pixels: to pictures of 128 px what the paper's 32 are to VOC's of 500."""
+IMAGES, GROUP = 8000, 20
+"""Of the runs that compare momentum: images in all, and those of a batch."""
+RATE, DECAY, WARMUP = 0.03, 5e-4, 20
+"""Of SGD with batches; the steps of the warm-up are those of a batch too."""
+PIXELS = GROUP * SIZE[0] * SIZE[1]
+"""Valid pixels of a batch: Scenes ignore none."""
+POINT = 1.0
+"""A difference in mean IU of less than this is none (%)."""
+SAME_LOSS = 1.0
+"""Losses of runs that are the same but for rounding stay this close (%)."""
+MEAN_IU = METRICS["mean_iu"]
+BATCHED, SINGLE, SUMMED = "batches of 20, momentum .9", "single images, momentum .99", "sum of the loss, rate divided"
+LOSS_GAP = "losses apart at most %"
+NOT_HERE = (
+    "The training claims (class balancing, mirroring, jitter, momentum, sum or mean) are measured on Scenes: leave out --data. "
+    "Here only the cost of sliding was measured, which does not depend on the data."
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train: its name in the table and of its runs, what it is, and its overrides of ``data`` and ``train``."""
+
+    name: str
+    run: str
+    protocol: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+    def recipe(self, bench: Bench, seed: int) -> Recipe:
+        """Return the recipe of a seed, steps scaled; not mirrored unless the variant says so."""
+        data = {"size": SIZE, **self.data, "augment": {"flip": False, **self.data.get("augment", {})}}
+        changes = {"name": self.run, "model": {"name": "fcn32s-minivgg"}, "data": data, "train": self.train}
+        return bench.recipe(RECIPE, seed, changes)
+
+
+def same_reach(rate: float, momentum: float, batch: int, new_momentum: float, new_batch: int) -> float:
+    """Return the rate with which each image moves the weights as far in all, for the mean loss and SGD with momentum.
+
+    A step moves by ``rate / batch`` for each of its images, and again by ``momentum`` times that in the next, which adds up
+    to ``rate / (batch * (1 - momentum))``; that is kept. (At an equal rate per image, the momentum .99 would move the
+    weights ten times as far as .9.)
+
+    Examples
+    --------
+    >>> f"{0.03 / same_reach(0.03, 0.9, 20, 0.99, 1):.0f}"
+    '200'
+    """
+    return rate / (batch * (1 - momentum)) * new_batch * (1 - new_momentum)
+
+
+def _adamw() -> list[Variant]:
+    """Return plain training and the changes that brought the paper nothing."""
+    train = {"stages": [{"stride": 32, "steps": STEPS}], "batch_size": BATCH}
+    return [
+        Variant("plain", "claims-plain", "no weights, no mirror, no jitter", train=train),
+        Variant("class balancing", "claims-balanced", "inverse share weights", train={**train, "class_weights": "balanced"}),
+        Variant("mirroring", "claims-mirrored", "every second image", {"augment": {"flip": True}}, train),
+        Variant("jitter", "claims-jitter", f"±{JITTER} of 128 px, as ±32 of 500", {"augment": {"shift": JITTER}}, train),
+    ]
+
+
+def _sgd() -> list[Variant]:
+    """Return SGD with batches, with single images, and with the sum of the loss.
+
+    Batch norm is left out (kept at its start, the identity): its statistics would be another net's with another batch.
+    """
+
+    def train(batch: int, momentum: float, rate: float, decay: float = DECAY, loss: str = "mean") -> dict[str, Any]:
+        optimizer = {"name": "sgd", "rate": rate, "momentum": momentum, "weight_decay": decay, "warmup": WARMUP * GROUP // batch}
+        stages = [{"stride": 32, "steps": IMAGES // batch}]
+        return {"stages": stages, "batch_size": batch, "optimizer": optimizer, "loss": loss, "freeze_batch_norm": True}
+
+    single = same_reach(RATE, 0.9, GROUP, 0.99, 1)
+    # decay acts as rate * decay * weight, so it grows as the rate shrinks
+    summed = train(GROUP, 0.9, equivalent_rate(RATE, "mean", PIXELS), DECAY * PIXELS, "sum")
+    return [
+        Variant(BATCHED, "claims-momentum90", "SGD, no batch norm, mean of the loss", train=train(GROUP, 0.9, RATE)),
+        Variant(SINGLE, "claims-momentum99", "SGD, no batch norm, equal reach per image", train=train(1, 0.99, single)),
+        Variant(SUMMED, "claims-sum", "SGD, no batch norm, decay multiplied alike", train=summed),
+    ]
+
+
+def run(bench: Bench) -> Finding:
+    """Return the cost of sliding and, on Scenes, what the changes in training do; draws ``sliding.png`` and ``claims.png``."""
+    cost = sliding(bench)
+    if not bench.on_scenes:
+        return Finding(cost.rows, cost.claims, cost.pictures, (*cost.notes, NOT_HERE))
+    variants = [*_adamw(), *_sgd()]
+    results = {v.name: [bench.train(v.recipe(bench, seed)) for seed in range(bench.seeds)] for v in variants}
+    data = describe_data(bench.validation(variants[0].recipe(bench, 0)))
+    rows = [row for variant in variants for row in _rows(variant, results[variant.name], data)]
+    pairs = zip(results[BATCHED], results[SUMMED], strict=True)
+    gaps = tuple(100 * loss_gap(losses(mean), [loss / PIXELS for loss in losses(total)]) for mean, total in pairs)
+    rows.append(Row(SUMMED, LOSS_GAP, gaps, "scenes train", "per pixel, over the whole run", digits=3))
+    finding = Finding(tuple(rows))
+    picture = _draw(bench.folder / "claims.png", rows)
+    return Finding(
+        (*rows, *cost.rows),
+        (*_no_gain(finding, bench.seeds), *_equivalent(finding, bench.seeds), *cost.claims),
+        (picture, *cost.pictures),
+        (*_notes(bench.seeds), *cost.notes),
+    )
+
+
+def _rows(variant: Variant, results: Sequence[RunResult], data: str) -> list[Row]:
+    record = results[0].stages[-1]
+    protocol = f"{variant.protocol}; {record['steps']} steps of {record['images'] // record['steps']}"
+    seconds = sum(result.seconds for result in results)
+    return [
+        Row(variant.name, title, tuple(100 * result.score(metric) for result in results), data, protocol, seconds)
+        for metric, title in METRICS.items()
+    ]
+
+
+def losses(result: RunResult) -> list[float]:
+    """Return the losses that a run logged, in order."""
+    rows = MetricsFile(result.out / "metrics.csv", (SEMANTIC,)).rows()
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+def loss_gap(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the largest difference of two runs' losses, step by step, relative to the first's.
+
+    Examples
+    --------
+    >>> loss_gap([2.0, 1.0], [2.0, 1.5])
+    0.5
+    """
+    return max(abs(one - other) / abs(one) for one, other in zip(first, second, strict=True))
+
+
+def _no_gain(finding: Finding, seeds: int) -> list[Claim]:
+    plain = finding.row("plain", MEAN_IU)
+    found = []
+    for name in ("class balancing", "mirroring", "jitter"):
+        gap, spread = _compare(finding.row(name, MEAN_IU), plain)
+        others = ", ".join(
+            f"{METRICS[key]} {_compare(finding.row(name, METRICS[key]), finding.row('plain', METRICS[key]))[0]:+.1f}"
+            for key in ("mean_accuracy", "pixel_accuracy")
+        )
+        text = f"{name} brings no gain in mean IU beyond a point or the spread"
+        found.append(Claim(text, gap <= max(POINT, spread), f"{gap:+.1f}, {_seeds(spread, seeds)}; {others}"))
+    return found
+
+
+def _equivalent(finding: Finding, seeds: int) -> list[Claim]:
+    batched = finding.row(BATCHED, MEAN_IU)
+    gap, spread = _compare(finding.row(SINGLE, MEAN_IU), batched)
+    momentum = "momentum .99 with single images gives the mean IU of .9 with batches of 20, within a point or the spread"
+    claims = [Claim(momentum, abs(gap) <= max(POINT, spread), f"{gap:+.1f}, {_seeds(spread, seeds)}")]
+    drift, moved = max(finding.row(SUMMED, LOSS_GAP).measured), _compare(finding.row(SUMMED, MEAN_IU), batched)[0]
+    text = f"the sum of the loss at the equivalent rate is the same run as the mean: losses within {SAME_LOSS:g} % throughout"
+    return [*claims, Claim(text, drift <= SAME_LOSS, f"{drift:.3f} % apart at most, mean IU {moved:+.2f}")]
+
+
+def _compare(row: Row, base: Row) -> tuple[float, float]:
+    """Return how much higher ``row`` is, and the larger of both spreads over the seeds."""
+    return row.mean - base.mean, max(row.spread, base.spread)
+
+
+def _seeds(spread: float, seeds: int) -> str:
+    return f"spread {spread:.1f} over {seeds} seeds" if seeds > 1 else "one seed, so no spread: it proves little"
+
+
+def _notes(seeds: int) -> list[str]:
+    notes = [
+        "All nets are FCN-32s from random weights on pictures of 96×128; those of a comparison see equal numbers of images. The "
+        "paper's found no gain when fine-tuning nets that a million photographs had trained, so what is compared here is harder.",
+        f"Momentum: .9 with batches of 20 at rate {RATE:g} against .99 with single images at "
+        f"{same_reach(RATE, 0.9, GROUP, 0.99, 1):g}, so that each image moves the weights as far in all. The mean momentum per "
+        "image of the former is .9^(1/20) ≈ .995.",
+        "Sum or mean: Scenes ignore no pixel, so every batch has equally many and the two differ by a constant. That constant "
+        "must multiply the weight decay too, which acts as rate × decay: beside the reference's rate of 1e-10 a decay of 5e-4 "
+        "does next to nothing.",
+    ]
+    return notes if seeds > 1 else [*notes, "One seed has no spread: give --seeds 3 to know what a difference is worth."]
+
+
+def _draw(path: Path, rows: Sequence[Row]) -> Picture:
+    """Draw the mean IU of every net, with the spread over the seeds; the two comparisons in two colours."""
+    scores = [row for row in rows if row.quantity == MEAN_IU]
+    figure = Figure(figsize=(8, 0.45 * len(scores) + 1), layout="constrained")
+    FigureCanvasAgg(figure)
+    plot = figure.subplots()
+    colors = ["C1" if row.item in (BATCHED, SINGLE, SUMMED) else "C0" for row in scores]
+    bars = plot.barh(
+        [row.item for row in scores], [row.mean for row in scores], xerr=[row.spread for row in scores], color=colors
+    )
+    plot.bar_label(bars, fmt="%.1f", padding=4)
+    plot.invert_yaxis()
+    plot.set_xlabel("mean IU, %")
+    plot.margins(x=0.12)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+    return Picture(path.name, "Mean IU of FCN-32s on Scenes; blue: AdamW with batch norm, orange: SGD without.")

@@ -1,0 +1,61 @@
+"""A classifier to start from on Scenes, as the paper's nets start from ImageNet's: minivgg on pictures of single objects."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from fullconv.data.scenes import CLASSES, object_crop
+from fullconv.files import replacing
+from fullconv.nn.backbones import BACKBONES, minivgg
+from fullconv.nn.normalise import Normalise
+from fullconv.training.classifier import accuracy, train_classifier
+
+CROPS = {"train": 1400, "val": 210}
+"""Pictures of single objects to train the classifier on, and to judge it."""
+STEPS = 300
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A trained classifier: its file, and the share (0..1) of unseen pictures that it gets right."""
+
+    path: Path
+    accuracy: float
+
+    def load(self) -> nn.Module:
+        """Return the classifier, ready to classify."""
+        classifier = minivgg(len(CLASSES)).eval()
+        classifier.load_state_dict(load_file(self.path))
+        return classifier
+
+
+def scenes_classifier(path: Path, seed: int = 0, steps: int = STEPS) -> Pretrained:
+    """Return minivgg trained on single objects of the rendered world, in ``path`` (.safetensors); what is there is taken.
+
+    Parameters
+    ----------
+    path
+        Where its weights go, with accuracy and preprocessing in the header.
+    seed
+        Of initial weights and draws.
+    steps
+        Of training; half a minute for the default.
+    """
+    if path.exists():
+        with safe_open(path, "pt") as file:
+            return Pretrained(path, float(file.metadata()["accuracy"]))
+    side = BACKBONES["minivgg"].native_side
+    training, unseen = ([object_crop(0, split, i, (side, side)) for i in range(count)] for split, count in CROPS.items())
+    torch.manual_seed(seed)
+    classifier, normalise = minivgg(len(CLASSES)), Normalise(BACKBONES["minivgg"].preprocessing)
+    train_classifier(classifier, normalise, training, steps=steps, seed=seed)
+    right = accuracy(classifier, normalise, unseen)
+    header = {"preprocessing": json.dumps(normalise.preprocessing), "accuracy": str(right)}
+    with replacing(path) as temporary:
+        save_file(classifier.state_dict(), temporary, header)
+    return Pretrained(path, right)

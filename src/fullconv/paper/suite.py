@@ -1,0 +1,200 @@
+"""Run experiments one after the other into a folder: skip what is finished, write ``result.json`` and ``index.html``."""
+
+import datetime
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fullconv.errors import DataError, FullconvError, SpecError, TrainingError, WeightsError
+from fullconv.files import replacing
+from fullconv.paper import architectures, bound, claims, patches, shift, skips, upsampling
+from fullconv.paper.bench import Bench, machine
+from fullconv.paper.finding import HEADER, Finding, not_run
+from fullconv.paper.page import Page
+from fullconv.paper.published import published
+from fullconv.training import Interrupted
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of the paper.
+
+    Parameters
+    ----------
+    title
+        What it is about, and where the paper has it.
+    run
+        Measures it.
+    minutes
+        That it takes on Scenes on two CPU cores with one seed, measured (docs/results.md); what a budget is compared with.
+    """
+
+    title: str
+    run: Callable[[Bench], Finding]
+    minutes: float
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", architectures.run, 6),
+    "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", skips.run, 8),
+    "upsampling": Experiment("fixed against learned deconvolution (section 3.3)", upsampling.run, 6),
+    "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", patches.run, 6),
+    "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.run, 4),
+    "claims": Experiment("dense against sliding; momentum, balancing, augmentation (sections 3.1, 4)", claims.run, 8),
+    "bound": Experiment("the IU that coarse outputs could reach at most (journal version)", bound.run, 1),
+}
+
+
+def choose(names: Sequence[str]) -> list[str]:
+    """Return the experiments that ``names`` mean, in the paper's order; all of them for none.
+
+    Raises
+    ------
+    SpecError
+        For a name that no experiment has.
+
+    Examples
+    --------
+    >>> choose(["bound", "t2"])
+    ['T2', 'bound']
+    """
+    known = {name.lower(): name for name in EXPERIMENTS}
+    for name in names:
+        if name.lower() not in known:
+            raise SpecError(f"no experiment is called {name!r}; there are {', '.join(EXPERIMENTS)}")
+    chosen = {known[name.lower()] for name in names} or set(EXPERIMENTS)
+    return [name for name in EXPERIMENTS if name in chosen]
+
+
+def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Finding:
+    """Return what experiment ``name`` finds, from ``result.json`` when it was finished before with the same settings.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`EXPERIMENTS`.
+    bench
+        Where it runs; its name and scale are set here.
+    budget
+        Minutes on two cores for each seed: scales all training steps by this over the experiment's own minutes.
+
+    Raises
+    ------
+    TrainingError
+        When the folder holds this experiment with other settings.
+    Interrupted
+        After Ctrl-C or SIGTERM; the same command goes on.
+    """
+    experiment = EXPERIMENTS[name]
+    bench = bench.named(name, 1.0 if budget is None else budget / experiment.minutes)
+    stored = bench.folder / "result.json"
+    finding = _finished(stored, bench.settings())
+    if finding is not None:
+        bench.say(f"{name} is finished already ({stored})")
+        return finding
+    bench.say(f"{name}: {experiment.title}")
+    start = time.monotonic()
+    try:
+        finding = experiment.run(bench)
+    except (DataError, WeightsError, SpecError) as error:
+        finding = not_run(name, str(error), bench.data)
+    except Interrupted as stop:
+        raise Interrupted(f"{str(stop).partition(';')[0]}; give the same command again to go on") from None
+    content = {
+        "experiment": name,
+        "title": experiment.title,
+        "complete": finding.complete,
+        "settings": bench.settings(),
+        "machine": machine(),
+        "date": datetime.date.today().isoformat(),
+        "seconds": round(time.monotonic() - start, 1),
+        **finding.to_dict(),
+    }
+    with replacing(stored) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with replacing(bench.folder / "result.md") as temporary:
+        temporary.write_text(_heading(content) + finding.markdown(name), encoding="utf-8")
+    write_page(bench.out)
+    return finding
+
+
+def _finished(path: Path, settings: Mapping[str, Any]) -> Finding | None:
+    content = _read(path)
+    if content is None:
+        return None
+    for key, value in settings.items():
+        if content["settings"].get(key) != value:
+            raise TrainingError(
+                f"{path.parent} holds {content['experiment']} with {key} {content['settings'].get(key)!r}, not {value!r}; choose "
+                "another --out, or delete that folder"
+            )
+    return Finding.from_dict(content) if content["complete"] else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        Finding.from_dict(content), content["settings"].items(), content["experiment"], content["complete"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FullconvError(f"{path} is damaged ({error}); delete it to measure again") from error
+    return dict(content)
+
+
+def write_page(out: Path) -> None:
+    """Write ``index.html`` of everything in the folder ``out``."""
+    page = Page("Fully Convolutional Networks for Semantic Segmentation, measured")
+    page.text(
+        "The experiments of Long, Shelhamer and Darrell (CVPR 2015). Published figures are of other nets on other images unless "
+        "a row says so: compare their order. Every measured number comes from the command above its table."
+    )
+    for name in EXPERIMENTS:
+        content = _read(out / name / "result.json")
+        if content is not None:
+            _section(page, name, content)
+    page.write(out / "index.html")
+
+
+def _heading(content: Mapping[str, Any]) -> str:
+    """Return the command, date and machine of a result as Markdown."""
+    name, settings = content["experiment"], content["settings"]
+    line = command(name, settings, EXPERIMENTS[name].minutes)
+    return f"`{line}`: {content['date']}, {content['machine']}, {content['seconds']:.0f} s.\n\n"
+
+
+def _section(page: Page, name: str, content: Mapping[str, Any]) -> None:
+    finding = Finding.from_dict(content)
+    page.heading(f"{name}: {content['title']}")
+    page.code(command(name, content["settings"], EXPERIMENTS[name].minutes))
+    page.text(f"{content['date']}, {content['machine']}, {content['seconds']:.0f} s. Published: {published(name).source}.")
+    page.table(HEADER, finding.cells(name))
+    for claim in finding.claims:
+        page.text(f"{'Holds' if claim.holds else 'Does NOT hold'}: {claim.text}. {claim.evidence}.")
+    for note in finding.notes:
+        page.text(note)
+    for picture in finding.pictures:
+        page.picture(f"{name}/{picture.file}", picture.caption)
+
+
+def command(name: str, settings: Mapping[str, Any], minutes: float) -> str:
+    """Return the command that measures experiment ``name`` with these settings.
+
+    Examples
+    --------
+    >>> command("T2", {"data": "voc2012", "root": "VOCdevkit", "backbone": "vgg16", "scale": 1.0, "seeds": 1}, 8)
+    'fullconv paper T2 --data voc2012 --root VOCdevkit --backbone vgg16'
+    """
+    words = ["fullconv paper", name, "--data", settings["data"]]
+    if settings["root"]:
+        words += ["--root", settings["root"]]
+    if settings["data"] != "scenes":
+        words += ["--backbone", settings["backbone"]]
+    if settings["seeds"] != 1:
+        words += ["--seeds", str(settings["seeds"])]
+    if settings["scale"] != 1:
+        words += ["--budget", f"{settings['scale'] * minutes:g}"]
+    return " ".join(words)

@@ -1,0 +1,118 @@
+"""The experiments from the outside: what is stored, skipped, refused, resumed, and what cannot run."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fullconv.errors import DataError, FullconvError, SpecError, TrainingError
+from fullconv.paper import suite
+from fullconv.paper.bench import Bench
+from fullconv.paper.finding import Finding, paired
+from fullconv.paper.suite import EXPERIMENTS, Experiment, choose, run_experiment
+from fullconv.training import Interrupted
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "out", "", console=Console(quiet=True))
+
+
+class Counting:
+    """An experiment that counts how often it is run."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def __call__(self, bench: Bench) -> Finding:
+        self.runs += 1
+        row = paired("T2", "FCN-8s", "mean IU", (40.0 + bench.scale,), data=bench.data, protocol=f"run {self.runs}")
+        return Finding((row,), notes=("a note <b>",))
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    run = Counting()
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", run, minutes=8))
+    return run
+
+
+def test_names_in_any_case_come_in_the_papers_order() -> None:
+    assert choose(["Bound", "t1", "F5"]) == ["T1", "F5", "bound"]
+    assert choose([]) == list(EXPERIMENTS)
+    with pytest.raises(SpecError, match=r"no experiment is called 'T9'; there are T1, T2, .*bound"):
+        choose(["T1", "T9"])
+
+
+def test_a_finished_experiment_is_not_run_again(bench: Bench, counting: Counting) -> None:
+    first = run_experiment("T2", bench)
+    assert run_experiment("T2", bench) == first
+    assert counting.runs == 1
+    stored = json.loads((bench.out / "T2" / "result.json").read_text())
+    assert stored["settings"]["data"] == "scenes"
+    assert "torch" in stored["machine"]
+    assert stored["complete"]
+
+
+def test_a_budget_scales_by_the_experiments_own_minutes(bench: Bench, counting: Counting) -> None:
+    assert run_experiment("T2", bench, budget=2).rows[0].measured == (40.25,)
+
+
+def test_other_settings_are_refused_and_nothing_is_lost(bench: Bench, counting: Counting) -> None:
+    run_experiment("T2", bench)
+    before = (bench.out / "T2" / "result.json").read_bytes()
+    with pytest.raises(TrainingError, match=r"T2 holds T2 with scale 1.0, not 0.5; choose another --out, or delete that folder"):
+        run_experiment("T2", bench, budget=4)
+    assert (bench.out / "T2" / "result.json").read_bytes() == before
+
+
+def test_a_damaged_result_is_named(bench: Bench, counting: Counting) -> None:
+    run_experiment("T2", bench)
+    (bench.out / "T2" / "result.json").write_text('{"experiment": "T2"}')
+    with pytest.raises(FullconvError, match=r"T2/result.json is damaged .*delete it to measure again"):
+        run_experiment("T2", bench)
+
+
+def test_what_cannot_run_is_tried_again_the_next_time(bench: Bench, counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(bench: Bench) -> Finding:
+        raise DataError("no folder VOC2012 in /nowhere")
+
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", missing, minutes=8))
+    found = run_experiment("T2", bench)
+    assert not found.complete
+    assert "no folder VOC2012 in /nowhere" in found.rows[0].needs
+    assert "not run: no folder VOC2012 in /nowhere" in (bench.out / "index.html").read_text()
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", counting, minutes=8))
+    assert run_experiment("T2", bench).complete
+
+
+def test_an_interruption_says_how_to_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(bench: Bench) -> Finding:
+        raise Interrupted("stopped after step 7 of 9; go on with: fullconv train …")
+
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", stopped, minutes=8))
+    with pytest.raises(Interrupted, match=r"^stopped after step 7 of 9; give the same command again to go on$"):
+        run_experiment("T2", bench)
+    assert not (bench.out / "T2" / "result.json").exists()
+
+
+def test_the_page_names_command_machine_and_source(bench: Bench, counting: Counting) -> None:
+    run_experiment("T2", bench, budget=2)
+    page = (bench.out / "index.html").read_text()
+    assert "fullconv paper T2 --data scenes --budget 2" in page
+    assert "table 2; VGG16 on the 736 images" in page
+    assert "a note &lt;b&gt;" in page
+    assert "62.7" in page
+    assert "torch" in page
+
+
+def test_every_experiment_has_a_page_in_the_docs() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "paper"
+    assert sorted(path.stem for path in docs.glob("*.md")) == sorted(EXPERIMENTS)
+    for name in EXPERIMENTS:
+        assert f"fullconv paper {name}" in (docs / f"{name}.md").read_text()
+
+
+def test_titles_and_minutes_are_given() -> None:
+    assert all(entry.title and 0 < entry.minutes <= 10 for entry in suite.EXPERIMENTS.values())
