@@ -18,6 +18,7 @@ from fullconv.nn.build import build_model
 from fullconv.recipe import load_recipe, to_yaml
 from fullconv.spec import DataSpec, ModelSpec, Recipe, StageSpec, TrainSpec
 from fullconv.training import module as module_file
+from fullconv.training.log import MetricsFile
 from fullconv.training.module import TrainingModule
 from fullconv.training.run import train
 
@@ -147,6 +148,15 @@ def test_whole_images_train_as_without_the_key(tiny: Tiny, tmp_path: Path, quiet
     a, b = load_file(old.model), load_file(new.model)
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert "each patch" not in quiet.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+
+
+def test_images_a_second_counts_the_enlarged_batch(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
+    result = train(tiny(train={"loss_sampling": 0.25, "batch_size": 1}), tmp_path / "out", console=quiet)
+    for stage in result.stages:
+        rows = [row for row in MetricsFile(result.out / "metrics.csv", ("semantic",)).rows() if row["stage"] == stage["stage"]]
+        speed = [row["images_per_second"] for row in rows if "images_per_second" in row][-1]
+        assert stage["images"] == 4 * stage["steps"]
+        assert speed * stage["seconds"] == pytest.approx(stage["images"], rel=0.3)  # and not a fourth of it
 
 
 @pytest.mark.parametrize(
