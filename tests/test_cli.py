@@ -75,7 +75,7 @@ def test_help_imports_nothing_heavy_and_is_fast() -> None:
     assert (code, heavy) == ("0", "[]")
     # of processor time, which other processes of this machine do not change much
     assert float(seconds) < 0.5
-    for command in ("train", "evaluate", "predict", "heatmap", "geometry", "models", "recipes", "demo"):
+    for command in ("init", "train", "paper", "evaluate", "predict", "heatmap", "geometry", "models", "recipes", "demo"):
         assert command in found.stdout
 
 

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from fullconv.data.pictures import read_picture
 from fullconv.errors import SpecError, WeightsError
 from fullconv.inference.heatmap import HeatMap, draw_heat_map, heat_map, load_classifier
 from fullconv.inference.imagenet import find_class, imagenet_classes
-from fullconv.inference.pictures import read_picture
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.nn.normalise import Normalise
 

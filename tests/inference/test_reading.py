@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from fullconv.data.pictures import read_picture
 from fullconv.errors import DataError
-from fullconv.inference.pictures import read_picture
 
 
 @pytest.fixture

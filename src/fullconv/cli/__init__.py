@@ -14,7 +14,7 @@ from importlib import metadata
 from cyclopts import App, CycloptsError, UnknownCommandError
 
 from fullconv.cli.apply import evaluate, predict
-from fullconv.cli.learn import demo, paper, train
+from fullconv.cli.learn import demo, init, paper, train
 from fullconv.cli.look import geometry, heatmap, models, recipes
 from fullconv.errors import FullconvError
 
@@ -26,7 +26,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
-for command in (demo, train, paper, evaluate, predict, heatmap, geometry, models, recipes):
+for command in (demo, init, train, paper, evaluate, predict, heatmap, geometry, models, recipes):
     app.command(command)
 
 

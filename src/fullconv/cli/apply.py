@@ -15,7 +15,7 @@ def evaluate(
     *,
     data: str,
     root: Path | None = None,
-    split: str = "val",
+    split: str | None = None,
     count: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     head: str | None = None,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
@@ -27,11 +27,11 @@ def evaluate(
     checkpoint
         A model.safetensors that training wrote.
     data
-        Name of a data set: scenes, voc2011 or voc2012.
+        Name of a data set (scenes, voc2011, voc2012, camvid), or a recipe whose data are meant: of your own folder.
     root
         Its folder.
     split
-        Such as val or seg11valid.
+        Such as val or seg11valid; val, or what the recipe says, by default.
     count
         Only the first so many images.
     head
@@ -42,11 +42,15 @@ def evaluate(
     from fullconv.data import open_dataset
     from fullconv.evaluation import evaluate as measure
     from fullconv.inference.predictor import load
+    from fullconv.recipe import load_recipe
     from fullconv.spec import DataSpec
 
     predictor = load(checkpoint)
     name = predictor.head(head)
-    samples = open_dataset(DataSpec(name=data, root=root, train="none", val=split, val_count=count, heads=(name,)), split)
+    given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else DataSpec(name=data)
+    changes = {"root": root or given.root, "train": "none", "val": split or given.val, "val_count": count, "heads": (name,)}
+    spec = given.model_copy(update=changes)
+    samples = open_dataset(spec, spec.val)
     with progress_bar("evaluating") as bar:
         task = bar.add_task("images", total=len(samples))
         report = measure(

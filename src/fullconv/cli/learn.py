@@ -1,4 +1,4 @@
-"""Commands that train: ``train``, ``demo`` and ``paper``."""
+"""Commands that train: ``init``, ``train``, ``demo`` and ``paper``."""
 
 import difflib
 import json
@@ -56,6 +56,31 @@ def _refuse_mistyped(overrides: Sequence[str]) -> None:
         near = difflib.get_close_matches(name.partition("=")[0], ("--out", "--resume", "--json"), 1, 0.7)
         if near:
             raise CycloptsError(msg=f"Unknown option: {name}. Did you mean {near[0]}?")
+
+
+def init(folder: Path, /, *, out: Path | None = None) -> None:
+    """Look at a folder of images and masks and write a recipe for it, with everything that you may want to change.
+
+    Parameters
+    ----------
+    folder
+        Holds images and masks of the same names, such as images/ and masks/, with or without train/ and val/.
+    out
+        The recipe; NAME-OF-FOLDER.yaml by default. It must not exist.
+    """
+    from fullconv.data.starter import starter
+    from fullconv.errors import DataError
+    from fullconv.files import replacing
+    from fullconv.recipe import load_recipe
+
+    path = out or Path(f"{folder.resolve().name}.yaml")
+    if path.exists():
+        raise DataError(f"{path} is there already; choose another --out")
+    text = starter(folder, path.stem)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    labels = load_recipe(path).data.labels
+    log(f"{path} is written, with {len(labels)} labels: {', '.join(labels)}; read it, then: fullconv train {path}")
 
 
 def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json", negative="")] = False) -> None:

@@ -66,11 +66,11 @@ def heatmap(
     as_json
         Print one JSON object.
     """
+    from fullconv.data.pictures import read_picture
     from fullconv.errors import SpecError
     from fullconv.files import replacing
     from fullconv.inference.heatmap import draw_heat_map, heat_map, load_classifier
     from fullconv.inference.imagenet import find_class, imagenet_classes
-    from fullconv.inference.pictures import read_picture
 
     if out.suffix.lower() != ".png" or (out.exists() and image.exists() and out.samefile(image)):
         raise SpecError(f"--out {out}: the heat map is written as a picture of its own; give a new name that ends in .png")

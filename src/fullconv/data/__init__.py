@@ -3,7 +3,10 @@
 import difflib
 from collections.abc import Callable
 
+from fullconv.data.camvid import open_camvid
+from fullconv.data.folder import open_folder
 from fullconv.data.sample import Dataset
+from fullconv.data.scaled import Scaled
 from fullconv.data.scenes import open_scenes
 from fullconv.data.subset import Subset
 from fullconv.data.voc import open_voc2011, open_voc2012
@@ -14,6 +17,8 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
     "scenes": open_scenes,
     "voc2011": open_voc2011,
     "voc2012": open_voc2012,
+    "camvid": open_camvid,
+    "folder": open_folder,
 }
 """How each data set is opened from a ``DataSpec`` and the name of a split."""
 
@@ -36,4 +41,5 @@ def open_dataset(spec: DataSpec, split: str) -> Dataset:
         hint = f"did you mean {near[0]}? " if near else ""
         raise SpecError(f"no data set {spec.name!r}: {hint}There are {', '.join(DATASETS)}")
     count = spec.count if split == spec.train else spec.val_count
-    return Subset(DATASETS[spec.name](spec, split), spec.heads, count)
+    found = DATASETS[spec.name](spec, split)
+    return Subset(found if spec.scale == 1 else Scaled(found, spec.scale), spec.heads, count)

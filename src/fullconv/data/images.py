@@ -19,7 +19,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     DataError
         When the file is missing, no image, cut short, or has more than 8 bits a channel.
     """
-    image = _decode(path)
+    image = decode(path)
     if image.mode.startswith(("I", "F")):
         raise DataError(f"{path}: {image.mode} pixels (more than 8 bits); images must have 8 bits a channel, convert it first")
     image.info.pop("transparency", None)  # dropped anyway; PIL would warn about it
@@ -36,7 +36,7 @@ def read_mask(path: str | os.PathLike[str], labels: LabelSet) -> NDArray[np.uint
     DataError
         When the file is missing, damaged, stores colours instead of indices, or holds values that ``labels`` lacks.
     """
-    image = _decode(path)
+    image = decode(path)
     if image.mode not in ("P", "L"):
         raise DataError(f"{path}: a mask must be a palette or 8-bit grey image that stores labels; this one is {image.mode}")
     mask = np.array(image)
@@ -44,7 +44,8 @@ def read_mask(path: str | os.PathLike[str], labels: LabelSet) -> NDArray[np.uint
     return mask
 
 
-def _decode(path: str | os.PathLike[str]) -> Image.Image:
+def decode(path: str | os.PathLike[str]) -> Image.Image:
+    """Return the image at ``path``, read whole; errors name the file."""
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:

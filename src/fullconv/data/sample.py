@@ -137,7 +137,7 @@ class JointTransform:
         if augment.rotate:
             sample = self._rotated(sample, _uniform(-augment.rotate, augment.rotate, generator))
         if augment.scale != (1, 1):
-            sample = self._scaled(sample, _uniform(*augment.scale, generator))
+            sample = self.scaled(sample, _uniform(*augment.scale, generator))
         if augment.crop is not None:
             sample = self._cropped(sample, augment.crop, generator)
         if augment.flip and torch.rand((), generator=generator) < 0.5:
@@ -150,7 +150,8 @@ class JointTransform:
         return self._shifted(sample, augment.shift, generator) if augment.shift else sample
 
     @staticmethod
-    def _scaled(sample: Sample, factor: float) -> Sample:
+    def scaled(sample: Sample, factor: float) -> Sample:
+        """Return the sample with both sides multiplied by ``factor``, at least 1 px."""
         size = [max(1, round(side * factor)) for side in sample.size]
         # torchvision resizes a Mask by "nearest", up to half a pixel beside its image; "nearest-exact" shares pixel centres
         exact = functional.InterpolationMode.NEAREST_EXACT

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fullconv.data.pictures import SUFFIXES, read_picture
 from fullconv.errors import DataError
 from fullconv.files import replacing
-from fullconv.inference.pictures import SUFFIXES, read_picture
 from fullconv.inference.predictor import Predictor, Segmentation
 from fullconv.pictures import shares
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fullconv.data.pictures import read_picture
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.files import replacing
-from fullconv.inference.pictures import read_picture
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
@@ -86,7 +86,7 @@ class Predictor:
         ----------
         image
             A path, a PIL image or an array uint8 (H, W, 3) RGB or (H, W) grey, see
-            :func:`fullconv.inference.pictures.read_picture`; a rotation noted in EXIF is applied first.
+            :func:`fullconv.data.pictures.read_picture`; a rotation noted in EXIF is applied first.
         head
             Which of the model's outputs; the first by default.
         scores

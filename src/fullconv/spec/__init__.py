@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import model_validator
 
 from fullconv.spec.base import Spec
-from fullconv.spec.data import AugmentSpec, DataSpec
+from fullconv.spec.data import AugmentSpec, DataSpec, FolderSpec
 from fullconv.spec.model import STRIDES, ModelSpec
 from fullconv.spec.train import OptimizerSpec, StageSpec, TrainSpec
 
@@ -17,6 +17,7 @@ __all__ = [
     "STRIDES",
     "AugmentSpec",
     "DataSpec",
+    "FolderSpec",
     "ModelSpec",
     "OptimizerSpec",
     "Recipe",

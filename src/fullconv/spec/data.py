@@ -1,9 +1,11 @@
 """What a data set is, and how training draws from it."""
 
 from pathlib import Path
+from typing import Any, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from fullconv.labelmap import parse_label_map
 from fullconv.spec.base import Spec
 
 
@@ -35,6 +37,39 @@ class AugmentSpec(Spec):
     shift: NonNegativeInt = 0
 
 
+class FolderSpec(Spec):
+    """Where a folder of the user's own keeps its images and masks, and how it is split.
+
+    Parameters
+    ----------
+    images, masks
+        Folders below the root, searched through; ``{split}`` stands for the split's name. An image and its mask have the same
+        path below them but for the suffix. Without ``{split}`` the splits are drawn.
+    mask_suffix
+        What a mask's name has after its image's, such as ``_mask``.
+    pairs
+        A CSV file below the root with the columns image, mask, split, in place of all that.
+    val_share, test_share, seed
+        Of drawn splits: the share of pairs that fall to val and to test, and which do.
+    """
+
+    images: str = "images/{split}"
+    masks: str = "masks/{split}"
+    mask_suffix: str = ""
+    pairs: Path | None = None
+    val_share: float = Field(default=0.2, ge=0, lt=1)
+    test_share: float = Field(default=0.0, ge=0, lt=1)
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _shares_leave_some(self) -> Self:
+        if self.val_share + self.test_share >= 1:
+            raise ValueError(f"val_share {self.val_share} and test_share {self.test_share} leave nothing to train on")
+        if ("{split}" in self.images) != ("{split}" in self.masks):
+            raise ValueError(f"images {self.images!r} and masks {self.masks!r} must both have {{split}}, or none of them")
+        return self
+
+
 class DataSpec(Spec):
     """A data set and how training draws from it.
 
@@ -55,6 +90,13 @@ class DataSpec(Spec):
         many; ``None`` takes all.
     size
         (height, width) in pixels at which scenes are rendered; ``None`` for the data set's own.
+    scale
+        Factor on height and width of stored images and masks when they are read, in training and in measuring; masks take the
+        nearest label.
+    folder
+        Of ``folder``: where images and masks are.
+    labels
+        Of ``folder``: what the masks' values or colours mean, see :mod:`fullconv.labelmap`.
     augment
         Changes of the training samples; validation samples are never changed.
     workers
@@ -70,5 +112,14 @@ class DataSpec(Spec):
     count: PositiveInt | None = None
     val_count: PositiveInt | None = None
     size: tuple[PositiveInt, PositiveInt] | None = None
+    scale: PositiveFloat = 1.0
+    folder: FolderSpec = FolderSpec()
+    labels: dict[str, Any] = Field(default_factory=dict)
     augment: AugmentSpec = AugmentSpec()
     workers: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _labels_can_be_read(self) -> Self:
+        if self.labels:
+            parse_label_map(self.labels)
+        return self

@@ -7,8 +7,12 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
+from rich.progress import Progress
 
 from fullconv.data import open_dataset
+from fullconv.data.folder import folder_behind
+from fullconv.data.sample import Dataset
+from fullconv.data.survey import survey
 from fullconv.errors import FullconvError
 from fullconv.files import replacing
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
@@ -82,6 +86,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     if resume:
         folder.check(recipe)
     elif leads:
+        _say_what_masks_mean(training, console)
         folder.start(recipe)
     log = MetricsFile(folder.metrics, recipe.data.heads)
     with listening() as request:
@@ -95,6 +100,19 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         except (Stopped, KeyboardInterrupt) as stop:
             how = f"go on with: fullconv train {folder.recipe} --out {out} --resume"
             raise Interrupted(f"{stop or 'stopped'}; {how}") from None
+
+
+def _say_what_masks_mean(training: Dataset, console: Console) -> None:
+    """Print the label map of a folder back with its counts; stop where it does not cover the masks."""
+    folder = folder_behind(training)
+    if folder is None:
+        return
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading masks", total=len(folder))
+        found = survey(folder, lambda done, of: bar.update(task, completed=done))
+    console.print(found.table())
+    if found.missing:
+        console.print(f"no pixel of {', '.join(found.missing)} to learn from", highlight=False, soft_wrap=True)
 
 
 def _train(run: Run, leads: bool) -> RunResult:

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from fullconv.data.pictures import read_picture
 from fullconv.errors import DataError
-from fullconv.inference.pictures import read_picture
 
 COLORS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[255, 255, 255], [0, 0, 0], [128, 128, 128]]], np.uint8)
 GREY = np.array([[0, 51, 255], [17, 136, 204]], np.uint8)

@@ -19,6 +19,9 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", "
 
 PAPER = (255, 255, 255)
 
+ORIENTATION, SIDEWAYS = 0x0112, range(5, 9)
+"""EXIF's tag of a rotation, and its values that swap height and width."""
+
 _SYSTEM = {errno.ENOENT: "no such file", errno.EISDIR: "a folder, not an image"}
 
 
@@ -59,6 +62,20 @@ def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8
         if isinstance(error, OSError) and error.errno:  # the system's answer, not the decoder's
             raise DataError(f"{name}: {_SYSTEM.get(error.errno, error.strerror)}") from error
         raise DataError(f"{name}: cannot be read ({error}); it is damaged or cut short, copy it again") from error
+
+
+def read_upright(path: str | os.PathLike[str], like: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a picture as :func:`read_picture` does, but as it is stored where only that has the (height, width) ``like``.
+
+    A camera's rotation turns the picture; a mask may have been drawn on the turned one (as viewers show it) or on the stored
+    one. Where both have the mask's size, it is taken for the turned one.
+    """
+    upright = read_picture(path)
+    if upright.shape[:2] == like or upright.shape[:2] != (like[1], like[0]):
+        return upright
+    with Image.open(path) as image:
+        turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
+        return read_picture(np.array(image.convert("RGB"))) if turned else upright
 
 
 def _opened(source: str | os.PathLike[str] | Image.Image) -> contextlib.AbstractContextManager[Image.Image]:

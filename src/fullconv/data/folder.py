@@ -1,0 +1,215 @@
+"""The user's own images and masks in a folder: pairs found by name, splits by folders, by a list, or drawn by seed.
+
+::
+
+    root/images/train/**/NAME.jpg  root/masks/train/**/NAME.png     {split} in the recipe's patterns
+    root/images/**/NAME.jpg        root/masks/**/NAME.png           no {split}: a share is drawn for validation
+    root/pairs.csv                 columns image, mask, split       a list says it all
+
+What the numbers or colours of the masks mean is declared in the recipe (:mod:`fullconv.labelmap`), never guessed.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fullconv.data.masks import MASK_SUFFIXES, read_labels
+from fullconv.data.pictures import SUFFIXES, read_upright
+from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
+from fullconv.errors import DataError
+from fullconv.labelmap import LabelMap, parse_label_map
+from fullconv.spec import DataSpec, FolderSpec
+
+SPLITS = ("train", "val", "test")
+COLUMNS = ("image", "mask", "split")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask; ``name`` is what reports call them."""
+
+    name: str
+    image: Path
+    mask: Path
+
+
+class FolderSegmentation:
+    """Pairs of images and masks: stream ``rgb``, head ``semantic``.
+
+    Parameters
+    ----------
+    name
+        What reports call it.
+    pairs
+        In order.
+    label_map
+        What the masks' numbers or colours mean.
+
+    Raises
+    ------
+    DataError
+        On access, when a file is missing or damaged, when a mask's size is not its image's, or when it holds values or
+        colours without a meaning.
+    """
+
+    def __init__(self, name: str, pairs: Sequence[Pair], label_map: LabelMap) -> None:
+        self.name = name
+        self.pairs = tuple(pairs)
+        self.label_map = label_map
+        self.labels = {SEMANTIC: label_map.labels}
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        pair = self.pairs[index]
+        mask = read_labels(pair.mask, self.label_map)
+        image = read_upright(pair.image, like=(mask.shape[0], mask.shape[1]))
+        if image.shape[:2] != mask.shape:
+            raise DataError(
+                f"{pair.mask}: the mask is {mask.shape[0]}×{mask.shape[1]} but its image {pair.image.name} is "
+                f"{image.shape[0]}×{image.shape[1]} (H×W); save both at one size"
+            )
+        return Sample.from_arrays(pair.name, {RGB: image}, {SEMANTIC: mask})
+
+
+def folder_behind(dataset: Dataset) -> FolderSegmentation | None:
+    """Return the folder that a data set was cut or scaled from; ``None`` when it is no folder."""
+    found: object = dataset
+    while not isinstance(found, FolderSegmentation):
+        found = getattr(found, "dataset", None)
+        if found is None:
+            return None
+    return found
+
+
+def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
+    """Return a split of the folder ``spec.root`` that ``spec.folder`` and ``spec.labels`` describe.
+
+    Raises
+    ------
+    DataError
+        When the folder, its masks or the split are missing, or images have no masks; see :func:`find_pairs`.
+    """
+    root = spec.root
+    if root is None or not Path(root).is_dir():
+        where = "no folder is given" if root is None else f"{root} is no folder"
+        raise DataError(f"{where}; give the one that holds your images and masks (train: --data.root DIR, evaluate: --root DIR)")
+    if not spec.labels:
+        raise DataError(
+            f"the masks in {root} need data.labels in the recipe, which says what their values mean; `fullconv init {root}` "
+            "writes one"
+        )
+    pairs = find_pairs(Path(root), spec.folder, split)
+    return FolderSegmentation(f"{Path(root).resolve().name} {split}", pairs, parse_label_map(spec.labels))
+
+
+def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
+    """Return the pairs of a split, sorted by name.
+
+    Raises
+    ------
+    DataError
+        When there are none, when an image has no mask, or two files would pair with one.
+    """
+    if folder.pairs is not None:
+        return _listed(root / folder.pairs, split)
+    images = _by_key(root, folder.images, split, SUFFIXES, "")
+    masks = _by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_suffix)
+    if folder.images == folder.masks:
+        images = {name: path for name, path in images.items() if not name.endswith(folder.mask_suffix)}
+    if not images:
+        raise DataError(f"no images of the split {split!r} in {root / folder.images}; {_splits_there(root, folder)}")
+    alone = sorted(images.keys() - masks.keys())
+    if alone:
+        raise DataError(
+            f"{len(alone)} of {len(images)} images in {root / folder.images.format(split=split)} have no mask in "
+            f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png): {', '.join(alone[:3])}"
+            f"{', …' if len(alone) > 3 else ''}; add masks, move the images away, or set data.folder.mask_suffix"
+        )
+    names = sorted(images)
+    if "{split}" not in folder.images:
+        names = drawn_split(names, split, folder)
+    return [Pair(name, images[name], masks[name]) for name in names]
+
+
+def drawn_split(names: Sequence[str], split: str, folder: FolderSpec) -> list[str]:
+    """Return the names that fall to ``split`` when shares are drawn by seed; adding a file moves no other.
+
+    Each name is hashed with the seed to a number in 0..1: the lowest ``test_share`` go to test, the next ``val_share`` to val,
+    the others to train.
+
+    Raises
+    ------
+    DataError
+        When there is no such split, or nothing falls to it.
+    """
+    if split not in SPLITS:
+        raise DataError(f"no split {split!r}: the folder has none of its own, and those drawn are {', '.join(SPLITS)}")
+    chosen = [name for name in names if _drawn(name, folder) == split]
+    if not chosen:
+        raise DataError(
+            f"none of {len(names)} images falls to the split {split!r} with data.folder.val_share {folder.val_share}, test_share "
+            f"{folder.test_share} and seed {folder.seed}; give it a larger share or another seed"
+        )
+    return chosen
+
+
+def _drawn(name: str, folder: FolderSpec) -> str:
+    digest = hashlib.sha256(f"{folder.seed}/{name}".encode()).digest()
+    at = int.from_bytes(digest[:8], "big") / 2**64
+    if at < folder.test_share:
+        return "test"
+    return "val" if at < folder.test_share + folder.val_share else "train"
+
+
+def _by_key(root: Path, pattern: str, split: str, suffixes: Iterable[str], ending: str) -> dict[str, Path]:
+    """Return the files below a folder by their path without suffix (and without ``ending``), such as ``street/0012``."""
+    base = root / pattern.format(split=split)
+    found: dict[str, Path] = {}
+    for path in sorted(base.rglob("*")) if base.is_dir() else []:
+        relative = path.relative_to(base)
+        if path.suffix.lower() not in suffixes or any(part.startswith(".") for part in relative.parts):
+            continue
+        key = relative.with_suffix("").as_posix()
+        if not key.endswith(ending):
+            continue
+        key = key.removesuffix(ending)
+        if key in found:
+            raise DataError(f"{found[key]} and {path} would both be {key!r}; keep one of them")
+        found[key] = path
+    return found
+
+
+def _splits_there(root: Path, folder: FolderSpec) -> str:
+    """Say which splits the folder has."""
+    before, marker, _ = folder.images.partition("{split}")
+    parent = root / before
+    if not marker:
+        return f"looked for {', '.join(sorted(SUFFIXES))}; set data.folder.images"
+    there = sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    return f"there are {', '.join(there) or 'no folders'} in {parent}; set data.folder.images, or data.train and data.val"
+
+
+def _listed(path: Path, split: str) -> list[Pair]:
+    """Return the pairs of a split from a CSV file with the columns image, mask and split, paths relative to the file."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle)
+            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path}: no column {', '.join(missing)}; the first line must be {','.join(COLUMNS)}")
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a list of pairs ({error})") from error
+    chosen = [row for row in rows if row["split"] == split]
+    if not chosen:
+        there = ", ".join(sorted({row["split"] or "" for row in rows}))
+        raise DataError(f"{path}: no line has the split {split!r}; there are {there or 'no lines'}")
+    pairs = []
+    for row in chosen:
+        image, mask = (path.parent / str(row[column]) for column in ("image", "mask"))
+        pairs.append(Pair(PurePosixPath(str(row["image"])).with_suffix("").as_posix(), image, mask))
+    return sorted(pairs, key=lambda pair: pair.name)

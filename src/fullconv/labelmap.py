@@ -1,0 +1,248 @@
+"""LabelMap: from what people store in masks (numbers, palette indices, colours) to the labels 0..K-1 and ignore.
+
+The map is declared, never guessed; in a recipe it reads like this:
+
+.. code-block:: yaml
+
+    labels:
+      background: 0
+      road: [1, 7]                  # several values, one class
+      vehicle: 11-14, 17            # the same as text, with ranges
+      sky: [128, 128, 128]          # a colour: exactly three numbers
+      tree: ["#008000", "#00ff00"]  # colours
+      border: ignore                # value 255 has no truth
+      unknown: {ignore: 9}          # nor has 9
+
+Classes are numbered in the order in which they stand. A value that no entry names is an error with its count; 255 is never
+taken for background. An ignored value that lies among the classes' values looks like a mistake and must be confirmed:
+``{ignore: 9, among_classes: true}``.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fullconv.errors import DataError, SpecError
+from fullconv.labels import LabelSet, voc_colors
+
+COLOR = 1 << 24
+"""Added to a colour's 24 bits, so that colours and values are numbers that never meet."""
+LARGEST_VALUE = 65535
+IGNORE = 255
+_GRAMMAR = (
+    "write a value (7), several ([1, 7] or '11-14, 17'), a colour ([128, 128, 128] or '#808080'), several colours in a list, "
+    "`ignore` for 255, or {ignore: …} for another value"
+)
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """What every stored value or colour of a data set's masks means.
+
+    Parameters
+    ----------
+    labels
+        The classes, in order.
+    meaning
+        Label of every known code: a stored value 0..65535, or ``COLOR`` plus a colour's 24 bits.
+
+    Examples
+    --------
+    >>> label_map = parse_label_map({"road": 1, "sky": 2, "void": "ignore"})
+    >>> label_map.apply(np.array([[1, 2, 255]], np.uint8)).tolist()
+    [[0, 1, 255]]
+    >>> label_map.apply(np.array([[1, 3]], np.uint8), "a.png")
+    Traceback (most recent call last):
+    fullconv.errors.DataError: a.png: value 3 (1 px, 50.0 %) is not in labels; the nearest is 2 (sky). Name or ignore it
+    """
+
+    labels: LabelSet
+    meaning: Mapping[int, int]
+
+    @property
+    def has_values(self) -> bool:
+        """Whether any entry is a stored value."""
+        return any(code < COLOR for code in self.meaning)
+
+    @property
+    def has_colors(self) -> bool:
+        """Whether any entry is a colour."""
+        return any(code >= COLOR for code in self.meaning)
+
+    def apply(self, stored: NDArray[np.integer], source: str = "mask") -> NDArray[np.uint8]:
+        """Return the labels uint8 (H, W) of a mask.
+
+        Parameters
+        ----------
+        stored
+            Values (H, W), or colours uint8 (H, W, 3).
+        source
+            Opens error messages.
+
+        Raises
+        ------
+        DataError
+            When the mask holds values or colours without a meaning: counts, and the nearest known one, are named.
+        """
+        found, positions, counts = np.unique(codes_of(stored), return_inverse=True, return_counts=True)
+        unknown = [(int(code), int(n)) for code, n in zip(found, counts, strict=True) if int(code) not in self.meaning]
+        if unknown:
+            raise DataError(f"{source}: {self.explain(unknown, int(counts.sum()))}")
+        table = np.array([self.meaning[int(code)] for code in found], np.uint8)
+        return table[positions].reshape(stored.shape[:2])
+
+    def explain(self, unknown: Sequence[tuple[int, int]], total: int) -> str:
+        """Return what is wrong with codes that have no meaning, from (code, pixels) and all pixels."""
+        worst = sorted(unknown, key=lambda pair: -pair[1])
+        parts = [f"{show_code(code)} ({count} px, {100 * count / max(total, 1):.1f} %)" for code, count in worst[:3]]
+        more = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
+        near = self._nearest(worst[0][0])
+        known = "" if near is None else f"; the nearest is {show_code(near, bare=True)} ({self.name_of(near)})"
+        several = len(worst) > 1
+        verb, hint = ("are", "Name or ignore them") if several else ("is", "Name or ignore it")
+        return f"{', '.join(parts)}{more} {verb} not in labels{known}. {hint}"
+
+    def name_of(self, code: int) -> str:
+        """Return the class of a known code, or ``ignore``."""
+        label = self.meaning[code]
+        return "ignore" if label == self.labels.ignore_index else self.labels.names[label]
+
+    def codes(self, label: int) -> list[int]:
+        """Return all codes of a label, the ignore label included."""
+        return sorted(code for code, meaning in self.meaning.items() if meaning == label)
+
+    def _nearest(self, code: int) -> int | None:
+        """Return the known code of the same kind that is closest in value, or in colour."""
+        kind = [known for known in self.meaning if (known >= COLOR) == (code >= COLOR)]
+        if code < COLOR:
+            return min(kind, key=lambda known: (abs(known - code), known), default=None)
+        color = np.array(color_of(code))
+        return min(kind, key=lambda known: int(((np.array(color_of(known)) - color) ** 2).sum()), default=None)
+
+
+def codes_of(stored: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the code int64 (H, W) of each pixel of a mask of values (H, W) or colours (H, W, 3)."""
+    if stored.ndim == 2:
+        return stored.astype(np.int64)
+    red, green, blue = (stored[..., channel].astype(np.int64) for channel in range(3))
+    return COLOR + (red << 16) + (green << 8) + blue
+
+
+def color_of(code: int) -> tuple[int, int, int]:
+    """Return (red, green, blue) of a colour's code."""
+    return (code >> 16) & 255, (code >> 8) & 255, code & 255
+
+
+def show_code(code: int, bare: bool = False) -> str:
+    """Return ``value 7`` or ``colour (1, 2, 3)``; bare without the first word."""
+    text, kind = (str(color_of(code)), "colour") if code >= COLOR else (str(code), "value")
+    return text if bare else f"{kind} {text}"
+
+
+def parse_label_map(entries: Mapping[str, Any]) -> LabelMap:
+    """Return the :class:`LabelMap` that a recipe's ``labels`` declares; see the module for how it is written.
+
+    Classes have the colour of their first colour entry, the others the colours of VOC's palette that are free.
+
+    Raises
+    ------
+    SpecError
+        When an entry cannot be read, a value has two meanings, there is no class, or an ignored value lies among the
+        classes' values without being confirmed.
+    """
+    classes = {name: read_codes(name, entry) for name, entry in entries.items() if not _ignores(entry)}
+    ignored = {name: _ignored_codes(name, entry) for name, entry in entries.items() if _ignores(entry)}
+    if not 1 <= len(classes) <= IGNORE:
+        raise SpecError(f"labels must name 1 to 255 classes; got {len(classes)}")
+    meaning: dict[int, int] = {}
+    owner: dict[int, str] = {}
+    for number, (name, codes) in enumerate([*classes.items(), *ignored.items()]):
+        for code in codes:
+            if code in owner:
+                raise SpecError(f"labels: {show_code(code)} stands for {owner[code]} and for {name}; give it one meaning")
+            owner[code] = name
+            meaning[code] = number if name in classes else IGNORE
+    _refuse_ignored_among_classes(entries, classes, ignored)
+    return LabelMap(LabelSet(tuple(classes), _colors(list(classes.values()))), meaning)
+
+
+def _ignores(entry: Any) -> bool:
+    return entry == "ignore" or (isinstance(entry, Mapping) and "ignore" in entry)
+
+
+def _ignored_codes(name: str, entry: Any) -> list[int]:
+    if entry == "ignore":
+        return [IGNORE]
+    extra = set(entry) - {"ignore", "among_classes"}
+    if extra:
+        raise SpecError(f"labels.{name}: unknown {', '.join(sorted(map(str, extra)))}; known are ignore and among_classes")
+    return read_codes(name, entry["ignore"])
+
+
+def _refuse_ignored_among_classes(
+    entries: Mapping[str, Any], classes: Mapping[str, Sequence[int]], ignored: Mapping[str, Sequence[int]]
+) -> None:
+    values = [code for codes in classes.values() for code in codes if code < COLOR]
+    for name, codes in ignored.items():
+        confirmed = isinstance(entries[name], Mapping) and entries[name].get("among_classes") is True
+        inside = [code for code in codes if code < COLOR and values and min(values) <= code <= max(values)]
+        if inside and not confirmed:
+            raise SpecError(
+                f"labels.{name} ignores {inside[0]}, which lies among the classes' values {min(values)}..{max(values)}; if "
+                f"that is meant, say so: {name}: {{ignore: {inside[0]}, among_classes: true}}"
+            )
+
+
+def read_codes(name: str, entry: Any) -> list[int]:
+    """Return the codes that one entry stands for.
+
+    Examples
+    --------
+    >>> read_codes("vehicle", "11-13, 17")
+    [11, 12, 13, 17]
+    >>> [show_code(code) for code in read_codes("sky", [[128, 128, 128], "#ff0000"])]
+    ['colour (128, 128, 128)', 'colour (255, 0, 0)']
+    """
+    if isinstance(entry, (list, tuple)) and not _is_color(entry):
+        codes = [code for part in entry for code in read_codes(name, part)]
+    elif isinstance(entry, (list, tuple)):
+        red, green, blue = entry
+        codes = [COLOR + (red << 16) + (green << 8) + blue]
+    elif isinstance(entry, str):
+        codes = _read_text(name, entry)
+    elif isinstance(entry, int) and not isinstance(entry, bool):
+        codes = [entry] if 0 <= entry <= LARGEST_VALUE else []
+    else:
+        raise SpecError(f"labels.{name}: cannot read {entry!r}; {_GRAMMAR}")
+    if not codes or any(LARGEST_VALUE < code < COLOR for code in codes):
+        raise SpecError(f"labels.{name}: {entry!r} must be values in 0..{LARGEST_VALUE} or colours of three values in 0..255")
+    return codes
+
+
+def _is_color(entry: Sequence[Any]) -> bool:
+    numbers = [part for part in entry if isinstance(part, int) and not isinstance(part, bool)]
+    return len(entry) == len(numbers) == 3 and all(0 <= number <= 255 for number in numbers)
+
+
+def _read_text(name: str, text: str) -> list[int]:
+    codes: list[int] = []
+    for part in (piece.strip() for piece in text.split(",")):
+        if re.fullmatch(r"#[0-9a-fA-F]{6}", part):
+            codes.append(COLOR + int(part[1:], 16))
+        elif match := re.fullmatch(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", part):
+            first, last = int(match[1]), int(match[2] or match[1])
+            codes += range(first, last + 1)
+        else:
+            raise SpecError(f"labels.{name}: cannot read {text!r}; {_GRAMMAR}")
+    return codes
+
+
+def _colors(classes: Sequence[Sequence[int]]) -> tuple[tuple[int, int, int], ...]:
+    """Return a colour for each class: its own where the masks give one."""
+    own = [next((color_of(code) for code in codes if code >= COLOR), None) for codes in classes]
+    free = (color for color in voc_colors(256) if color not in own)
+    return tuple(color or next(free) for color in own)

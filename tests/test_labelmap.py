@@ -1,0 +1,109 @@
+"""What a recipe's ``labels`` means: a naive loop over pixels, the grammar, and every refusal."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fullconv.errors import DataError, SpecError
+from fullconv.labelmap import COLOR, parse_label_map, show_code
+
+
+def test_the_example_of_the_module() -> None:
+    label_map = parse_label_map(
+        {
+            "background": 0,
+            "road": [1, 7],
+            "vehicle": "11-14, 17",
+            "sky": [128, 128, 128],
+            "tree": ["#008000", [0, 255, 0]],
+            "border": "ignore",
+            "unknown": {"ignore": 9, "among_classes": True},
+        }
+    )
+    assert label_map.labels.names == ("background", "road", "vehicle", "sky", "tree")
+    values = np.array([[0, 1, 7, 11, 12, 13, 14, 17, 255, 9]], np.uint8)
+    assert label_map.apply(values).tolist() == [[0, 1, 1, 2, 2, 2, 2, 2, 255, 255]]
+    colors = np.array([[[128, 128, 128], [0, 128, 0], [0, 255, 0]]], np.uint8)
+    assert label_map.apply(colors).tolist() == [[3, 4, 4]]
+    assert label_map.labels.colors[3:] == ((128, 128, 128), (0, 128, 0))
+    assert len(set(label_map.labels.colors)) == 5
+    assert [show_code(code) for code in label_map.codes(255)] == ["value 9", "value 255"]
+
+
+@given(st.lists(st.integers(0, 65535), min_size=2, max_size=20, unique=True), st.data())
+def test_values_against_a_loop(values: list[int], data: st.DataObject) -> None:
+    classes = data.draw(st.integers(1, len(values)))
+    groups: list[list[int]] = [[] for _ in range(classes)]
+    for i, value in enumerate(values):
+        groups[i % classes].append(value)
+    # a list of three small numbers is a colour, so several values are given as text
+    label_map = parse_label_map({f"c{i}": ", ".join(map(str, group)) for i, group in enumerate(groups)})
+    stored = np.array(data.draw(st.lists(st.sampled_from(values), min_size=6, max_size=6)), np.int32).reshape(2, 3)
+    expected = [[next(i for i, group in enumerate(groups) if value in group) for value in row] for row in stored.tolist()]
+    found = label_map.apply(stored)
+    assert found.dtype == np.uint8
+    assert found.tolist() == expected
+
+
+def test_unknown_values_are_counted_and_the_nearest_is_named() -> None:
+    label_map = parse_label_map({"road": 1, "sky": 40})
+    stored = np.array([[1, 1, 37, 37], [37, 2, 250, 40]], np.uint8)
+    with pytest.raises(
+        DataError, match=r"^m.png: value 37 \(3 px, 37.5 %\), value 2 \(1 px, 12.5 %\), value 250 .*nearest is 40 \(sky\)"
+    ):
+        label_map.apply(stored, "m.png")
+
+
+def test_unknown_colours_are_counted_and_the_nearest_is_named() -> None:
+    label_map = parse_label_map({"road": [128, 64, 128], "sky": [70, 130, 180]})
+    stored = np.array([[[128, 64, 128], [72, 131, 180]]], np.uint8)
+    with pytest.raises(
+        DataError, match=r"colour \(72, 131, 180\) \(1 px, 50.0 %\) is not in labels; the nearest is \(70, 130, 180\) \(sky\)"
+    ):
+        label_map.apply(stored)
+
+
+def test_255_is_never_background() -> None:
+    stored = np.array([[0, 1, 255]], np.uint8)
+    with pytest.raises(DataError, match=r"value 255 \(1 px, 33.3 %\) is not in labels"):
+        parse_label_map({"background": 0, "thing": 1}).apply(stored)
+    assert parse_label_map({"background": 0, "thing": 1, "void": "ignore"}).apply(stored).tolist() == [[0, 1, 255]]
+
+
+def test_an_ignored_value_among_the_classes_must_be_said_twice() -> None:
+    entries = {"road": 0, "sky": 2, "hole": {"ignore": 1}}
+    with pytest.raises(
+        SpecError, match=r"labels.hole ignores 1, which lies among the classes' values 0\.\.2; .*among_classes: true"
+    ):
+        parse_label_map(entries)
+    confirmed = parse_label_map(entries | {"hole": {"ignore": 1, "among_classes": True}})
+    assert confirmed.apply(np.array([[0, 1, 2]], np.uint8)).tolist() == [[0, 255, 1]]
+    assert parse_label_map({"road": 1, "sky": 2, "hole": {"ignore": 0}}).apply(np.array([[0]], np.uint8)).tolist() == [[255]]
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"a": 1, "b": "0-3"}, r"value 1 stands for a and for b"),
+        ({"a": [1, 2, 3], "b": "#010203"}, r"colour \(1, 2, 3\) stands for a and for b"),
+        ({"a": 255, "b": "ignore"}, r"value 255 stands for a and for b"),
+        ({"void": "ignore"}, r"must name 1 to 255 classes; got 0"),
+        ({"a": -1}, r"labels.a: -1 must be values in 0..65535"),
+        ({"a": 70000}, r"labels.a: 70000 must be"),
+        ({"a": COLOR + 5}, r"labels.a: .* must be"),
+        ({"a": 1.5}, r"labels.a: cannot read 1.5; write a value"),
+        ({"a": True}, r"labels.a: cannot read True"),
+        ({"a": "seven"}, r"labels.a: cannot read 'seven'"),
+        ({"a": "#12345"}, r"labels.a: cannot read '#12345'"),
+        ({"a": []}, r"labels.a: \[\] must be values"),
+        ({"a": "5-3"}, r"labels.a: '5-3' must be values"),
+        ({"a": [300, 0, 70000]}, r"labels.a: .*must be values"),
+        ({"a": {"value": 3}}, r"labels.a: cannot read"),
+        ({"a": 1, "b": {"ignore": 3, "twice": True}}, r"labels.b: unknown twice; known are ignore and among_classes"),
+        ({f"c{i}": i for i in range(256)}, r"must name 1 to 255 classes; got 256"),
+    ],
+)
+def test_refusals(entries: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse_label_map(entries)
