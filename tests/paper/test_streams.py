@@ -9,7 +9,7 @@ from fullconv.data.scenes import Scenes
 from fullconv.metrics import ConfusionMatrix, scores
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
-from fullconv.paper.streams import ablation, contributions, draw_streams
+from fullconv.paper.streams import ablation, contributions, draw_streams, most_refined_class
 from fullconv.spec import ModelSpec
 
 
@@ -51,6 +51,14 @@ def test_without_a_stream_is_the_net_whose_score_layer_is_zero(model: FCN) -> No
         model.load_state_dict(weights)
         assert np.abs(found[name].matrix.matrix - matrix.matrix).sum() <= 4, name  # float ties at class borders
         assert found[name].scores.mean_iu == pytest.approx(scores(matrix).mean_iu, abs=2e-3)
+
+
+def test_the_class_that_is_drawn_is_in_the_truth_and_varies_most() -> None:
+    truth = np.array([[0] * 50, [2] * 49 + [255]])
+    maps = torch.zeros(1, 4, 2, 50)
+    maps[0, :, 0] = torch.tensor([1.0, 9.0, 3.0, 9.0])[:, None]
+    assert most_refined_class([maps, maps], truth, 255) == 2
+    assert most_refined_class([maps], np.full((2, 50), 255), 255) == 0
 
 
 def test_the_picture_has_a_row_for_every_sample(model: FCN, tmp_path) -> None:  # type: ignore[no-untyped-def]

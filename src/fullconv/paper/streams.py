@@ -66,7 +66,7 @@ def ablation(model: FCN, head: str, dataset: Dataset) -> dict[str, Report]:
 
 
 def draw_streams(model: FCN, head: str, dataset: Dataset, indices: Sequence[int], path: Path) -> None:
-    """Draw, for the largest thing in each sample, the scores of its class in every stream and their sum, into a PNG."""
+    """Draw the scores of one class of each sample in every stream, and their sum, into a PNG; see :func:`most_refined_class`."""
     model.eval()
     titles = ["image", *(f"{STREAMS[stride]} (stride {stride})" for stride in model.strides), "sum"]
     figure = Figure(figsize=(2.6 * len(titles), 2.2 * len(indices)), layout="constrained")
@@ -75,9 +75,9 @@ def draw_streams(model: FCN, head: str, dataset: Dataset, indices: Sequence[int]
     labels = dataset.labels[head]
     for row, index in zip(plots, indices, strict=True):
         sample = dataset[index]
-        thing = _largest_thing(sample.targets[head].numpy(), labels.ignore_index)
         with torch.inference_mode():
             parts = contributions(model, head, sample.inputs[RGB][None])
+        thing = most_refined_class(list(parts.values())[1:], sample.targets[head].numpy(), labels.ignore_index)
         maps = [part[0, thing].numpy() for part in parts.values()]
         maps.append(np.sum(maps, axis=0))
         bound = max(float(np.abs(values).max()) for values in maps) or 1.0
@@ -95,7 +95,9 @@ def draw_streams(model: FCN, head: str, dataset: Dataset, indices: Sequence[int]
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _largest_thing(truth: NDArray[np.integer], ignore_index: int) -> int:
-    """Return the class with the most pixels; class 0 (VOC's background, Scenes' floor) only where there is no other."""
-    counts = np.bincount(truth[truth != ignore_index].ravel().astype(np.intp), minlength=1)
-    return int(counts[1:].argmax() + 1) if counts[1:].any() else 0
+def most_refined_class(finer: Sequence[Tensor], truth: NDArray[np.integer], ignore_index: int) -> int:
+    """Return the class, of those that fill a hundredth of the truth (H, W), that the finer streams (1, K, H, W) vary most for."""
+    valid = truth[truth != ignore_index]
+    present = [int(label) for label in np.unique(valid) if (valid == label).mean() >= 0.01] or [0]
+    varied = torch.stack([maps[0].flatten(1).std(1) for maps in finer]).sum(0)
+    return max(present, key=lambda label: float(varied[label]))
