@@ -143,7 +143,8 @@ def _claims(rows: Sequence[Row], seeds: int) -> list[Claim]:
     holds = gaps[0] > spreads[0] and gaps[1] > spreads[1] and gaps[2] >= 0
     steps = ", ".join(f"{gap:+.1f} (spread {spread:.1f})" for gap, spread in zip(gaps, spreads, strict=True))
     many = f"{seeds} seeds" if seeds > 1 else "one seed, so no spread"
-    claims = [Claim("32s-fixed < 32s < 16s <= 8s in mean IU, beyond the spread", holds, f"{steps}; {many}")]
+    beyond = ", beyond the spread" if seeds > 1 else ""
+    claims = [Claim(f"32s-fixed < 32s < 16s <= 8s in mean IU{beyond}", holds, f"{steps}; {many}")]
     once = score["FCN-8s at once"].mean - score["FCN-8s"].mean
     close = abs(once) <= max(1.0, score["FCN-8s"].spread, score["FCN-8s at once"].spread)
     claims.append(Claim("8s trained at once is as good as in stages, within a point or the spread", close, f"{once:+.1f}"))
