@@ -29,7 +29,7 @@ class Experiment:
     run
         Measures it.
     minutes
-        That it takes on Scenes on two CPU cores with one seed, measured (docs/results.md); what a budget is compared with.
+        That it takes on Scenes on two CPU cores with one seed, about; what a budget is compared with.
     """
 
     title: str
