@@ -10,10 +10,12 @@ from fullconv.data.scenes import Scenes
 from fullconv.nn.atrous import atrous
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
+from fullconv.paper import shift
 from fullconv.paper.bench import Bench
 from fullconv.paper.finding import Row
 from fullconv.paper.shift import SLOW, Measured, Scorer, _claims, measure, read_dense, readings
-from fullconv.spec import ModelSpec
+from fullconv.paper.suite import run_experiment
+from fullconv.spec import ModelSpec, Recipe
 
 
 def _model(stride: int) -> FCN:
@@ -71,11 +73,17 @@ def test_the_verdicts_follow_from_the_numbers() -> None:
     assert verdicts((40, 46, 46, 45), (10, 5, 900, 1.1), 500) == [False, False, False]
 
 
-def test_the_experiment_end_to_end(tmp_path: Path) -> None:
-    from fullconv.paper.suite import run_experiment
+def test_the_experiment_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two small images in place of a hundred: shift-and-stitch runs the net a thousand times for each."""
 
-    bench = Bench(tmp_path, "", console=Console(quiet=True))
-    found = run_experiment("shift", bench, budget=0.005)
+    def small(bench: Bench, seed: int) -> Recipe:
+        changes = {"model": {"name": "fcn8s-minivgg"}, "data": {"count": 8, "val_count": 2, "size": [32, 48]}}
+        return bench.recipe("scenes-fcn8s-minivgg", seed, changes)
+
+    monkeypatch.setattr(shift, "staged_recipe", small)
+    monkeypatch.setattr(shift, "FEW", {True: 1})
+    monkeypatch.setattr(shift, "DRAWN", 1)
+    found = run_experiment("shift", Bench(tmp_path, "", console=Console(quiet=True)), budget=0.005)
     assert found.complete
     assert found.claims[0].holds
     assert (tmp_path / "shift" / "ways.png").exists()

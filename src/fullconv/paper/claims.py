@@ -12,13 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
-from fullconv.files import replacing
 from fullconv.nn.losses import equivalent_rate
+from fullconv.paper.bars import draw_bars
 from fullconv.paper.bench import Bench, describe_data
 from fullconv.paper.finding import Claim, Finding, Picture, Row
 from fullconv.paper.sliding import sliding
@@ -230,17 +227,5 @@ def _notes(seeds: int) -> list[str]:
 def _draw(path: Path, rows: Sequence[Row]) -> Picture:
     """Draw the mean IU of every net, with the spread over the seeds; the two comparisons in two colours."""
     scores = [row for row in rows if row.quantity == MEAN_IU]
-    figure = Figure(figsize=(8, 0.45 * len(scores) + 1), layout="constrained")
-    FigureCanvasAgg(figure)
-    plot = figure.subplots()
-    colors = ["C1" if row.item in (BATCHED, SINGLE, SUMMED) else "C0" for row in scores]
-    bars = plot.barh(
-        [row.item for row in scores], [row.mean for row in scores], xerr=[row.spread for row in scores], color=colors
-    )
-    plot.bar_label(bars, fmt="%.1f", padding=4)
-    plot.invert_yaxis()
-    plot.set_xlabel("mean IU, %")
-    plot.margins(x=0.12)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    draw_bars(path, scores, ["C1" if row.item in (BATCHED, SINGLE, SUMMED) else "C0" for row in scores])
     return Picture(path.name, "Mean IU of FCN-32s on Scenes; blue: AdamW with batch norm, orange: SGD without.")

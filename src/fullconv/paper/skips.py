@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from fullconv.data.sample import RGB, SEMANTIC, Dataset
 from fullconv.evaluation import METRICS
 from fullconv.files import replacing
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
+from fullconv.paper.bars import draw_bars
 from fullconv.paper.bench import Bench, describe_data, recipe_for
 from fullconv.paper.finding import Claim, Finding, Picture, Row, paired
 from fullconv.paper.pretrained import scenes_classifier
@@ -185,19 +184,7 @@ def _draw_nets(path: Path, nets: Nets, dataset: Dataset, indices: Sequence[int])
 def _draw_bars(path: Path, rows: Sequence[Row]) -> Picture:
     """Draw the mean IU of every net and every ablation, with the spread over the seeds."""
     scores = [row for row in rows if row.quantity == METRICS["mean_iu"]]
-    figure = Figure(figsize=(8, 0.4 * len(scores) + 1), layout="constrained")
-    FigureCanvasAgg(figure)
-    plot = figure.subplots()
     left_out = [" without " in row.item or row.item.endswith((" alone", " all streams")) for row in scores]
-    colors = ["C7" if out else "C0" for out in left_out]
-    bars = plot.barh(
-        [row.item for row in scores], [row.mean for row in scores], xerr=[row.spread for row in scores], color=colors
-    )
-    plot.bar_label(bars, fmt="%.1f", padding=4)
-    plot.invert_yaxis()
-    plot.set_xlabel("mean IU, %")
-    plot.margins(x=0.12)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    draw_bars(path, scores, ["C7" if out else "C0" for out in left_out])
     streams = ", ".join(f"{name} reads stride {stride}" for stride, name in STREAMS.items() if stride > 4)
     return Picture(path.name, f"Mean IU; grey: the trained FCN-8s with streams left out ({streams}).")
