@@ -131,7 +131,7 @@ def test_nothing_to_resume(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
 
 def test_an_unwritable_folder(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(FullconvError, match=r"cannot write .*recipe.yaml"):
+    with pytest.raises(FullconvError, match=r"cannot write .*file: (File exists|Not a directory); choose another folder"):
         train(tiny(), tmp_path / "file", console=quiet)
 
 

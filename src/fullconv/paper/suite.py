@@ -10,6 +10,7 @@ from typing import Any
 
 from fullconv.errors import DataError, FullconvError, SpecError, TrainingError, WeightsError
 from fullconv.files import replacing
+from fullconv.lock import alone_in
 from fullconv.paper import architectures, bound, claims, patches, shift, skips, upsampling
 from fullconv.paper.bench import Bench, machine
 from fullconv.paper.finding import HEADER, Finding, not_run
@@ -98,7 +99,8 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
     bench.say(f"{name}: {experiment.title}")
     start = time.monotonic()
     try:
-        finding = experiment.run(bench)
+        with alone_in(bench.out):
+            finding = experiment.run(bench)
     except (DataError, WeightsError, SpecError) as error:
         finding = not_run(name, str(error), bench.data)
     except Interrupted as stop:

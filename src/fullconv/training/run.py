@@ -1,5 +1,6 @@
 """A recipe, trained: ``train(recipe, out)`` fills a run folder and returns what it found."""
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from fullconv.data.sample import Dataset
 from fullconv.data.survey import survey
 from fullconv.errors import FullconvError
 from fullconv.files import replacing
+from fullconv.lock import alone_in
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
 from fullconv.training.folder import RunFolder
@@ -76,7 +78,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     Interrupted
         After Ctrl-C or SIGTERM; all is saved, and the message says how to go on.
     FullconvError
-        When data or weights are missing or the folder cannot be written.
+        When data or weights are missing, the folder cannot be written, or another process trains in it.
     """
     out = Path(out)
     leads = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of several processes that train together one writes
@@ -87,9 +89,10 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         folder.check(recipe)
     elif leads:
         _say_what_masks_mean(training, console)
-        folder.start(recipe)
-    log = MetricsFile(folder.metrics, recipe.data.heads)
-    with listening() as request:
+    with alone_in(out) if leads else contextlib.nullcontext(), listening() as request:
+        if leads and not resume:
+            folder.start(recipe)
+        log = MetricsFile(folder.metrics, recipe.data.heads)
         run = Run(recipe, folder, training, validation, log, console, request)
         try:
             return _train(run, leads)
