@@ -27,7 +27,7 @@ def evaluate(
     checkpoint
         A model.safetensors that training wrote.
     data
-        Name of a data set (scenes, voc2011, voc2012, camvid), or a recipe whose data are meant: of your own folder.
+        Name of a data set (scenes, voc2011, voc2012, nyudv2, camvid), or a recipe whose data are meant: of your own folder.
     root
         Its folder.
     split

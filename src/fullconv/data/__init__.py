@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 from fullconv.data.camvid import open_camvid
 from fullconv.data.folder import open_folder
-from fullconv.data.sample import Dataset
+from fullconv.data.nyud import open_nyudv2
+from fullconv.data.sample import DEPTH, RGB, Dataset
+from fullconv.data.sbd import open_sbd_voc2011, open_sbd_voc2012
 from fullconv.data.scaled import Scaled
 from fullconv.data.scenes import open_scenes
 from fullconv.data.subset import Subset
@@ -17,10 +19,15 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
     "scenes": open_scenes,
     "voc2011": open_voc2011,
     "voc2012": open_voc2012,
+    "sbd-voc2011": open_sbd_voc2011,
+    "sbd-voc2012": open_sbd_voc2012,
+    "nyudv2": open_nyudv2,
     "camvid": open_camvid,
     "folder": open_folder,
 }
 """How each data set is opened from a ``DataSpec`` and the name of a split."""
+STREAMS = {"nyudv2": (RGB, DEPTH)}
+"""The input streams of data sets that have more than ``rgb``."""
 
 
 def open_dataset(spec: DataSpec, split: str) -> Dataset:
@@ -32,7 +39,7 @@ def open_dataset(spec: DataSpec, split: str) -> Dataset:
     Raises
     ------
     SpecError
-        For a name that is not in :data:`DATASETS` (the nearest is named) or a head without truth.
+        For a name that is not in :data:`DATASETS` (the nearest is named), a stream that there is not or a head without truth.
     DataError
         When folder, split or files are missing.
     """
@@ -40,6 +47,9 @@ def open_dataset(spec: DataSpec, split: str) -> Dataset:
         near = difflib.get_close_matches(spec.name, DATASETS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise SpecError(f"no data set {spec.name!r}: {hint}There are {', '.join(DATASETS)}")
+    streams = STREAMS.get(spec.name, (RGB,))
+    if not set(spec.streams) <= set(streams):
+        raise SpecError(f"{spec.name} has the streams {', '.join(streams)}; data.streams asks for {list(spec.streams)}")
     count = spec.count if split == spec.train else spec.val_count
     found = DATASETS[spec.name](spec, split)
     return Subset(found if spec.scale == 1 else Scaled(found, spec.scale), spec.heads, count)

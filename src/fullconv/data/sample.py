@@ -19,6 +19,8 @@ from fullconv.labels import LabelSet
 from fullconv.spec import AugmentSpec
 
 RGB = "rgb"
+DEPTH = "depth"
+"""The stream of measured depth: float32 (1, H, W) in metres, 0 where nothing was measured."""
 SEMANTIC = "semantic"
 IGNORE = 255
 
@@ -32,7 +34,7 @@ class Sample:
     name
         What errors and reports call it: an id or a file name.
     inputs
-        One image a stream, uint8 (C, H, W); the stream ``rgb`` is red, green, blue in 0..255.
+        One image a stream, uint8 (C, H, W); the stream ``rgb`` is red, green, blue in 0..255. Or measurements, float32.
     targets
         One mask a head, uint8 (H, W), 255 = ignore; empty where there is no truth.
 
@@ -113,8 +115,8 @@ class JointTransform:
     In this order: rotation (degrees up to ``rotate`` either way), scale (a uniformly drawn factor, antialiased), a
     random crop, a mirror image every second time, colour (brightness, contrast, saturation by a factor in ``1 ± color``
     each, hue by ``± color / 10`` turns; stream ``rgb`` only), padding right and below to the crop's size, and a move by
-    whole pixels (up to ``shift`` along each axis either way). Masks take the nearest label, never a mixture; what lies
-    outside the image is ``fill`` in images and 255 (ignore) in masks.
+    whole pixels (up to ``shift`` along each axis either way). Masks and measurements take the nearest value, never a
+    mixture; what lies outside the image is ``fill`` in images and 255 (ignore) in masks.
 
     Every draw comes from the generator that is handed in, so the result is a function of sample and generator alone.
     (torchvision's transform classes draw from torch's global generator and fill all images alike, hence its functions.)
@@ -162,10 +164,12 @@ class JointTransform:
         )
 
     def _rotated(self, sample: Sample, degrees: float) -> Sample:
-        bilinear = functional.InterpolationMode.BILINEAR
+        bilinear, nearest = functional.InterpolationMode.BILINEAR, functional.InterpolationMode.NEAREST
         return _each(
             sample,
-            lambda stream, image: functional.rotate(image, degrees, bilinear, fill=self._color(stream, image)),
+            lambda stream, image: functional.rotate(
+                image, degrees, nearest if image.is_floating_point() else bilinear, fill=self._color(stream, image)
+            ),
             lambda mask: functional.rotate(mask, degrees, fill=[IGNORE]),
         )
 
@@ -220,6 +224,8 @@ def _each(sample: Sample, image: Callable[[str, Tensor], Tensor], mask: Callable
 
 
 def _resized(image: Tensor, size: list[int]) -> Tensor:
+    if image.is_floating_point():  # measurements have holes, and a mixture of near and far is neither
+        return functional.resize(image, size, functional.InterpolationMode.NEAREST_EXACT)
     if size == [1, 1]:  # torch's antialiased kernel for uint8 fails on a single pixel (2.14)
         return functional.resize(image.float(), size, antialias=True).round().to(image.dtype)
     return functional.resize(image, size, antialias=True)

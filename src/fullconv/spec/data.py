@@ -83,6 +83,8 @@ class DataSpec(Spec):
         The splits that are trained on and measured on.
     heads
         Which of the data set's truths are learned, one output of the net each.
+    streams
+        Which of the data set's inputs the net is given: ``rgb``; ``nyudv2`` has ``depth`` too.
     download
         Fetch the data set into ``root`` when it is not there.
     count, val_count
@@ -108,6 +110,7 @@ class DataSpec(Spec):
     train: str = "train"
     val: str = "val"
     heads: tuple[str, ...] = Field(default=("semantic",), min_length=1)
+    streams: tuple[str, ...] = Field(default=("rgb",), min_length=1)
     download: bool = False
     count: PositiveInt | None = None
     val_count: PositiveInt | None = None
