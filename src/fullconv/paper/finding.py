@@ -180,4 +180,4 @@ def not_run(table: str, needs: str, data: str) -> Finding:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:g}"
+    return "–" if value is None else f"{value:.4g}"
