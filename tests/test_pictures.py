@@ -163,3 +163,10 @@ def test_grids_need_a_row_and_known_labels():
     strange = np.full((1, 1), 3)
     with pytest.raises(DataError, match=r"outside 0\.\.2 and not 255 \(ignore\): 3 \(1 px\)"):
         prediction_grid([(photograph(1, 1), strange, strange)], LABELS)
+
+
+def test_letters_of_many_languages_are_drawn_as_themselves() -> None:
+    font = pictures.font_for(400)
+    missing = font.getmask("\uffff").getbbox(), bytes(font.getmask("\uffff"))
+    for letter in "àßñłĞджώ":
+        assert (font.getmask(letter).getbbox(), bytes(font.getmask(letter))) != missing

@@ -1,7 +1,9 @@
 """Pictures of label maps: truth and prediction side by side, errors, overlays, legends. Drawn with PIL."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,9 +98,17 @@ def _borders(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     return borders
 
 
-def font_for(width: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """Return PIL's own font in a size, in pixels, that suits a picture ``width`` pixels wide."""
-    return ImageFont.load_default(size=min(max(round(0.6 * width**0.5), 11), 32))
+def font_for(width: int) -> ImageFont.FreeTypeFont:
+    """Return a font in a size, in pixels, that suits a picture ``width`` pixels wide."""
+    return _font(min(max(round(0.6 * width**0.5), 11), 32))
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # PIL's own font has hardly more than English letters; classes have names in many languages
+    import matplotlib as mpl  # late, as it takes a tenth of a second
+
+    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def with_legend(picture: Image.Image, entries: Sequence[Entry]) -> Image.Image:
@@ -184,7 +194,7 @@ def _grid(
     sheet = Image.new("RGB", (_MARGIN + len(titles) * (width + _MARGIN), top + sum(heights) + _MARGIN * len(heights)), PAPER)
     for column, title in enumerate(titles):
         left = _MARGIN + column * (width + _MARGIN)
-        ImageDraw.Draw(sheet).text((left, _MARGIN), title, font=ImageFont.load_default(_TEXT), fill=INK)
+        ImageDraw.Draw(sheet).text((left, _MARGIN), title, font=_font(_TEXT), fill=INK)
         below = top
         for line, height in zip(lines, heights, strict=True):
             # labels and errors keep their hard borders, only the photograph is smoothed
