@@ -125,7 +125,7 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
 
 def _finished(path: Path, settings: Mapping[str, Any]) -> Finding | None:
     content = _read(path)
-    if content is None:
+    if content is None or not any(row["measured"] for row in content["rows"]):  # nothing that could be mixed up
         return None
     for key, value in settings.items():
         if content["settings"].get(key) != value:
