@@ -1,6 +1,7 @@
 """The experiments from the outside: what is stored, skipped, refused, resumed, and what cannot run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,8 @@ def test_what_cannot_run_is_tried_again_the_next_time(bench: Bench, counting: Co
     assert "no folder VOC2012 in /nowhere" in found.rows[0].needs
     assert "not run: no folder VOC2012 in /nowhere" in (bench.out / "index.html").read_text()
     monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", counting, minutes=8))
-    assert run_experiment("T2", bench).complete
+    # with other settings than those that did not suffice, such as the folder that was missing
+    assert run_experiment("T2", replace(bench, root=Path("VOCdevkit"))).complete
 
 
 def test_an_interruption_says_how_to_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
