@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fullconv.errors import DataError
-from fullconv.metrics import ABSENT, ConfusionMatrix, scores
+from fullconv.metrics import ABSENT, ConfusionMatrix, count_pairs, scores, tally, tally_scores
 
 
 @st.composite
@@ -222,3 +222,27 @@ def test_what_is_no_matrix_or_policy_is_refused():
         scores(np.zeros((2, 3), np.int64))
     with pytest.raises(DataError, match="matrices of 2 and 3 classes cannot be added"):
         ConfusionMatrix(2) + ConfusionMatrix(3)
+
+
+@given(problems(), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_layers_are_counted_apart(problem, layers: int, random):
+    count, ignore, images = problem
+    for truth, found in images:
+        places = np.array([random.randrange(layers) for _ in range(truth.size)], np.uint8).reshape(truth.shape)
+        apart = count_pairs(truth, found, count, ignore, places, layers)
+        assert apart.shape == (layers, count, count)
+        for layer, matrix in enumerate(apart):
+            assert np.array_equal(matrix, counted(count, ignore, [(truth[places == layer], found[places == layer])]).matrix)
+
+
+@given(problems(), st.sampled_from(ABSENT))
+def test_scores_of_many_tallies_are_those_of_each(problem, absent: str):
+    count, ignore, images = problem
+    matrices = np.stack([counted(count, ignore, [pair]).matrix for pair in images])
+    found = tally_scores(tally(matrices).reshape(1, len(images), 3, count), absent)
+    for index, matrix in enumerate(matrices):
+        expected = scores(matrix, absent)
+        for name, values in found.items():
+            np.testing.assert_allclose(values[0, index], getattr(expected, name), rtol=1e-12, err_msg=name)
+    total = tally_scores(tally(matrices).sum(0), absent)
+    assert float(total["mean_iu"]) == pytest.approx(scores(matrices.sum(0), absent).mean_iu, rel=1e-12, nan_ok=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fullconv.data import open_dataset
     from fullconv.errors import FullconvError
-    from fullconv.evaluation import Report, evaluate
+    from fullconv.evaluation import Evaluation, Report, compare, evaluate
     from fullconv.geometry.graph import Geometry
     from fullconv.inference.heatmap import HeatMap, draw_heat_map, heat_map
     from fullconv.inference.predictor import Predictor, Segmentation, load
@@ -33,6 +33,7 @@ __all__ = [
     "FCN",
     "ConfusionMatrix",
     "DataSpec",
+    "Evaluation",
     "FullconvError",
     "Geometry",
     "HeatMap",
@@ -44,6 +45,7 @@ __all__ = [
     "Segmentation",
     "__version__",
     "build_model",
+    "compare",
     "convolutionalize",
     "draw_heat_map",
     "evaluate",
@@ -59,7 +61,7 @@ __all__ = [
 _HOMES = {
     "data": ("open_dataset",),
     "errors": ("FullconvError",),
-    "evaluation": ("Report", "evaluate"),
+    "evaluation": ("Evaluation", "Report", "compare", "evaluate"),
     "geometry.graph": ("Geometry",),
     "inference.heatmap": ("HeatMap", "draw_heat_map", "heat_map"),
     "inference.predictor": ("Predictor", "Segmentation", "load"),

@@ -13,7 +13,8 @@ from importlib import metadata
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
-from fullconv.cli.apply import evaluate, predict
+from fullconv.cli.apply import predict
+from fullconv.cli.judge import evaluate
 from fullconv.cli.learn import demo, init, paper, train
 from fullconv.cli.look import geometry, heatmap, models, recipes
 from fullconv.errors import FullconvError

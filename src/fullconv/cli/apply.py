@@ -1,66 +1,12 @@
-"""Commands that use a trained model: ``evaluate`` and ``predict``."""
+"""The command ``predict``: a trained model, put to work on pictures."""
 
 import json
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
 from fullconv.cli.output import log, progress_bar, show
-
-
-def evaluate(
-    checkpoint: Path,
-    /,
-    *,
-    data: str,
-    root: Path | None = None,
-    split: str | None = None,
-    count: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
-    head: str | None = None,
-    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
-) -> None:
-    """Measure a trained model on a data set: the paper's four metrics and the IU of every class.
-
-    Parameters
-    ----------
-    checkpoint
-        A model.safetensors that training wrote.
-    data
-        Name of a data set (scenes, voc2011, voc2012, nyudv2, camvid), or a recipe whose data are meant: of your own folder.
-    root
-        Its folder.
-    split
-        Such as val or seg11valid; val, or what the recipe says, by default.
-    count
-        Only the first so many images.
-    head
-        Which of the model's outputs; the first by default.
-    as_json
-        Print one JSON object.
-    """
-    from fullconv.data import open_dataset
-    from fullconv.evaluation import evaluate as measure
-    from fullconv.inference.predictor import load
-    from fullconv.recipe import load_recipe
-    from fullconv.spec import DataSpec
-
-    predictor = load(checkpoint)
-    name = predictor.head(head)
-    given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else DataSpec(name=data)
-    changes = {"root": root or given.root, "train": "none", "val": split or given.val, "val_count": count, "heads": (name,)}
-    spec = given.model_copy(update=changes)
-    samples = open_dataset(spec, spec.val)
-    with progress_bar("evaluating") as bar:
-        task = bar.add_task("images", total=len(samples))
-        report = measure(
-            lambda inputs: predictor.logits(inputs)[name][0].argmax(0).cpu().numpy(),
-            samples,
-            predictor.labels[name],
-            head=name,
-            progress=lambda done, of: bar.update(task, completed=done),
-        )
-    show(json.dumps(report.to_dict()) if as_json else report.table())
 
 
 def predict(

@@ -62,6 +62,12 @@ class Sample:
         height, width = next(iter(self.inputs.values())).shape[-2:]
         return height, width
 
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """The first stream to look at, uint8 (H, W, 3): its first three channels, or its only one in grey."""
+        image = next(iter(self.inputs.values())).numpy()
+        return (image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, 0)).transpose(1, 2, 0)
+
     @classmethod
     def from_arrays(
         cls, name: str, inputs: Mapping[str, NDArray[np.uint8]], targets: Mapping[str, NDArray[np.uint8]]

@@ -25,7 +25,7 @@ from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.proof import Proof
-from fullconv.paper.page import Page
+from fullconv.page import Page
 from fullconv.paper.pretrained import CROPS, Pretrained, scenes_classifier
 from fullconv.paper.published import published
 from fullconv.pictures import Comparison, comparison_grid

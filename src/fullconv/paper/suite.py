@@ -11,10 +11,10 @@ from typing import Any
 from fullconv.errors import DataError, FullconvError, SpecError, TrainingError, WeightsError
 from fullconv.files import replacing
 from fullconv.lock import alone_in
+from fullconv.page import Page
 from fullconv.paper import architectures, bound, claims, patches, shift, skips, upsampling
 from fullconv.paper.bench import Bench, machine
 from fullconv.paper.finding import HEADER, Finding, not_run
-from fullconv.paper.page import Page
 from fullconv.paper.published import published
 from fullconv.training import Interrupted
 

@@ -70,7 +70,7 @@ def picture(model: FCN, dataset: Dataset, head: str) -> Image.Image:
     """Return image · truth · prediction · error of a few samples, spread evenly over ``dataset``."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, PICTURES).round().astype(int))
     samples = [dataset[int(index)] for index in chosen]
-    rows = [(_rgb(sample), sample.targets[head].numpy(), _labels(model, sample)[head]) for sample in samples]
+    rows = [(sample.picture, sample.targets[head].numpy(), _labels(model, sample)[head]) for sample in samples]
     return prediction_grid(rows, dataset.labels[head])
 
 
@@ -78,11 +78,6 @@ def _labels(model: FCN, sample: Sample) -> dict[str, NDArray[np.integer]]:
     with _evaluating(model):
         logits = model({stream: image[None] for stream, image in sample.inputs.items()})
     return {head: scores[0].argmax(0).numpy() for head, scores in logits.items()}
-
-
-def _rgb(sample: Sample) -> NDArray[np.uint8]:
-    image = next(iter(sample.inputs.values())).numpy()
-    return image[:3].transpose(1, 2, 0) if len(image) >= 3 else np.repeat(image[:1], 3, 0).transpose(1, 2, 0)
 
 
 @contextlib.contextmanager

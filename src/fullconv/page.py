@@ -45,9 +45,9 @@ class Page:
         self.parts.append(f"<pre>{html.escape(text)}</pre>")
 
     def picture(self, name: str, caption: str) -> None:
-        """Add a picture by its path relative to the page."""
-        source = html.escape(name, quote=True)
-        self.parts.append(f'<figure><img src="{source}" alt=""><figcaption>{html.escape(caption)}</figcaption></figure>')
+        """Add a picture by its path relative to the page; a click on it opens it in its full size."""
+        source, below = html.escape(name, quote=True), html.escape(caption)
+        self.parts.append(f'<figure><a href="{source}"><img src="{source}" alt=""></a><figcaption>{below}</figcaption></figure>')
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Add a table; the first column is text, the others are numbers."""
@@ -66,4 +66,4 @@ class Page:
     def write(self, path: Path) -> None:
         """Write the page to ``path``, whole or not at all."""
         with replacing(path) as temporary:
-            temporary.write_text(self.html(), encoding="utf-8")
+            temporary.write_text(self.html(), encoding="utf-8", errors="backslashreplace")  # names of files need not be text
