@@ -220,4 +220,4 @@ def tally_scores(tallies: NDArray[np.number], absent: Absent = "skip") -> dict[s
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.number], empty: float = np.nan) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(np.shape(part), empty), where=whole > 0)
+    return np.divide(part, whole, out=np.full(np.shape(part), empty, np.float64), where=whole > 0)

@@ -70,6 +70,8 @@ def test_models_of_other_classes_are_refused_before_any_work(drawn, models):
         match=r"pets predicts the classes cat, dog \(2\), but red predicts <b>road, wall, ball, never \(4\); only models",
     ):
         compare(models | {"pets": (lambda _: pytest.fail("predicted"), other)}, drawn)
+    with pytest.raises(DataError, match="no model to measure"):
+        compare({}, drawn)
     assert drawn.reads == 0
 
 
@@ -99,6 +101,7 @@ def test_a_single_image_has_no_interval(drawn, models):
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert data["models"]["red"]["intervals"]["mean_iu"] == [None, None]
     assert "(" not in score_rows(found)[0][1]
+    assert difference_rows(found)[2][2][0] in "+-"
 
 
 def test_to_dict_of_one_model_is_flat_and_of_several_by_name(drawn, models):

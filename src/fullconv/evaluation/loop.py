@@ -85,7 +85,7 @@ def compare(
     Raises
     ------
     DataError
-        As :func:`evaluate`, and when the models' classes differ.
+        As :func:`evaluate`, and when there is no model or the models' classes differ.
 
     Examples
     --------
@@ -97,6 +97,8 @@ def compare(
     >>> found.first.images["mean_iu"].shape
     (3,)
     """
+    if not models:
+        raise DataError("no model to measure; give at least one by its name")
     (first, (_, labels)), *others = models.items()
     for name, (_, classes) in others:
         if classes.names != labels.names:

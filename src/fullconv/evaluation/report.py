@@ -141,10 +141,10 @@ def estimate(value: float, interval: Interval, sign: str = "") -> str:
     >>> estimate(0.627, (0.612, 0.641)), estimate(0.02, (-0.01, 0.05), sign="+")
     ('62.7 (61.2 to 64.1)', '+2.0 (-1.0 to +5.0)')
     """
-    if math.isnan(value) or math.isnan(interval[0]):
+    if math.isnan(value):
         return percent(value)
     middle, low, high = (f"{100 * number:{sign}.1f}" for number in (value, *interval))
-    return f"{middle} ({low} to {high})"
+    return middle if math.isnan(interval[0]) else f"{middle} ({low} to {high})"
 
 
 def or_none(value: float) -> float | None:
