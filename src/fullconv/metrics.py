@@ -207,16 +207,28 @@ def tally_scores(tallies: NDArray[np.number], absent: Absent = "skip") -> dict[s
     total = truth.sum(-1)
     present = truth > 0
     counted = {"skip": present, "union": union > 0, "zero": np.ones_like(present)}[absent]
-    iu, accuracy = _ratio(hits, union, 0), _ratio(hits, truth, 0)
-    accurate = counted if absent == "zero" else present
+    iu = np.where(counted, _ratio(hits, union, 0), np.nan)
+    accuracy = np.where(counted if absent == "zero" else present, _ratio(hits, truth, 0), np.nan)
     return {
         "pixel_accuracy": _ratio(hits.sum(-1), total),
-        "mean_accuracy": np.where(total > 0, _ratio(np.where(accurate, accuracy, 0).sum(-1), accurate.sum(-1)), np.nan),
-        "mean_iu": np.where(total > 0, _ratio(np.where(counted, iu, 0).sum(-1), counted.sum(-1)), np.nan),
-        "frequency_weighted_iu": _ratio((truth * iu).sum(-1), total),
-        "iu": np.where(counted, iu, np.nan),
-        "accuracy": np.where(accurate, accuracy, np.nan),
+        "mean_accuracy": np.where(total > 0, mean_of_known(accuracy), np.nan),
+        "mean_iu": np.where(total > 0, mean_of_known(iu), np.nan),
+        "frequency_weighted_iu": _ratio((truth * np.where(present, iu, 0)).sum(-1), total),
+        "iu": iu,
+        "accuracy": accuracy,
     }
+
+
+def mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the last axis of what is not ``nan``; ``nan`` where nothing is known.
+
+    Examples
+    --------
+    >>> mean_of_known(np.array([[0.25, np.nan, 0.75], [np.nan, np.nan, np.nan]]))
+    array([0.5, nan])
+    """
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.number], empty: float = np.nan) -> NDArray[np.float64]:

@@ -92,5 +92,5 @@ def test_confusions_of_any_number_of_classes_and_of_any_names(count: int, tmp_pa
         assert picture.height >= 30 * count
         colors = {color: number for number, color in picture.convert("RGB").getcolors(1 << 24)}
     darkest, grey = (8, 48, 107), (211, 211, 211)  # all of a class's pixels, and a class without any
-    assert colors.get(darkest, 0) > 300 * (count - 1)
-    assert colors[grey] > 300 * count
+    assert colors.get(darkest, 0) >= 300 * (count - 1)
+    assert colors[grey] >= 300 * count

@@ -2,16 +2,17 @@
 
 As many images as there are are drawn with replacement, again and again; their counts are added up and divided once, as for
 the score itself. The interval holds the middle 95 % of what comes out (the percentile interval). Images are what is drawn, as
-pixels of one image are not independent. Models on the same images share the draws, so the interval of a difference
-is of pairs. A class without truth in a draw is treated by the evaluation's own policy: with ``skip`` the mean of that draw is
-taken over fewer classes.
+pixels of one image are not independent. Models on the same images share the draws, so the interval of a difference is of pairs.
+
+A class without truth in a draw keeps there the score that it has over all images. To leave it out of that draw's mean would
+compare means over different classes: rare classes score low, and without them means rise far above the score itself.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.evaluation.report import METRICS, Interval
-from fullconv.metrics import Absent, tally_scores
+from fullconv.metrics import Absent, mean_of_known, tally_scores
 
 RESAMPLES = 2000
 """Draws for one interval."""
@@ -29,11 +30,12 @@ def resample(
     tallies
         int64 (M, N, 3, K) of M models on the same N images, see :func:`fullconv.metrics.tally`.
     absent
-        What means do with classes without truth in a draw.
+        What means do with classes without truth in all images.
     seed, resamples
         Of the draws, and their number.
     """
     models, images = tallies.shape[:2]
+    whole = tally_scores(tallies.sum(1), absent)
     # sums stay below 2**53, so floats count exactly, and matrix products of floats are fast
     flat = tallies.astype(np.float64).transpose(1, 0, 2, 3).reshape(images, -1)
     generator = np.random.default_rng(seed)
@@ -43,6 +45,10 @@ def resample(
         weights = generator.multinomial(images, np.full(images, 1 / images), size=size)
         drawn = (weights.astype(np.float64) @ flat).reshape(size, models, *tallies.shape[2:])
         result = tally_scores(drawn, absent)
+        present = drawn[:, :, 1] > 0
+        for mean, single in (("mean_iu", "iu"), ("mean_accuracy", "accuracy")):
+            means = mean_of_known(np.where(present, result[single], whole[single]))
+            result[mean] = np.where(present.any(-1), means, np.nan)
         for key, values in found.items():
             values.append(result[key].T)
     return {key: np.concatenate(values, axis=1) for key, values in found.items()}

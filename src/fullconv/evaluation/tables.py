@@ -54,7 +54,7 @@ def side_by_side(evaluation: Evaluation) -> Table:
     report = evaluation.first.report
     table = Table(
         title=f"{escape(report.dataset)}, {report.images} images",
-        caption="in brackets: 95 % interval over images, of differences in pairs",
+        caption="in parentheses: 95 % interval over images, of differences in pairs",
     )
     table.add_column("%")
     for name in evaluation.studies:
@@ -64,7 +64,7 @@ def side_by_side(evaluation: Evaluation) -> Table:
         table.add_row(*row)
     table.add_section()
     for title, *cells in difference_rows(evaluation):
-        table.add_row(f"{title}, to the first", *cells)
+        table.add_row(f"Δ {title}", *cells)
     table.add_section()
     for name, *cells in class_rows(evaluation):
         table.add_row(f"IU {escape(name)}", *cells)
