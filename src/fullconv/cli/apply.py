@@ -1,6 +1,9 @@
 """The command ``predict``: a trained model, put to work on pictures."""
 
 import json
+import os
+import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,19 +12,56 @@ from cyclopts import Parameter
 from fullconv.cli.output import log, progress_bar, show
 
 
+@Parameter(name="*", negative="")
+@dataclass(frozen=True)
+class Also:
+    """What ``predict`` writes beside the labels.
+
+    Parameters
+    ----------
+    overlay
+        Also draw the labels over the picture, with a legend: NAME-overlay.png.
+    scores
+        Also write the probabilities, float16 (K, H, W): NAME-scores.npy.
+    confidence
+        Also write the largest probability, 8-bit grey in 255ths: NAME-confidence.png.
+    entropy
+        Also write the entropy of the probabilities, 8-bit grey in 255ths of its largest value ln K: NAME-entropy.png.
+    labelme
+        Also write polygons for LabelMe: NAME.json.
+    geojson
+        Also write polygons as GeoJSON in pixels, y down: NAME.geojson.
+    coco
+        Also write the polygons of all pictures as one COCO file: coco.json.
+    areas
+        Also write a table of all pictures with every class's pixels and share: areas.csv.
+    """
+
+    overlay: bool = False
+    scores: bool = False
+    confidence: bool = False
+    entropy: bool = False
+    labelme: bool = False
+    geojson: bool = False
+    coco: bool = False
+    areas: bool = False
+
+
 def predict(
     checkpoint: Path,
     /,
     *inputs: str,
     out: Path,
-    overlay: Annotated[bool, Parameter(negative="")] = False,
-    scores: Annotated[bool, Parameter(negative="")] = False,
+    listed: Annotated[bool, Parameter("-", negative="")] = False,
+    also: Also = Also(),
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
     """Label every pixel of pictures; write a palette PNG of each picture's own size.
 
-    A picture that cannot be read is reported and the others go on; the exit code is then 1.
+    A picture that cannot be read is reported and the others go on; the exit code is then 1. Pictures whose results are all
+    there are skipped, so a command that was stopped goes on when it is given again.
 
     Parameters
     ----------
@@ -31,10 +71,12 @@ def predict(
         Pictures, folders (searched through, results mirror their tree) or glob patterns.
     out
         Folder of the results.
-    overlay
-        Also draw the labels over the picture, with a legend.
-    scores
-        Also write the probabilities, float16 (K, H, W), as .npy.
+    listed
+        Also take inputs from standard input, one a line.
+    also
+        What to write beside the labels.
+    overwrite
+        Predict again what is there already.
     head
         Which of the model's outputs; the first by default.
     as_json
@@ -44,24 +86,36 @@ def predict(
     from fullconv.inference.files import find_jobs, predict_files
     from fullconv.inference.predictor import load
 
-    if not inputs:
-        raise DataError("nothing to predict; give pictures, folders or patterns after the checkpoint")
-    jobs = find_jobs(inputs, out, overlay=overlay)
+    given = [*inputs, *(_lines_of_input() if listed else ())]
+    if not given:
+        raise DataError("nothing to predict; give pictures, folders or patterns after the checkpoint, or - and a list of them")
+    outputs = [name for name, wanted in asdict(also).items() if wanted]
+    jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint)
     predictor.head(head)
     with progress_bar("predicting") as bar:
-        task = bar.add_task("pictures", total=len(jobs))
+        task = bar.add_task("pictures", total=None)
 
         def step(done: int, of: int, problem: str | None) -> None:
-            bar.update(task, completed=done)
+            bar.update(task, completed=done, total=of)
             if problem:
                 bar.console.print(f"error: {' '.join(problem.split())}", highlight=False, markup=False, soft_wrap=True)
 
-        found = predict_files(predictor, jobs, overlay=overlay, scores=scores, head=head, progress=step)
+        try:
+            found = predict_files(predictor, jobs, outputs, head=head, overwrite=overwrite, progress=step)
+        except KeyboardInterrupt:
+            again = " without --overwrite" if overwrite else ""
+            raise KeyboardInterrupt(f"stopped; every file in {out} is whole, the same command{again} goes on") from None
     if as_json:
-        show(json.dumps({"predicted": found.predicted, "written": found.written, "failed": found.failed}))
+        show(json.dumps(asdict(found)))
+    counts = ((found.skipped, "skipped as their results exist (--overwrite predicts them again)"), (found.failed, "failed"))
     log(
         f"{len(found.predicted)} of {len(jobs)} pictures predicted into {out}"
-        + (f", {len(found.failed)} failed" if found.failed else "")
+        + "".join(f", {len(some)} {what}" for some, what in counts if some)
     )
     return 1 if found.failed else 0
+
+
+def _lines_of_input() -> list[str]:
+    """Return the lines of standard input that are not empty, as names of files."""
+    return [os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines() if line]

@@ -2,54 +2,75 @@
 
 import glob
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
+from fullconv.data.images import read_mask
 from fullconv.data.pictures import SUFFIXES, read_picture
 from fullconv.errors import DataError
 from fullconv.files import replacing
-from fullconv.inference.predictor import Predictor, Segmentation
+from fullconv.inference.annotations import Labelled
+from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result
+from fullconv.inference.predictor import Predictor
+from fullconv.labels import LabelSet
 from fullconv.pictures import shares
 
 
 @dataclass(frozen=True)
 class Job:
-    """A picture and the path, without suffix, that its results get."""
+    """A picture and where its results go.
+
+    Parameters
+    ----------
+    source
+        The picture.
+    out
+        Folder of all results.
+    name
+        The picture's path below its own folder, such as ``sea/b.PNG``; results lie in the same place below ``out``.
+    """
 
     source: Path
-    target: Path
+    out: Path
+    name: Path
 
-    @property
-    def results(self) -> tuple[Path, Path, Path]:
-        """Paths of the label map, the overlay and the scores."""
-        name = self.target.name
-        return tuple(self.target.with_name(name + end) for end in (".png", "-overlay.png", "-scores.npy"))  # type: ignore[return-value]
+    def path(self, output: str) -> Path:
+        """Return the path of one of :data:`fullconv.inference.outputs.OUTPUTS`."""
+        return self.out / self.name.with_name(self.name.stem + OUTPUTS[output][0])
 
 
 @dataclass
 class Outcome:
-    """What became of all pictures: per-class shares (0 to 1) of those that were predicted, and why others were not."""
+    """What became of all pictures: per-class shares (0 to 1) of those that were predicted, and why others were not.
+
+    Pictures are named as they were given; ``written`` holds the files of each, ``summaries`` those of all together.
+    """
 
     predicted: dict[str, dict[str, float]] = field(default_factory=dict)
     written: dict[str, list[str]] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    summaries: list[str] = field(default_factory=list)
 
 
-def find_jobs(inputs: Sequence[str], out: Path, *, overlay: bool = False) -> list[Job]:
+def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -> list[Job]:
     """Return the pictures that are meant, in alphabetical order within each input.
 
     Parameters
     ----------
     inputs
-        Files, folders (searched through, results mirror their tree) or glob patterns.
+        Files, folders (searched through, results mirror their tree; links to folders are not followed) or glob patterns.
+        What cannot be read is among the jobs, so that it is reported and the others go on.
     out
         Folder of the results.
-    overlay
-        Overlays will be written too; they must not meet other files either.
+    outputs
+        What will be written beside the labels, see :mod:`fullconv.inference.outputs`; no two results may meet.
 
     Raises
     ------
@@ -59,25 +80,29 @@ def find_jobs(inputs: Sequence[str], out: Path, *, overlay: bool = False) -> lis
 
     Examples
     --------
-    >>> find_jobs(["holiday/beach.jpg"], Path("labels"))
-    [Job(source=PosixPath('holiday/beach.jpg'), target=PosixPath('labels/beach'))]
+    >>> find_jobs(["holiday/beach.jpg"], Path("labels"))[0].path("labels")
+    PosixPath('labels/beach.png')
     """
-    found = [Job(path, out / relative.with_suffix("")) for item in inputs for path, relative in _matches(item, out)]
-    jobs = list({(job.target, _real(job.source)): job for job in found}.values())
+    found = [Job(path, out, name) for item in inputs for path, name in _matches(item, out)]
+    jobs = list({(job.path("labels"), _real(job.source)): job for job in found}.values())
     sources = {_real(job.source) for job in jobs}
-    taken: dict[Path, Path] = {}
+    taken: dict[Path, str] = {out / SUMMARIES[name][0]: "all pictures" for name in outputs if name in SUMMARIES}
     for job in jobs:
-        for result in job.results[: 1 + overlay]:  # scores are no pictures and cannot meet any
+        for result in (job.path(name) for name in _each(outputs)):
             if result in taken:
                 raise DataError(
                     f"{taken[result]} and {job.source} would both be written to {result}; predict them into two folders"
                 )
-            if _real(result) in sources:
-                raise DataError(
-                    f"{result} is one of the pictures and would be overwritten; choose another folder for the results"
-                )
-            taken[result] = job.source
+            taken[result] = str(job.source)
+    for result in taken:
+        if _real(result) in sources:
+            raise DataError(f"{result} is one of the pictures and would be overwritten; choose another folder for the results")
     return jobs
+
+
+def _each(outputs: Collection[str]) -> list[str]:
+    """Return what is written for each picture: the labels, and those of ``outputs`` that are no summaries."""
+    return [name for name in OUTPUTS if name == "labels" or name in outputs]
 
 
 def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
@@ -109,11 +134,18 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
 
 def _within(folder: Path, out: Path) -> list[Path]:
     """Return a folder's pictures, without hidden files and without earlier results where ``out`` lies inside it."""
-    files = (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file())
     results, searched = _real(out), _real(folder)
-    nested = results.is_relative_to(searched) and results != searched
-    own = [file for file in files if not (nested and _real(file).is_relative_to(results))]
-    return [file for file in own if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    denied: list[OSError] = []
+    found: list[Path] = []
+    for here, folders, files in os.walk(folder, onerror=denied.append):
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is(Path(here, name), results, searched)]
+        found += (Path(here, name) for name in files if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."))
+    found += (Path(error.filename) for error in denied)  # reading such a folder as a picture will say what is wrong
+    return sorted(found)
+
+
+def _is(folder: Path, results: Path, searched: Path) -> bool:
+    return results != searched and _real(folder) == results
 
 
 def _real(path: Path) -> Path:
@@ -127,10 +159,10 @@ def _real(path: Path) -> Path:
 def predict_files(
     predictor: Predictor,
     jobs: Sequence[Job],
+    outputs: Collection[str] = (),
     *,
-    overlay: bool = False,
-    scores: bool = False,
     head: str | None = None,
+    overwrite: bool = False,
     progress: Callable[[int, int, str | None], None] = lambda done, of, problem: None,
 ) -> Outcome:
     """Predict every picture and write the results; a broken picture is noted and the others go on.
@@ -139,47 +171,86 @@ def predict_files(
     ----------
     predictor, jobs
         The model, and what :func:`find_jobs` found.
-    overlay
-        Also write ``NAME-overlay.png``.
-    scores
-        Also write ``NAME-scores.npy``: float16 (K, H, W), probabilities 0 to 1.
+    outputs
+        What to write beside the labels: names of :data:`fullconv.inference.outputs.OUTPUTS`, for each picture, and of
+        :data:`~fullconv.inference.outputs.SUMMARIES`, for all of them and also for those that are skipped.
     head
         Which output of the model.
+    overwrite
+        Predict pictures again whose results are all there; otherwise they are skipped.
     progress
-        Called after each picture with (done, of, what was wrong).
+        Called after each picture with (done, of, what was wrong); skipped ones are not counted.
 
     Raises
     ------
     FullconvError
         When a result cannot be written, as further ones could not either.
     """
+    wanted = _each(outputs)
     outcome = Outcome()
-    for done, job in enumerate(jobs, start=1):
+    todo = []
+    for job in jobs:
+        if overwrite or not all(job.path(name).is_file() for name in wanted):
+            todo.append(job)
+        else:
+            outcome.skipped.append(str(job.source))
+    for done, (job, image) in enumerate(_read_ahead(todo), start=1):
         problem = None
         try:
-            image = read_picture(job.source)
-            found = predictor.predict(image, head, scores=scores)
+            if isinstance(image, DataError):
+                raise image
+            found = predictor.predict(image, head, scores=not WITH_SCORES.isdisjoint(wanted))
         except DataError as error:
-            problem = str(error) if str(job.source) in str(error) else f"{job.source}: {error}"
-            outcome.failed[str(job.source)] = problem
+            problem = outcome.failed[str(job.source)] = _named(job, error)
         else:
-            written = _write(job, found, found.overlay(image) if overlay else None)
+            outcome.written[str(job.source)] = _write(job, Result(job.source, image, found), wanted)
             outcome.predicted[str(job.source)] = shares(found.labels, found.label_set)
-            outcome.written[str(job.source)] = [str(path) for path in written]
-        progress(done, len(jobs), problem)
+        progress(done, len(todo), problem)
+    if jobs:
+        _summarise(jobs, outputs, predictor.labels[predictor.head(head)], outcome)
     return outcome
 
 
-def _write(job: Job, found: Segmentation, drawn: Image.Image | None) -> list[Path]:
-    labels, overlay, scores = job.results
-    found.save(labels)
-    written = [labels]
-    if drawn is not None:
-        with replacing(overlay) as temporary:
-            drawn.save(temporary, format="PNG")
-        written.append(overlay)
-    if found.scores is not None:
-        with replacing(scores) as temporary:
-            np.save(temporary, found.scores.astype(np.float16))
-        written.append(scores)
-    return written
+def _summarise(jobs: Sequence[Job], outputs: Collection[str], label_set: LabelSet, outcome: Outcome) -> None:
+    for name, (file, write) in SUMMARIES.items():
+        if name in outputs:
+            path = jobs[0].out / file
+            with replacing(path) as temporary:
+                write(temporary, _labelled(jobs, label_set, outcome), label_set)
+            outcome.summaries.append(str(path))
+
+
+def _labelled(jobs: Sequence[Job], label_set: LabelSet, outcome: Outcome) -> Iterator[Labelled]:
+    """Yield what was predicted, now or earlier, from its files, so that memory does not grow with their number."""
+    for job in jobs:
+        if str(job.source) not in outcome.failed:
+            yield job.name.as_posix(), read_mask(job.path("labels"), label_set)
+
+
+def _named(job: Job, error: DataError) -> str:
+    return str(error) if str(job.source) in str(error) else f"{job.source}: {error}"
+
+
+def _read_ahead(jobs: Sequence[Job]) -> Iterator[tuple[Job, NDArray[np.uint8] | DataError]]:
+    """Yield each job with its picture, or with what is wrong with it; a thread reads the next one meanwhile."""
+    with ThreadPoolExecutor(1, "reader") as reader:
+        ahead = [reader.submit(_read, job) for job in jobs[:1]]
+        for job, following in itertools.zip_longest(jobs, jobs[1:]):
+            image = ahead.pop().result()
+            if following is not None:
+                ahead.append(reader.submit(_read, following))
+            yield job, image
+
+
+def _read(job: Job) -> NDArray[np.uint8] | DataError:
+    try:
+        return read_picture(job.source)
+    except DataError as error:
+        return error
+
+
+def _write(job: Job, result: Result, wanted: Sequence[str]) -> list[str]:
+    for name in wanted:
+        with replacing(job.path(name)) as temporary:
+            OUTPUTS[name][1](result, temporary)
+    return [str(job.path(name)) for name in wanted]

@@ -3,6 +3,7 @@
 Letters: H height, W width, K classes.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,35 @@ class Segmentation:
             raise DataError(f"{path}: labels are written as PNG, which keeps them exact; end the name in .png")
         with replacing(path) as temporary:
             self.label_set.to_image(self.labels).save(temporary, format="PNG")
+
+    def confidence(self) -> NDArray[np.float32]:
+        """Return float32 (H, W): the probability of each pixel's class, 1/K to 1.
+
+        Raises
+        ------
+        DataError
+            When the scores were not asked for.
+        """
+        return self._probabilities().max(axis=0)
+
+    def entropy(self) -> NDArray[np.float32]:
+        """Return float32 (H, W): the entropy of each pixel's probabilities over that of K equal ones, ln K.
+
+        0 where one class is certain, 1 where all are equally likely; 0 everywhere when there is one class only.
+
+        Raises
+        ------
+        DataError
+            When the scores were not asked for.
+        """
+        scores = self._probabilities()
+        entropy = -(scores * np.log(np.maximum(scores, np.finfo(np.float32).tiny))).sum(axis=0)
+        return np.clip(entropy / max(math.log(len(scores)), np.finfo(np.float32).tiny), 0, 1)
+
+    def _probabilities(self) -> NDArray[np.float32]:
+        if self.scores is None:
+            raise DataError("this segmentation holds no scores; predict with scores=True")
+        return self.scores
 
     def overlay(self, image: Picture) -> Image.Image:
         """Return the picture with the labels drawn over it and a legend with each class's share below."""

@@ -1,0 +1,108 @@
+"""What can be written for each picture, and for all of them together: names, files, and the functions that write them.
+
+A new kind of result is a function here and a line in one of the two tables.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fullconv.inference.annotations import Labelled, to_geojson, to_labelme, write_areas, write_coco
+from fullconv.inference.predictor import Segmentation
+from fullconv.labels import LabelSet
+
+
+@dataclass(frozen=True)
+class Result:
+    """A picture with its prediction.
+
+    Parameters
+    ----------
+    source
+        Where the picture lies.
+    image
+        Its pixels, uint8 (H, W, 3) RGB.
+    found
+        What was predicted, with scores when one of :data:`WITH_SCORES` is to be written.
+    """
+
+    source: Path
+    image: NDArray[np.uint8]
+    found: Segmentation
+
+
+def _labels(result: Result, path: Path) -> None:
+    result.found.label_set.to_image(result.found.labels).save(path, format="PNG")
+
+
+def _overlay(result: Result, path: Path) -> None:
+    result.found.overlay(result.image).save(path, format="PNG")
+
+
+def _scores(result: Result, path: Path) -> None:
+    assert result.found.scores is not None
+    np.save(path, result.found.scores.astype(np.float16))
+
+
+def _confidence(result: Result, path: Path) -> None:
+    _grey(result.found.confidence()).save(path, format="PNG")
+
+
+def _entropy(result: Result, path: Path) -> None:
+    _grey(result.found.entropy()).save(path, format="PNG")
+
+
+def _grey(values: NDArray[np.float32]) -> Image.Image:
+    """Return values 0 to 1 as an 8-bit picture: 255ths, rounded."""
+    return Image.fromarray((values * 255).round().astype(np.uint8))
+
+
+def _labelme(result: Result, path: Path) -> None:
+    folder = os.path.realpath(path.parent)
+    picture = os.path.join(os.path.realpath(result.source.parent), result.source.name)  # noqa: PTH118  # for relpath
+    _json(to_labelme(result.found.labels, result.found.label_set, os.path.relpath(picture, folder)), path)
+
+
+def _geojson(result: Result, path: Path) -> None:
+    _json(to_geojson(result.found.labels, result.found.label_set), path)
+
+
+def _json(content: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+OUTPUTS: dict[str, tuple[str, Callable[[Result, Path], None]]] = {
+    "labels": (".png", _labels),
+    "overlay": ("-overlay.png", _overlay),
+    "scores": ("-scores.npy", _scores),
+    "confidence": ("-confidence.png", _confidence),
+    "entropy": ("-entropy.png", _entropy),
+    "labelme": (".json", _labelme),
+    "geojson": (".geojson", _geojson),
+}
+"""Of each picture: what its file's name ends in, after the picture's own, and how it is written.
+
+``labels``      palette PNG: the class of each pixel
+``overlay``     PNG, RGB: the picture under its labels, with a legend
+``scores``      npy, float16 (K, H, W): probabilities, 0 to 1
+``confidence``  PNG, 8-bit grey: the largest probability, in 255ths
+``entropy``     PNG, 8-bit grey: the entropy of the probabilities, in 255ths of the largest possible, ln K
+``labelme``     polygons as LabelMe reads them
+``geojson``     polygons in pixel units
+"""
+
+WITH_SCORES = frozenset({"scores", "confidence", "entropy"})
+"""Outputs that need the probabilities."""
+
+SUMMARIES: dict[str, tuple[str, Callable[[Path, Iterable[Labelled], LabelSet], None]]] = {
+    "coco": ("coco.json", write_coco),
+    "areas": ("areas.csv", write_areas),
+}
+"""Of all pictures together: the file's name, and how it is written."""
