@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fullconv.errors import DataError, FullconvError, WeightsError
-from fullconv.inference.files import find_jobs, predict_files
+from fullconv.inference.files import predict_files
 from fullconv.inference.heatmap import heat_map, load_classifier
+from fullconv.inference.jobs import find_jobs
 from fullconv.inference.predictor import Predictor, load
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.checkpoint import load_checkpoint
@@ -97,13 +98,13 @@ def test_a_full_disk_loses_nothing_that_was_written(predictor: Predictor, tmp_pa
     for name in ("a.png", "b.png"):
         Image.fromarray(noise(60, 80, 3)).save(tmp_path / name)
     jobs = find_jobs([str(tmp_path / "a.png"), str(tmp_path / "b.png")], out)
-    predict_files(predictor, jobs[:1], scores=True)
+    predict_files(predictor, jobs[:1], ["scores"])
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     with (
         files_of_at_most(1000),
         pytest.raises(FullconvError, match=r"cannot write .*a-scores.npy: .* What was there before is untouched; free space"),
     ):
-        predict_files(predictor, jobs, scores=True)
+        predict_files(predictor, jobs, ["scores"], overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 

@@ -1,6 +1,13 @@
 """Which files are meant, where results go, and that one broken picture does not stop the others."""
 
+import contextlib
+import csv
+import json
 import os
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +15,11 @@ import pytest
 from PIL import Image
 
 from fullconv.errors import DataError, FullconvError
-from fullconv.inference.files import find_jobs, predict_files
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.files import predict_files
+from fullconv.inference.jobs import find_jobs
+from fullconv.inference.memory import no_more_than_free
+from fullconv.inference.predictor import Predictor, Segmentation, load
+from fullconv.labels import LabelSet, voc_colors
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +46,7 @@ def album(tmp_path: Path) -> Path:
 
 
 def targets(inputs: list[str], out: Path) -> dict[str, str]:
-    return {job.source.name: str(job.target.relative_to(out)) for job in find_jobs(inputs, out)}
+    return {job.source.name: str(job.path("labels").relative_to(out).with_suffix("")) for job in find_jobs(inputs, out)}
 
 
 def test_a_folder_is_searched_and_its_tree_mirrored(album: Path, tmp_path: Path) -> None:
@@ -50,6 +60,12 @@ def test_patterns_mirror_the_tree_below_their_fixed_part(album: Path, tmp_path: 
     monkeypatch.chdir(album)
     assert targets(["*.png"], out)["a.png"] == "a"
     assert targets(["*/*.PNG"], out) == {"b.PNG": "sea/b"}
+
+
+def test_hidden_folders_and_links_to_folders_are_not_searched(album: Path, tmp_path: Path) -> None:
+    picture(album / ".thumbs" / "a.png")
+    (album / "sea" / "again").symlink_to(album)
+    assert len(find_jobs([str(album)], tmp_path / "out")) == 3
 
 
 def test_a_file_with_a_strange_name_is_itself(tmp_path: Path) -> None:
@@ -73,7 +89,9 @@ def test_two_pictures_with_one_result_are_refused(album: Path, tmp_path: Path) -
     pair = [str(picture(tmp_path / "x.png")), str(picture(tmp_path / "x-overlay.bmp"))]
     assert len(find_jobs(pair, tmp_path / "out")) == 2
     with pytest.raises(DataError, match=r"would both be written to .*x-overlay\.png"):
-        find_jobs(pair, tmp_path / "out", overlay=True)
+        find_jobs(pair, tmp_path / "out", ["overlay"])
+    with pytest.raises(DataError, match=r"all pictures and .*coco\.bmp would both be written to .*coco\.json"):
+        find_jobs([str(picture(tmp_path / "coco.bmp"))], tmp_path / "out", ["labelme", "coco"])
 
 
 def test_pictures_are_never_overwritten(album: Path) -> None:
@@ -91,7 +109,7 @@ def test_inputs_that_match_nothing(tmp_path: Path) -> None:
 
 def test_results_have_the_pictures_own_sizes(predictor: Predictor, album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    outcome = predict_files(predictor, find_jobs([str(album)], out), overlay=True, scores=True)
+    outcome = predict_files(predictor, find_jobs([str(album)], out), ["overlay", "scores"])
     assert not outcome.failed
     with Image.open(out / "sea" / "b.png") as labels:
         assert (labels.mode, labels.size) == ("P", (5, 17))
@@ -125,3 +143,210 @@ def test_results_that_cannot_be_written_stop_everything(predictor: Predictor, al
     (tmp_path / "out").write_text("a file where the folder should be")
     with pytest.raises(FullconvError, match=f"cannot write .*{os.sep}a.png"):
         predict_files(predictor, find_jobs([str(album)], tmp_path / "out"))
+
+
+# --- going on where it stopped ---
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_there_is_skipped_and_a_partly_written_set_is_not(predictor: Predictor, album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    jobs = find_jobs([str(album)], out)
+    first = predict_files(predictor, jobs, ["overlay"])
+    assert (len(first.predicted), first.skipped) == (3, [])
+    whole = contents(out)
+    (out / "a.png").write_bytes(b"mine")
+    (out / "sea" / "b-overlay.png").unlink()
+    told: list[tuple[int, int, str | None]] = []
+    second = predict_files(predictor, jobs, ["overlay"], progress=lambda *state: told.append(state))
+    assert list(second.predicted) == [str(album / "sea" / "b.PNG")]
+    assert second.skipped == [str(album / "a.png"), str(album / "sea" / "deep" / "c.bmp")]
+    assert told == [(1, 1, None)]
+    assert contents(out) == whole | {"a.png": b"mine"}
+    third = predict_files(predictor, jobs, ["overlay"], overwrite=True)
+    assert (len(third.predicted), third.skipped) == (3, [])
+    assert contents(out) == whole
+
+
+def test_a_run_that_is_stopped_leaves_whole_files_and_goes_on(predictor: Predictor, album: Path, tmp_path: Path) -> None:
+    def stop(done: int, of: int, problem: str | None) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    everything = ["overlay", "scores", "labelme", "coco", "areas"]
+    jobs = find_jobs([str(album)], tmp_path / "out", everything)
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(predictor, jobs, everything, progress=stop)
+    assert set(contents(tmp_path / "out")) == {
+        *("a.png", "a-overlay.png", "a-scores.npy", "a.json"),
+        *("sea/b.png", "sea/b-overlay.png", "sea/b-scores.npy", "sea/b.json"),
+    }
+    assert len(predict_files(predictor, jobs, everything).skipped) == 2
+    jobs = find_jobs([str(album)], tmp_path / "at once", everything)
+    predict_files(predictor, jobs, everything)
+    assert {name: part for name, part in contents(tmp_path / "out").items() if not name.endswith(".json")} == {
+        name: part for name, part in contents(tmp_path / "at once").items() if not name.endswith(".json")
+    }
+    assert contents(tmp_path / "out")["coco.json"] == contents(tmp_path / "at once")["coco.json"]
+
+
+# --- what can be written ---
+
+
+def test_certainty_as_pictures(predictor: Predictor, album: Path, tmp_path: Path) -> None:
+    predict_files(predictor, find_jobs([str(album / "a.png")], tmp_path), ["confidence", "entropy"])
+    truth = predictor.predict(album / "a.png", scores=True).scores
+    assert truth is not None
+    share = truth.astype(np.float64).clip(1e-300)
+    surprise = -(share * np.log(share)).sum(0) / np.log(len(share))
+    for name, values in (("confidence", share.max(0)), ("entropy", surprise)):
+        with Image.open(tmp_path / f"a-{name}.png") as stored:
+            assert stored.mode == "L"
+            assert len(np.unique(np.array(stored))) > 5
+            np.testing.assert_allclose(np.array(stored) / 255, values, atol=0.5001 / 255)
+
+
+@pytest.mark.parametrize(("scores", "confidence", "entropy"), [([1.0], 1, 0), ([1.0, 0.0], 1, 0), ([0.25] * 4, 0.25, 1)])
+def test_certainty_at_its_ends(scores: list[float], confidence: float, entropy: float) -> None:
+    labels = LabelSet(tuple(map(str, range(len(scores)))), voc_colors(len(scores)))
+    found = Segmentation(np.zeros((1, 1), np.uint8), np.array(scores, np.float32)[:, None, None], labels)
+    assert found.confidence().tolist() == [[confidence]]
+    np.testing.assert_allclose(found.entropy(), [[entropy]], atol=1e-6)
+
+
+def test_certainty_needs_scores() -> None:
+    found = Segmentation(np.zeros((1, 1), np.uint8), None, LabelSet(("a",), voc_colors(1)))
+    for ask in (found.confidence, found.entropy):
+        with pytest.raises(DataError, match="holds no scores; predict with scores=True"):
+            ask()
+
+
+def test_annotations_of_files(predictor: Predictor, album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    outcome = predict_files(predictor, find_jobs([str(album)], out), ["labelme", "geojson", "coco", "areas"])
+    assert outcome.summaries == [str(out / "coco.json"), str(out / "areas.csv")]
+    for name in ("a.png", "sea/b.PNG", "sea/deep/c.bmp"):
+        labelme = (out / name).with_suffix(".json")
+        picture_as_seen_from_it = labelme.parent / json.loads(labelme.read_text())["imagePath"]
+        assert picture_as_seen_from_it.samefile(album / name)
+        assert json.loads((out / name).with_suffix(".geojson").read_text())["features"]
+    coco = json.loads((out / "coco.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == ["a.png", "sea/b.PNG", "sea/deep/c.bmp"]
+    with (out / "areas.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, predicted in zip(rows, outcome.predicted.values(), strict=True):
+        assert {name: float(row[f"{name} share"]) for name in predicted} == pytest.approx(predicted, abs=1e-6)
+
+
+def test_summaries_hold_what_was_predicted_earlier_and_nothing_that_failed(
+    predictor: Predictor, album: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict_files(predictor, find_jobs([str(album / "a.png")], out))
+    (album / "z.png").write_bytes(b"broken")
+    outcome = predict_files(predictor, find_jobs([str(album)], out), ["areas"])
+    assert outcome.skipped == [str(album / "a.png")]
+    assert (out / "areas.csv").read_text().count("\n") == 1 + 3
+    assert "z.png" not in (out / "areas.csv").read_text()
+
+
+def test_labels_that_are_not_ours_are_reported(predictor: Predictor, album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    picture(out / "a.png")
+    outcome = predict_files(predictor, find_jobs([str(album)], out), ["areas", "coco"])
+    assert list(outcome.failed) == [str(album / "a.png")]
+    assert (
+        "a.png: a mask must be a palette or 8-bit grey image that stores labels; this one is RGB"
+        in outcome.failed[str(album / "a.png")]
+    )
+    assert (out / "areas.csv").read_text().count("\n") == 1 + 2
+
+
+# --- files that mean harm ---
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("path", ["pipe.jpg", "/dev/zero"])
+def test_pipes_and_devices_are_not_opened(predictor: Predictor, path: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    outcome = predict_files(predictor, find_jobs([str(tmp_path / path)], tmp_path / "out"))
+    assert [problem.partition(": ")[2] for problem in outcome.failed.values()] == [
+        "a pipe or a device, not a file; copy its content into a file first"
+    ]
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything, so it goes on as somebody else."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_files_and_folders_that_may_not_be_read(predictor: Predictor) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders cannot be entered by others
+        folder = Path(name)
+        predict_files(predictor, find_jobs([str(picture(folder / "a.png"))], folder / "first"))  # all modules are loaded
+        folder.chmod(0o777)
+        picture(folder / "sea" / "b.png")
+        picture(folder / "z.png").chmod(0)
+        (folder / "sea").chmod(0)
+        with as_nobody():
+            outcome = predict_files(predictor, find_jobs([name], folder / "out"))
+        (folder / "sea").chmod(0o700)
+        assert outcome.failed == {path: f"{path}: Permission denied" for path in (f"{name}/sea", f"{name}/z.png")}
+        assert str(folder / "a.png") in outcome.predicted
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_memory_that_ends_is_said_and_the_others_go_on(predictor: Predictor, album: Path, tmp_path: Path) -> None:
+    Image.new("L", (9_000, 9_000)).save(album / "b.png")
+    used = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (int(used) * 1024 + 500_000_000, before[1]))
+    try:
+        outcome = predict_files(predictor, find_jobs([str(album)], tmp_path / "out"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+    assert list(outcome.failed) == [str(album / "b.png")]
+    assert "b.png: no memory for " in outcome.failed[str(album / "b.png")]
+    assert len(outcome.predicted) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_the_limit_on_memory_is_what_is_free_and_is_taken_back() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with no_more_than_free():
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        assert 0 < soft < 1 << 48
+        with pytest.raises(MemoryError):
+            bytearray(soft)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before == (before[0], hard)
+
+
+def test_pictures_of_one_size_together_give_the_same(predictor: Predictor, album: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        picture(album / f"d{number}.png")
+    (album / "d1.png").write_bytes(b"broken")
+    jobs = find_jobs([str(album)], tmp_path / "alone")
+    predict_files(predictor, jobs, ["coco"], together=1)
+    found = predict_files(predictor, find_jobs([str(album)], tmp_path / "together"), ["coco"], together=3)
+    assert list(found.failed) == [str(album / "d1.png")]
+    assert contents(tmp_path / "together") == contents(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (1, 1)])
+def test_thin_pictures(predictor: Predictor, size: tuple[int, int], tmp_path: Path) -> None:
+    outcome = predict_files(
+        predictor, find_jobs([str(picture(tmp_path / "thin.png", size))], tmp_path / "out"), ["overlay", "geojson"]
+    )
+    assert outcome.failed == {}
+    with Image.open(tmp_path / "out" / "thin.png") as labels:
+        assert labels.size == size[::-1]

@@ -36,6 +36,21 @@ def test_labels_and_scores_are_those_of_the_model(predictor: Predictor, checkpoi
     assert predictor.predict(image).scores is None
 
 
+def test_several_pictures_together_give_the_logits_of_one_at_a_time(predictor: Predictor) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (5, 41, 67, 3), np.uint8)
+    batch = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        together = predictor.model({"rgb": batch})["semantic"]
+    for logits, image in zip(together, batch, strict=True):
+        torch.testing.assert_close(logits, predictor.logits({"rgb": image})["semantic"][0], rtol=0, atol=1e-4)
+    for found, image in zip(predictor.predict_batch(list(images), scores=True), images, strict=True):
+        alone = predictor.predict(image, scores=True)
+        np.testing.assert_array_equal(found.labels, alone.labels)
+        assert found.scores is not None
+        assert alone.scores is not None
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-4)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 2), (97, 131)])
 def test_every_size_is_kept(predictor: Predictor, size: tuple[int, int]) -> None:
     assert predictor.predict(np.zeros((*size, 3), np.uint8)).labels.shape == size

@@ -83,7 +83,8 @@ def predict(
         Print one JSON object.
     """
     from fullconv.errors import DataError
-    from fullconv.inference.files import find_jobs, predict_files
+    from fullconv.inference.files import predict_files
+    from fullconv.inference.jobs import find_jobs
     from fullconv.inference.predictor import load
 
     given = [*inputs, *(_lines_of_input() if listed else ())]

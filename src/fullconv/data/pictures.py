@@ -6,6 +6,7 @@ Letters: H height, W width.
 import contextlib
 import errno
 import os
+import stat
 import warnings
 
 import numpy as np
@@ -41,8 +42,8 @@ def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8
     Raises
     ------
     DataError
-        When the file is missing, no image, cut short, or so large that it may be an attack (PIL's limit); when an array
-        has another dtype or shape. The file is named.
+        When the file is missing, no image, cut short, a pipe or a device, or so large that it may be an attack (PIL's
+        limit) or that the memory ends; when an array has another dtype or shape. The file is named.
     """
     if isinstance(source, np.ndarray):
         return _check_array(source)
@@ -57,6 +58,8 @@ def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8
         raise DataError(f"{name}: not an image, or of a format that PIL does not read") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{name}: more pixels than PIL lets pass ({error}); cut or shrink it first") from error
+    except MemoryError as error:
+        raise DataError(f"{name}: no memory for a picture of this size; cut it into parts or shrink it") from error
     # the decoders of damaged files raise whatever comes: OSError, SyntaxError, ValueError, struct.error, EOFError
     except Exception as error:
         if isinstance(error, OSError) and error.errno:  # the system's answer, not the decoder's
@@ -80,6 +83,9 @@ def read_upright(path: str | os.PathLike[str], like: tuple[int, int]) -> NDArray
 
 def _opened(source: str | os.PathLike[str] | Image.Image) -> contextlib.AbstractContextManager[Image.Image]:
     if isinstance(source, str | os.PathLike):
+        mode = os.stat(source).st_mode  # noqa: PTH116  # whatever names a path
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening it might wait for ever; of a folder, opening says so
+            raise DataError(f"{source}: a pipe or a device, not a file; copy its content into a file first")
         return Image.open(source)
     if isinstance(source, Image.Image):
         return contextlib.nullcontext(source)

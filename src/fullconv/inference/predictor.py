@@ -3,9 +3,10 @@
 Letters: H height, W width, K classes.
 """
 
+import contextlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,14 +130,23 @@ class Predictor:
         SpecError
             When the model has no such head.
         """
+        return self.predict_batch([read_picture(image)], head, scores)[0]
+
+    def predict_batch(
+        self, images: Sequence[NDArray[np.uint8]], head: str | None = None, scores: bool = False
+    ) -> list[Segmentation]:
+        """Return the classes of several pictures of one size, uint8 (H, W, 3) RGB, that go through the net together.
+
+        Parameters and errors are those of :meth:`predict`. Logits differ from those of one at a time by rounding only.
+        """
         name = self.head(head)
         # a copy, as torch warns of arrays that it must not write to
-        pixels = torch.from_numpy(np.array(read_picture(image).transpose(2, 0, 1), order="C"))
-        with torch.inference_mode():
-            logits = self.logits({next(iter(self.model.trunks)): pixels})[name][0]
-            labels = logits.argmax(0).to(torch.uint8).cpu().numpy()
-            probability = logits.float().softmax(0).cpu().numpy() if scores else None
-        return Segmentation(labels, probability, self.labels[name])
+        pixels = torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
+        with torch.inference_mode(), _memory_for(pixels):
+            logits = self._finite({next(iter(self.model.trunks)): pixels})[name]
+            labels = logits.argmax(1).to(torch.uint8).cpu().numpy()
+            probabilities = logits.float().softmax(1).cpu().numpy() if scores else [None] * len(labels)
+        return [Segmentation(*each, self.labels[name]) for each in zip(labels, probabilities, strict=True)]
 
     def logits(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return logits (1, K, H, W) of every head for one image: uint8 (C, H, W) by stream.
@@ -148,18 +158,20 @@ class Predictor:
         WeightsError
             When a logit is not finite.
         """
-        device = next(self.model.parameters()).device
-        try:
-            with torch.inference_mode():
-                found = self.model({stream: image[None].to(device) for stream, image in inputs.items()})
-        except RuntimeError as error:
-            if "allocate" not in str(error):  # how torch says on every device that memory is used up
-                raise
-            height, width = next(iter(inputs.values())).shape[1:]
-            raise DataError(f"no memory for an image of {height}×{width} pixels; cut it into parts or shrink it") from error
+        batch = {stream: image[None] for stream, image in inputs.items()}
+        with torch.inference_mode(), _memory_for(next(iter(batch.values()))):
+            return self._finite(batch)
+
+    def _finite(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        found = self.model({stream: images.to(self.device) for stream, images in batch.items()})
         if not all(logits.isfinite().all() for logits in found.values()):
             raise WeightsError("the model gives scores that are no numbers: its weights are damaged or its training diverged")
         return found
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
 
     def head(self, name: str | None) -> str:
         """Return the name of a head: the first when none is given.
@@ -173,6 +185,19 @@ class Predictor:
         if name is not None and name not in heads:
             raise SpecError(f"the model has no head {name!r}; it has {', '.join(heads)}")
         return name or heads[0]
+
+
+@contextlib.contextmanager
+def _memory_for(images: Tensor) -> Iterator[None]:
+    """Turn the end of the memory into an error that says for which images (N, C, H, W)."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # how torch says on every device that memory is used up, and how C++ below it does
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in ("allocate", "bad_alloc")):
+            raise
+        height, width = images.shape[2:]
+        raise DataError(f"no memory for an image of {height}×{width} pixels; cut it into parts or shrink it") from error
 
 
 def load(path: str | Path) -> Predictor:

@@ -1,0 +1,132 @@
+"""Which pictures are meant, and where the results of each go."""
+
+import glob
+import itertools
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fullconv.data.pictures import SUFFIXES
+from fullconv.errors import DataError
+from fullconv.inference.outputs import OUTPUTS, SUMMARIES
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture and where its results go.
+
+    Parameters
+    ----------
+    source
+        The picture.
+    out
+        Folder of all results.
+    name
+        The picture's path below its own folder, such as ``sea/b.PNG``; results lie in the same place below ``out``.
+    """
+
+    source: Path
+    out: Path
+    name: Path
+
+    def path(self, output: str) -> Path:
+        """Return the path of one of :data:`fullconv.inference.outputs.OUTPUTS`."""
+        return self.out / self.name.with_name(self.name.stem + OUTPUTS[output][0])
+
+
+def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -> list[Job]:
+    """Return the pictures that are meant, in alphabetical order within each input.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders (searched through, results mirror their tree; links to folders are not followed) or glob patterns.
+        What cannot be read is among the jobs, so that it is reported and the others go on.
+    out
+        Folder of the results.
+    outputs
+        What will be written beside the labels, see :mod:`fullconv.inference.outputs`; no two results may meet.
+
+    Raises
+    ------
+    DataError
+        When an input matches nothing; when two pictures would get the same result file, or one would be overwritten by a
+        result. The files are named.
+
+    Examples
+    --------
+    >>> find_jobs(["holiday/beach.jpg"], Path("labels"))[0].path("labels")
+    PosixPath('labels/beach.png')
+    """
+    found = [Job(path, out, name) for item in inputs for path, name in _matches(item, out)]
+    jobs = list({(job.path("labels"), _real(job.source)): job for job in found}.values())
+    sources = {_real(job.source) for job in jobs}
+    taken: dict[Path, str] = {out / SUMMARIES[name][0]: "all pictures" for name in outputs if name in SUMMARIES}
+    for job in jobs:
+        for result in (job.path(name) for name in results_of_each(outputs)):
+            if result in taken:
+                raise DataError(
+                    f"{taken[result]} and {job.source} would both be written to {result}; predict them into two folders"
+                )
+            taken[result] = str(job.source)
+    for result in taken:
+        if _real(result) in sources:
+            raise DataError(f"{result} is one of the pictures and would be overwritten; choose another folder for the results")
+    return jobs
+
+
+def results_of_each(outputs: Collection[str]) -> list[str]:
+    """Return the names of what is written for each picture: the labels, and those of ``outputs`` that are no summaries."""
+    return [name for name in OUTPUTS if name == "labels" or name in outputs]
+
+
+def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each picture with its path relative to the input's own folder (of a pattern: to the part without wildcards)."""
+    path = Path(item)
+    if not item:
+        raise DataError("a picture's name is empty; give files, folders or patterns")
+    try:
+        folder, exists = path.is_dir(), path.exists()
+    except OSError:  # such as a name that is too long; reading it will say so
+        folder = exists = False
+    if folder:
+        found = _within(path, out)
+        if not found:
+            raise DataError(f"{item}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}")
+        yield from ((file, file.relative_to(path)) for file in found)
+    elif exists or not glob.has_magic(item):
+        yield path, Path(path.name)  # a missing file is reported like a broken one, and the others go on
+    else:
+        fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+        try:
+            found = sorted(file for file in fixed.glob(str(path.relative_to(fixed))) if file.is_file())
+        except ValueError as error:
+            raise DataError(f"{item}: {str(error).lower()}, such as pictures/**/*.jpg") from error
+        if not found:
+            raise DataError(f"{item}: no file matches this pattern")
+        yield from ((file, file.relative_to(fixed)) for file in found)
+
+
+def _within(folder: Path, out: Path) -> list[Path]:
+    """Return a folder's pictures, without hidden files and without earlier results where ``out`` lies inside it."""
+    results, searched = _real(out), _real(folder)
+    denied: list[OSError] = []
+    found: list[Path] = []
+    for here, folders, files in os.walk(folder, onerror=denied.append):
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is(Path(here, name), results, searched)]
+        found += (Path(here, name) for name in files if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."))
+    found += (Path(error.filename) for error in denied)  # reading such a folder as a picture will say what is wrong
+    return sorted(found)
+
+
+def _is(folder: Path, results: Path, searched: Path) -> bool:
+    return results != searched and _real(folder) == results
+
+
+def _real(path: Path) -> Path:
+    """Return the path that links lead to; of links in a circle, the path itself."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.absolute()
