@@ -116,7 +116,7 @@ def _predict(predictor: Predictor, group: Sequence[Read], head: str | None, scor
         found = predictor.predict_batch(images, head, scores) if images else []
     except DataError as error:
         if len(group) == 1:
-            return [error]
+            return [DataError(str(error))]  # without the frames that it came from, which hold on to the picture
         return [made for picture in group for made in _predict(predictor, [picture], head, scores)]  # alone they may fit
     return list(zip(images, found, strict=True)) or [picture for picture in group if isinstance(picture, DataError)]
 

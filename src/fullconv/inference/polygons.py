@@ -88,7 +88,7 @@ def find_regions(labels: NDArray[np.integer]) -> list[Region]:
     --------
     >>> ring, hole = find_regions(np.array([[7, 7, 7], [7, 2, 7], [7, 7, 7]]))
     >>> ring.label, ring.area, [corners.tolist() for corners in ring.rings]
-    (7, 8, [[[0, 0], [3, 0], [3, 3], [0, 3]], [[2, 1], [1, 1], [1, 2], [2, 2]]])
+    (7, 8, [[[0, 0], [3, 0], [3, 3], [0, 3]], [[1, 2], [2, 2], [2, 1], [1, 1]]])
     >>> hole.label, hole.box
     (2, (1, 1, 1, 1))
     """

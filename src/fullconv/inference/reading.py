@@ -31,7 +31,7 @@ def _read(path: Path) -> Read:
     try:
         return read_picture(path)
     except DataError as error:
-        return error
+        return DataError(str(error))  # without the frames that it came from, which hold on to the picture
 
 
 def group_by_size(pictures: Iterable[Read], most: int) -> Iterator[list[Read]]:

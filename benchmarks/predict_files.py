@@ -1,0 +1,83 @@
+"""How fast ``predict_files`` is against a plain loop, and how much memory it takes for few and for many pictures.
+
+    python benchmarks/predict_files.py FOLDER [COUNT] [ROUNDS]
+
+The model is an untrained fcn8s-squeezenet1_1 with 21 classes. The ways take turns, each writes label maps and overlays of the
+same COUNT pictures, and the median of ROUNDS is given; peak memory is that of a process of its own.
+"""
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from fullconv.files import replacing
+from fullconv.inference.files import predict_files
+from fullconv.inference.jobs import Job, find_jobs
+from fullconv.inference.predictor import Predictor
+from fullconv.labels import VOC
+from fullconv.nn.build import build_model
+from fullconv.spec import ModelSpec
+
+
+def untrained() -> Predictor:
+    """Return a model whose scores are random, so that its label maps are as ragged as they come."""
+    torch.manual_seed(0)
+    model = build_model(ModelSpec(name="fcn8s-squeezenet1_1"), {"semantic": len(VOC)})
+    for parameter in model.score_parameters():
+        torch.nn.init.normal_(parameter)
+    return Predictor(model, {"semantic": VOC})
+
+
+def plain_loop(predictor: Predictor, jobs: list[Job]) -> None:
+    """Read, predict, write, one picture after another."""
+    for job in jobs:
+        found = predictor.predict(job.source)
+        found.save(job.path("labels"))
+        with replacing(job.path("overlay")) as temporary:
+            found.overlay(job.source).save(temporary, format="PNG")
+
+
+def compare(folder: str, count: int, rounds: int) -> None:
+    """Print images per second and processor seconds per image of every way."""
+    predictor = untrained()
+    ways: dict[str, Callable[[list[Job]], object]] = {
+        "plain loop": lambda jobs: plain_loop(predictor, jobs),
+        "predict_files": lambda jobs: predict_files(predictor, jobs, ["overlay"], overwrite=True),
+        "in fours": lambda jobs: predict_files(predictor, jobs, ["overlay"], overwrite=True, together=4),
+    }
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    with tempfile.TemporaryDirectory() as out:
+        jobs = find_jobs([folder], Path(out), ["overlay"])[:count]
+        for _ in range(rounds):
+            for name, way in ways.items():
+                begin, cpu = time.perf_counter(), time.process_time()
+                way(jobs)
+                took[name].append((time.perf_counter() - begin, time.process_time() - cpu))
+    for name, pairs in took.items():
+        wall, cpu = (statistics.median(column) for column in zip(*pairs, strict=True))
+        print(f"{name:14} {len(jobs) / wall:6.2f} images/s   {1000 * cpu / len(jobs):6.1f} ms of processor an image", flush=True)
+
+
+def memory(folder: str, count: int) -> None:
+    """Print the peak memory of this process after ``count`` pictures."""
+    with tempfile.TemporaryDirectory() as out:
+        jobs = find_jobs([folder], Path(out))[:count]
+        predict_files(untrained(), jobs, ["overlay", "coco", "areas"])
+    print(f"{len(jobs)} pictures: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    pictures, number, times = [*sys.argv[1:], *("20", "5")[max(0, len(sys.argv) - 2) :]]
+    if times == "memory":
+        memory(pictures, int(number))
+    else:
+        compare(pictures, int(number), int(times))
+        for few_or_many in ("50", "300"):
+            subprocess.run([sys.executable, __file__, pictures, few_or_many, "memory"], check=True)
