@@ -63,6 +63,11 @@ class LabelMap:
     labels: LabelSet
     meaning: Mapping[int, int]
 
+    @classmethod
+    def identity(cls, labels: LabelSet) -> "LabelMap":
+        """Return the map of masks that store the labels themselves."""
+        return cls(labels, {label: label for label in (*range(len(labels)), labels.ignore_index)})
+
     @property
     def has_values(self) -> bool:
         """Whether any entry is a stored value."""

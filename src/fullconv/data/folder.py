@@ -116,12 +116,7 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
     """
     if folder.pairs is not None:
         return _listed(root / folder.pairs, split)
-    images = _by_key(root, folder.images, split, SUFFIXES, "")
-    masks = _by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_suffix)
-    if folder.images == folder.masks:
-        images = {name: path for name, path in images.items() if not name.endswith(folder.mask_suffix)}
-    if not images:
-        raise DataError(f"no images of the split {split!r} in {root / folder.images}; {_splits_there(root, folder)}")
+    images, masks = _files(root, folder, split)
     alone = sorted(images.keys() - masks.keys())
     if alone:
         raise DataError(
@@ -129,7 +124,59 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
             f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png): {', '.join(alone[:3])}"
             f"{', …' if len(alone) > 3 else ''}; add masks, move the images away, or set data.folder.mask_suffix"
         )
-    names = sorted(images)
+    return _paired(images, masks, sorted(images), split, folder)
+
+
+@dataclass(frozen=True)
+class Match:
+    """The files of a split as their names pair them: the pairs, and by name the images and masks that are alone."""
+
+    pairs: list[Pair]
+    images: dict[str, Path]
+    masks: dict[str, Path]
+
+
+def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
+    """Return what :func:`find_pairs` returns, and what it refuses; where splits are drawn, those alone are of all splits.
+
+    Raises
+    ------
+    DataError
+        When there are no pairs, or two files would pair with one.
+    """
+    if folder.pairs is not None:
+        listed = _listed(root / folder.pairs, split)
+        whole = [pair for pair in listed if pair.image.is_file() == pair.mask.is_file()]  # neither: cannot be read
+        images = {pair.name: pair.image for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
+        masks = {pair.name: pair.mask for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
+        return Match(whole, images, masks)
+    images, masks = _files(root, folder, split)
+    both = sorted(images.keys() & masks.keys())
+    if not both:
+        raise DataError(
+            f"none of {len(images)} images in {root / folder.images.format(split=split)} has a mask in "
+            f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png); set data.folder.masks and mask_suffix"
+        )
+    pairs = _paired(images, masks, both, split, folder)
+    return Match(pairs, _without(images, both), _without(masks, both))
+
+
+def _without(files: dict[str, Path], names: Sequence[str]) -> dict[str, Path]:
+    return {name: files[name] for name in sorted(files.keys() - set(names))}
+
+
+def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return images and masks of a split by name; of all splits where they are drawn."""
+    images = _by_key(root, folder.images, split, SUFFIXES, "")
+    masks = _by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_suffix)
+    if folder.images == folder.masks:
+        images = {name: path for name, path in images.items() if not name.endswith(folder.mask_suffix)}
+    if not images:
+        raise DataError(f"no images of the split {split!r} in {root / folder.images}; {_splits_there(root, folder)}")
+    return images, masks
+
+
+def _paired(images: dict[str, Path], masks: dict[str, Path], names: Sequence[str], split: str, folder: FolderSpec) -> list[Pair]:
     if "{split}" not in folder.images:
         names = drawn_split(names, split, folder)
     return [Pair(name, images[name], masks[name]) for name in names]

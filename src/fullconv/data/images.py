@@ -1,6 +1,7 @@
 """Images and masks from disk as arrays, with errors that name the file."""
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,9 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             image.load()
-    # SyntaxError is PIL's answer to a broken PNG; a bomb is more pixels than PIL lets pass
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    # the decoders of damaged files raise whatever comes: OSError, SyntaxError, struct.error, EOFError, a bomb's error
+    except Exception as error:
         raise DataError(f"{path}: cannot be read ({error}); it is damaged or no image, copy it again") from error
     return image

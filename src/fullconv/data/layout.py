@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.folder import find_pairs
-from fullconv.data.images import decode
-from fullconv.data.masks import MASK_SUFFIXES
+from fullconv.data.folder import match_files
+from fullconv.data.masks import MASK_SUFFIXES, read_undeclared
 from fullconv.data.pictures import SUFFIXES
 from fullconv.errors import DataError
 from fullconv.labelmap import COLOR, codes_of, color_of
@@ -46,25 +45,31 @@ class Layout:
 
 
 def guess_layout(root: Path) -> Layout:
-    """Return the layout of a folder.
+    """Return the layout of a folder: the first in which every image has a mask, else that with the most pairs.
 
     Raises
     ------
     DataError
-        When no images with masks are found; it says what was looked for.
+        When no layout has masks for at least half of the images; it says what was looked for.
     """
     if not root.is_dir():
         raise DataError(f"{root} is no folder; give the one that holds your images and masks")
+    partial: list[tuple[int, Layout]] = []
     for images, masks in _candidates(root):
         train, val = _split_names(root, images)
         pattern = (_with_split(images, train), _with_split(masks, train))
         for ending in _endings(root, *(part.format(split=train) for part in (images, masks))):
             folder = FolderSpec(images=pattern[0], masks=pattern[1], mask_suffix=ending, val_share=0.2)
             try:
-                find_pairs(root, folder, train)
+                match = match_files(root, folder, train)
             except DataError:
                 continue
-            return Layout(folder, train, val)
+            if not match.images:
+                return Layout(folder, train, val)
+            if len(match.images) <= len(match.pairs):
+                partial.append((len(match.pairs), Layout(folder, train, val)))
+    if partial:
+        return max(partial, key=lambda found: found[0])[1]
     raise DataError(
         f"no images with masks of the same names in {root}; looked for a folder such as images, photos, JPEGImages beside one "
         "such as masks, labels, annotations, with or without train and val in or around them, and for NAME_mask beside NAME; "
@@ -152,10 +157,7 @@ def look_into(masks: Sequence[Path]) -> Contents:
     pixels: Counter[int] = Counter()
     sizes = []
     for path in chosen:
-        image = decode(path)
-        stored = np.asarray(image if image.mode in ("1", "L", "P") or image.mode.startswith("I") else image.convert("RGB"))
-        if stored.ndim == 3 and (stored == stored[..., :1]).all():
-            stored = stored[..., 0]
+        stored = read_undeclared(path)
         codes, counts = np.unique(codes_of(stored), return_counts=True)
         pixels.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
         sizes.append((stored.shape[0], stored.shape[1]))

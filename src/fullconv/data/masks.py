@@ -36,7 +36,11 @@ def read_stored(path: str | os.PathLike[str], label_map: LabelMap) -> NDArray[np
     DataError
         When the file is missing or damaged, or holds colours and the map has none.
     """
-    image = decode(path)
+    return stored_in(decode(path), label_map, path)
+
+
+def stored_in(image: Image.Image, label_map: LabelMap, path: str | os.PathLike[str]) -> NDArray[np.integer]:
+    """Return what :func:`read_stored` does of the mask that was read from ``path``."""
     if image.mode == "P":
         return _palette(image, label_map)
     if image.mode in ("LA", "La"):
@@ -58,6 +62,21 @@ def read_stored(path: str | os.PathLike[str], label_map: LabelMap) -> NDArray[np
         f"{path}: the mask stores colours, {len(found)} of them such as {several}, and data.labels has numbers only; "
         "give colours there"
     )
+
+
+def read_undeclared(path: str | os.PathLike[str]) -> NDArray[np.integer]:
+    """Return what a mask stores where nothing says what it should: values (H, W), or colours uint8 (H, W, 3).
+
+    A palette image is read as its indices, a colour image of three equal channels as grey.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or damaged.
+    """
+    image = decode(path)
+    stored = np.asarray(image if image.mode in ("1", "L", "P") or image.mode.startswith("I") else image.convert("RGB"))
+    return stored[..., 0] if stored.ndim == 3 and (stored == stored[..., :1]).all() else stored
 
 
 def _palette(image: Image.Image, label_map: LabelMap) -> NDArray[np.integer]:

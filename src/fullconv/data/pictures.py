@@ -8,6 +8,8 @@ import errno
 import os
 import stat
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +50,56 @@ def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8
     if isinstance(source, np.ndarray):
         return _check_array(source)
     name = "the image" if isinstance(source, Image.Image) else str(source)
+    with _reading(name), _opened(source) as image:
+        return _upright_rgb(image, name)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What a quick look at a picture shows.
+
+    Attributes
+    ----------
+    size
+        (height, width) in pixels as stored.
+    orientation
+        EXIF's 1 to 8; 1 is upright, and what has no note counts as 1.
+    thumbnail
+        uint8 (side, side) grey, upright, each pixel the mean of what it covers.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    thumbnail: NDArray[np.uint8]
+
+
+def glance(path: str | os.PathLike[str], side: int = 16) -> Glance:
+    """Return a :class:`Glance` at a picture, read to its end; of a JPEG only the grey eighth of its size is computed.
+
+    Raises
+    ------
+    DataError
+        When :func:`read_picture` would.
+    """
+    with _reading(str(path)), Image.open(path) as image:
+        size, orientation = (image.height, image.width), image.getexif().get(ORIENTATION, 1)
+        if image.format == "JPEG":
+            drafted = image.draft("L", (2 * side, 2 * side))  # the pixels' share of its last, cut blocks is the box
+            small = image.convert("L").resize((side, side), Image.Resampling.BOX, drafted[1] if drafted else None)
+            thumbnail = np.array(ImageOps.exif_transpose(small))
+        else:
+            small = Image.fromarray(_upright_rgb(image, str(path))).convert("L")
+            thumbnail = np.array(small.resize((side, side), Image.Resampling.BOX))
+    return Glance(size, orientation if orientation in range(2, 9) else 1, thumbnail)
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn whatever comes of a damaged file into a :class:`DataError` that names it."""
     try:
         # what PIL warns of (a large picture, damaged EXIF data) does not keep the pixels from being read
-        with warnings.catch_warnings(action="ignore"), _opened(source) as image:
-            return _upright_rgb(image, name)
+        with warnings.catch_warnings(action="ignore"):
+            yield
     except DataError:
         raise
     except Image.UnidentifiedImageError as error:

@@ -33,7 +33,7 @@ def starter(root: Path, name: str) -> str:
         for (title, entry), share in zip(labels.items(), [*shares, *[None] * len(labels)], strict=False)
     ]
     height, width = (round(median(side)) for side in zip(*contents.sizes, strict=True))
-    crop = min(320, max(32, min(height, width) // 32 * 32))
+    crop = crop_for((height, width))
     steps = max(30, min(IMAGES, PER_PAIR * len(pairs)) // BATCH)
     folder = layout.folder
     return TEMPLATE.format(
@@ -52,6 +52,17 @@ def starter(root: Path, name: str) -> str:
         coarse=steps // 2,
         fine=steps // 4,
     )
+
+
+def crop_for(size: tuple[int, int]) -> int:
+    """Return the side of the square crop that suits images of (height, width): a multiple of 32 px that fits, 32 to 320.
+
+    Examples
+    --------
+    >>> crop_for((375, 500)), crop_for((100, 150))
+    (320, 96)
+    """
+    return min(320, max(32, min(size) // 32 * 32))
 
 
 def _splits(layout: Layout) -> str:

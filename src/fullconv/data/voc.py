@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torchvision
 
+from fullconv.data.folder import Pair
 from fullconv.data.images import read_image, read_mask
 from fullconv.data.sample import RGB, SEMANTIC, Sample
 from fullconv.errors import DataError
+from fullconv.labelmap import LabelMap
 from fullconv.labels import VOC
 from fullconv.spec import DataSpec
 
@@ -60,6 +62,16 @@ class VOCSegmentation:
         if image.shape[:2] != mask.shape:
             raise DataError(f"{self._mask(name)}: the mask is {mask.shape} but its image is {image.shape[:2]} (H, W)")
         return Sample.from_arrays(name, {RGB: image}, {SEMANTIC: mask})
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The files of every sample."""
+        return tuple(Pair(name, self._image(name), self._mask(name)) for name in self.ids)
+
+    @property
+    def label_map(self) -> LabelMap:
+        """What the masks' numbers mean: themselves."""
+        return LabelMap.identity(VOC)
 
     def _image(self, name: str) -> Path:
         return self.folder / "JPEGImages" / f"{name}.jpg"

@@ -13,8 +13,8 @@ from rich.progress import Progress
 from fullconv.data import open_dataset
 from fullconv.data.folder import folder_behind
 from fullconv.data.sample import Dataset
-from fullconv.data.survey import survey
-from fullconv.errors import FullconvError
+from fullconv.doctor import examine
+from fullconv.errors import DataError, FullconvError
 from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
@@ -88,7 +88,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     if resume:
         folder.check(recipe)
     elif leads:
-        _say_what_masks_mean(training, console)
+        _examine(recipe, training, console)
     with alone_in(out) if leads else contextlib.nullcontext(), listening() as request:
         if leads and not resume:
             folder.start(recipe)
@@ -105,17 +105,19 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
             raise Interrupted(f"{stop or 'stopped'}; {how}") from None
 
 
-def _say_what_masks_mean(training: Dataset, console: Console) -> None:
-    """Print the label map of a folder back with its counts; stop where it does not cover the masks."""
-    folder = folder_behind(training)
-    if folder is None:
+def _examine(recipe: Recipe, training: Dataset, console: Console) -> None:
+    """Print a folder's label map back with its counts, and what the doctor warns of; stop where training would fail."""
+    if folder_behind(training) is None:
         return
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading masks", total=len(folder))
-        found = survey(folder, lambda done, of: bar.update(task, completed=done))
-    console.print(found.table())
-    if found.missing:
-        console.print(f"no pixel of {', '.join(found.missing)} to learn from", highlight=False, soft_wrap=True)
+        task = bar.add_task("reading images and masks", total=None)
+        found = examine(recipe.data, lambda done, of: bar.update(task, completed=done, total=of))
+    console.print(found.classes())
+    for finding in (*found.of("warning"), *found.of("note")):
+        console.print(f"{finding.level}: {finding.what}", highlight=False, soft_wrap=True, markup=False)
+    if errors := found.of("error"):
+        more = f"; {len(errors) - 1} more: `fullconv data check RECIPE` tells all" if len(errors) > 1 else ""
+        raise DataError(f"{found.name}: {errors[0].what}; {errors[0].fix}{more}")
 
 
 def _train(run: Run, leads: bool) -> RunResult:

@@ -1,0 +1,99 @@
+"""``fullconv data``: what is wrong with a data set, and what a net sees of it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from fullconv.cli.output import log, progress_bar, show
+
+data = App(name="data", help="Look at a data set before training: what is wrong with it, and what a net sees of it.")
+
+
+@data.command
+def check(
+    target: str,
+    /,
+    *,
+    root: Path | None = None,
+    fix: Path | None = None,
+    out: Path | None = None,
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+) -> int:
+    """Find what is wrong with a data set before training does, and say what to do about it.
+
+    Exit code 1 when training would fail or mislead; with --fix, when training on the copy would.
+
+    Parameters
+    ----------
+    target
+        Name of a data set (scenes, voc2011, voc2012, camvid), a folder of images and masks, or a recipe.
+    root
+        Folder of a named data set, or in place of the recipe's.
+    fix
+        Write a copy of the folder there, with what can be repaired without guessing; the folder itself stays as it is.
+    out
+        Write contact sheets there: pictures with their masks, suspicious ones first.
+    as_json
+        Print one JSON object.
+    """
+    from fullconv.doctor.examine import diagnose, open_case
+    from fullconv.doctor.repair import repair
+    from fullconv.doctor.sheet import write_sheets
+    from fullconv.doctor.sources import read_target
+
+    spec = read_target(target, root)
+    with progress_bar("reading") as bar:
+        task = bar.add_task("pairs", total=None)
+        case = open_case(spec, lambda done, of: bar.update(task, completed=done, total=of))
+    found = diagnose(case)
+    if as_json:
+        show(json.dumps(found.to_dict()))
+    else:
+        show(found.classes())
+        show(found.table())
+    log(found.verdict())
+    if out is not None:
+        suspects = [name for finding in found.findings if finding.level != "note" for name in finding.names]
+        log(f"look at {', '.join(map(str, write_sheets(case, suspects, out))) or 'nothing: no pair can be drawn'}")
+    if fix is None:
+        return 1 if found.of("error") else 0
+    with progress_bar("copying") as bar:
+        task = bar.add_task("pairs", total=len(case.facts))
+        done = repair(case, fix, lambda number, _: bar.update(task, completed=number))
+    log(f"{fix}: {done.summary()}; train on it with --data.root {fix}")
+    left = diagnose(open_case(spec.model_copy(update={"root": fix})))
+    for finding in left.of("error") + left.of("warning"):
+        log(f"{finding.level} that is left: {finding.what}; {finding.fix}")
+    return 1 if left.of("error") else 0
+
+
+@data.command(name="show")
+def show_samples(
+    recipe: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    out: Path | None = None,
+) -> None:
+    """Draw what a net sees in training: samples after the recipe's crops, colours and mirrors, masks laid over them.
+
+    Any value of the recipe can be given as --KEY VALUE, such as --data.root DIR or --data.augment.crop "[160, 160]".
+
+    Parameters
+    ----------
+    recipe
+        Name of a shipped recipe (see `fullconv recipes`) or a YAML file.
+    out
+        The picture; RECIPE-samples.png by default.
+    """
+    from fullconv.doctor.show import show as draw
+    from fullconv.recipe import load_recipe, parse_overrides
+
+    chosen = load_recipe(recipe, parse_overrides(overrides))
+    path = out or Path(f"{chosen.name}-samples.png")
+    names = draw(chosen, path)
+    log(
+        f"{path}: the first {len(names)} samples that training sees, after the recipe's changes: each as an image, and beside it "
+        "with its classes; hatched pixels are ignored"
+    )

@@ -1,0 +1,10 @@
+"""The data doctor: what is wrong with a data set, found before training does, with what to do about it.
+
+Every pair is read once (:mod:`~fullconv.doctor.scan`) into facts; checks turn facts into findings
+(:mod:`~fullconv.doctor.faults`, :mod:`~fullconv.doctor.values`, :mod:`~fullconv.doctor.balance`).
+"""
+
+from fullconv.doctor.examine import examine
+from fullconv.doctor.finding import Diagnosis, Finding
+
+__all__ = ["Diagnosis", "Finding", "examine"]

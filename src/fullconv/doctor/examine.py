@@ -1,0 +1,58 @@
+"""All checks in order: ``examine(spec)`` reads every pair once and returns what it found."""
+
+from collections.abc import Callable, Iterator
+
+from fullconv.doctor import balance, faults
+from fullconv.doctor.case import Case
+from fullconv.doctor.finding import LEVELS, Diagnosis, Finding
+from fullconv.doctor.scan import Progress, scan
+from fullconv.doctor.sources import open_sources
+from fullconv.doctor.values import values
+from fullconv.spec import DataSpec
+
+CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+    *(faults.partners, faults.damage, faults.sizes_differ, faults.rotations, values),
+    *(balance.leaks, balance.empty_masks, balance.classes, balance.sizes, balance.bound),
+)
+"""Every one yields what it finds, or nothing."""
+
+
+def open_case(spec: DataSpec, progress: Progress = lambda done, of: None) -> Case:
+    """Return a data set with the facts of all its pairs; see :func:`examine`."""
+    sources = open_sources(spec)
+    name = spec.root.resolve().name if spec.name == "folder" and spec.root else spec.name
+    return Case(name, spec, sources, scan(sources, progress))
+
+
+def diagnose(case: Case) -> Diagnosis:
+    """Return what the facts of a data set say."""
+    found = [finding for check in CHECKS for finding in check(case)]
+    ranked = sorted(found, key=lambda finding: list(LEVELS).index(finding.level))
+    pairs = {source.split: len(source.dataset) for source in case.sources}
+    return Diagnosis(case.name, pairs, tuple(ranked), case.surveys())
+
+
+def examine(spec: DataSpec, progress: Progress = lambda done, of: None) -> Diagnosis:
+    """Return all that is to be said about a data set before training on it.
+
+    Parameters
+    ----------
+    spec
+        The data set, as a recipe has it; its splits ``train`` and ``val`` are read whole, whatever ``count`` says of stored ones.
+    progress
+        Called with the pairs read so far and all there are.
+
+    Raises
+    ------
+    DataError
+        When there is nothing to examine: no folder, no split, no pairs.
+    SpecError
+        When there is no such data set.
+
+    Examples
+    --------
+    >>> found = examine(DataSpec(name="scenes", count=4, val_count=2, size=(48, 64)))
+    >>> found.pairs, found.of("error"), found.of("warning")
+    ({'train': 4, 'val': 2}, [], [])
+    """
+    return diagnose(open_case(spec, progress))

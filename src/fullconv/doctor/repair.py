@@ -1,0 +1,217 @@
+"""A repaired copy of a folder, for what can be repaired without guessing; the folder itself is never written to.
+
+What is done: pairs without partner or with a damaged file are left out. Images that EXIF turns are turned, where sizes say to
+which pixels the mask belongs, and a mask that lies on the stored ones with them. Masks in a format with losses whose values are
+all known become PNG. Masks that hold exactly the colours of the data set's own palette get its indices.
+
+What is not: values without a meaning, smoothed or JPEG-worn borders, greys of a palette, sizes that differ, pictures in two
+splits. What they should be only a person knows.
+"""
+
+import csv
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
+
+from fullconv.data.folder import COLUMNS, Pair
+from fullconv.data.images import decode
+from fullconv.data.masks import read_undeclared
+from fullconv.data.pictures import ORIENTATION, SUFFIXES, Glance
+from fullconv.doctor.case import Case
+from fullconv.doctor.faults import fitting
+from fullconv.doctor.palette import Color, own_palette
+from fullconv.doctor.scan import Facts, MaskFacts, Progress
+from fullconv.doctor.values import LOSSY
+from fullconv.errors import DataError, SpecError
+from fullconv.labelmap import COLOR, codes_of, color_of
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes pixels upright, by EXIF's orientation."""
+
+
+@dataclass
+class Repair:
+    """What became of a folder's pairs, by name.
+
+    Attributes
+    ----------
+    kept
+        How many pairs the copy holds.
+    left_out
+        Pairs of which a file cannot be read, and files without a partner.
+    turned
+        Images, some with their masks, that EXIF turned.
+    resaved
+        Masks that became PNG.
+    indexed
+        Masks whose colours became indices.
+    """
+
+    kept: int = 0
+    left_out: list[str] = field(default_factory=list)
+    turned: list[str] = field(default_factory=list)
+    resaved: list[str] = field(default_factory=list)
+    indexed: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Return what was done, in a line."""
+        done = (
+            (self.left_out, "left out"),
+            (self.turned, "turned upright"),
+            (self.resaved, "masks saved as PNG"),
+            (self.indexed, "masks given indices for colours"),
+        )
+        parts = [f"{len(names)} {what}" for names, what in done if names]
+        return f"{self.kept} pairs copied, {', '.join(parts) or 'nothing to repair'}"
+
+
+def repair(case: Case, out: Path, progress: Progress = lambda done, of: None) -> Repair:
+    """Write a repaired copy of a folder's training and validation splits to ``out``; return what was done.
+
+    The copy has the folder's layout, so the same recipe trains on it with another ``data.root``. It appears whole or not at all.
+
+    Raises
+    ------
+    SpecError
+        When the data set is no folder, or ``out`` is not a new place outside it.
+    DataError
+        When a list names files outside the folder.
+    """
+    root = _check(case, out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        done = _copy(case, root, work, progress)
+        work.chmod(0o755)
+        if out.exists():
+            out.rmdir()  # empty
+        work.rename(out)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return done
+
+
+def _check(case: Case, out: Path) -> Path:
+    root = case.spec.root
+    if case.spec.name != "folder" or root is None:
+        raise SpecError(f"--fix copies folders of your own; {case.spec.name} is fetched anew where it is damaged")
+    inside = root.resolve() in (out.resolve(), *out.resolve().parents)
+    if inside or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise SpecError(f"--fix {out} must be a new or empty folder outside {root}")
+    return root
+
+
+def _copy(case: Case, root: Path, work: Path, progress: Progress) -> Repair:
+    done = Repair(left_out=list({name: None for source in case.sources for name in (*source.images, *source.masks)}))
+    indices = _indices(case)
+    rows = []
+    for number, fact in enumerate(case.facts, start=1):
+        if fact.readable and fact.pair:
+            image, mask = (_place(path, root, work) for path in (fact.pair.image, fact.pair.mask))
+            mask = _write(fact, case, fact.pair, image, mask, indices, done)
+            rows.append((image.relative_to(work).as_posix(), mask.relative_to(work).as_posix(), fact.split))
+            done.kept += 1
+        else:
+            done.left_out.append(fact.name)
+        progress(number, len(case.facts))
+    for path in root.iterdir():  # lists of class names and such
+        if path.is_file() and path.suffix.lower() not in SUFFIXES:
+            shutil.copyfile(path, work / path.name)
+    if case.spec.folder.pairs is not None:
+        _write_list(work / case.spec.folder.pairs, rows)
+    return done
+
+
+def _indices(case: Case) -> dict[Color, int]:
+    """Return the index of every colour of the data set's own palette; nothing when two indices have one colour."""
+    palette = own_palette(case)
+    return {color: index for index, color in palette.items()} if len(set(palette.values())) == len(palette) else {}
+
+
+def _place(path: Path, root: Path, work: Path) -> Path:
+    try:
+        # not resolved: a link in the folder stands for what it points to
+        place = work / Path(os.path.normpath(path)).relative_to(os.path.normpath(root))
+    except ValueError as error:
+        raise DataError(f"{path} lies outside {root}; --fix copies folders that hold all their files") from error
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def _write(fact: Facts, case: Case, pair: Pair, image: Path, mask: Path, indices: dict[Color, int], done: Repair) -> Path:
+    """Write image and mask, changed where they must be; return the mask's place, which ends in ``.png`` where it was changed."""
+    glance, facts = fact.image, fact.mask
+    assert isinstance(glance, Glance)
+    assert isinstance(facts, MaskFacts)
+    fits = fitting(glance, facts)
+    turn = TURNS.get(glance.orientation) if fits in ("turned", "stored") else None
+    if turn is None:
+        shutil.copyfile(pair.image, image)
+    else:
+        _turn_image(pair.image, image, turn)
+        done.turned.append(fact.name)
+    changed: Image.Image | None = None
+    if facts.kind in LOSSY and not facts.unknown(case.label_map):
+        changed = decode(pair.mask)
+        done.resaved.append(fact.name)
+    elif _stores_palette_colors(facts, case, indices):
+        changed = _indexed(read_undeclared(pair.mask), indices)
+        done.indexed.append(fact.name)
+    if fits == "stored" and turn is not None:
+        changed = (changed or decode(pair.mask)).transpose(turn)
+    if changed is None:
+        shutil.copyfile(pair.mask, mask)
+        return mask
+    changed.save(mask.with_suffix(".png"), format="PNG")
+    return mask.with_suffix(".png")
+
+
+def _turn_image(source: Path, target: Path, turn: Image.Transpose) -> None:
+    """Write an upright image; a JPEG is coded anew with its own tables, which costs next to nothing."""
+    with Image.open(source) as image:
+        exif = image.getexif()
+        del exif[ORIENTATION]
+        options: dict[str, Any] = {"lossless": True} if image.format == "WEBP" else {}
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            options = {"qtables": image.quantization, "subsampling": JpegImagePlugin.get_sampling(image)}
+        kind = "JPEG" if image.format in LOSSY else image.format
+        image.transpose(turn).save(target, format=kind, exif=exif, icc_profile=image.info.get("icc_profile"), **options)
+
+
+def _stores_palette_colors(facts: MaskFacts, case: Case, indices: dict[Color, int]) -> bool:
+    colors = [color_of(code) for code in facts.pixels if code >= COLOR]
+    known = facts.codes == len(colors) and all(indices.get(color, -1) in case.label_map.meaning for color in colors)
+    return bool(colors) and known and not case.label_map.has_colors
+
+
+def _indexed(colors: NDArray[np.integer], indices: dict[Color, int]) -> Image.Image:
+    codes, which = np.unique(codes_of(colors), return_inverse=True)
+    values = np.array([indices[color_of(int(code))] for code in codes], np.uint8)[which]
+    table = np.zeros((256, 3), np.uint8)
+    for color, index in indices.items():
+        table[index] = color
+    image = Image.fromarray(values.reshape(colors.shape[:2]))
+    image.putpalette(table.ravel().tolist())
+    return image
+
+
+def _write_list(path: Path, rows: list[tuple[str, str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows([COLUMNS, *rows])

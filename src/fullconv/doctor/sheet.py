@@ -1,0 +1,149 @@
+"""Contact sheets: pictures with their masks laid over them, ignored and unknown pixels to be seen."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from fullconv.data.folder import Pair
+from fullconv.data.masks import read_stored
+from fullconv.data.pictures import read_upright
+from fullconv.data.sample import RGB
+from fullconv.doctor.case import Case
+from fullconv.doctor.sources import Source
+from fullconv.errors import DataError
+from fullconv.files import replacing
+from fullconv.labelmap import LabelMap, codes_of
+from fullconv.labels import LabelSet
+from fullconv.pictures import IGNORED, INK, PAPER, Entry, font_for, with_legend
+
+UNKNOWN = -1
+"""The label of pixels without a meaning; no class has it."""
+STRANGE = (255, 0, 220)
+WIDTH, COLUMNS, MARGIN, HATCH = 200, 3, 8, 4
+TILES = 12
+"""Of a sheet; a third of them with a fault, where there are any."""
+
+Tile = tuple[str, NDArray[np.uint8], NDArray[np.integer]]
+"""Name, image uint8 (H, W, 3) RGB, labels (H, W)."""
+
+
+def contact_sheet(tiles: Sequence[Tile], labels: LabelSet) -> Image.Image:
+    """Return an RGB picture: of each tile its image and, beside it, the labels over it; a legend below.
+
+    Classes are in their colours, ignored pixels hatched in grey, those of :data:`UNKNOWN` in magenta.
+
+    Raises
+    ------
+    DataError
+        When there is no tile, or labels are not of their image's size.
+    """
+    if not tiles:
+        raise DataError("there is nothing to draw; no picture of the split could be read with its mask")
+    drawn = [_tile(*tile, labels) for tile in tiles]
+    columns = min(COLUMNS, len(drawn))
+    rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
+    step = drawn[0].width + 2 * MARGIN
+    heights = [max(tile.height for tile in row) + MARGIN for row in rows]
+    sheet = Image.new("RGB", (columns * step, sum(heights) + MARGIN), PAPER)
+    for number, row in enumerate(rows):
+        for column, tile in enumerate(row):
+            sheet.paste(tile, (column * step + MARGIN, MARGIN + sum(heights[:number])))
+    return with_legend(sheet, _entries([truth for _, _, truth in tiles], labels))
+
+
+def _tile(name: str, image: NDArray[np.uint8], truth: NDArray[np.integer], labels: LabelSet) -> Image.Image:
+    if image.shape[:2] != truth.shape:
+        raise DataError(f"{name}: labels {truth.shape} cannot be laid over an image {image.shape[:2]} (H, W)")
+    height = max(1, round(image.shape[0] * WIDTH / image.shape[1]))
+    small = Image.fromarray(image).resize((WIDTH, height), Image.Resampling.LANCZOS)
+    # PIL resizes 32-bit integers, which have a sign
+    coarse = np.array(Image.fromarray(truth.astype(np.int32)).resize((WIDTH, height), Image.Resampling.NEAREST))
+    font = font_for(WIDTH)
+    line = math.ceil(font.getbbox("Ág")[3])
+    tile = Image.new("RGB", (2 * WIDTH, height + line + 2), PAPER)
+    tile.paste(small, (0, line + 2))
+    tile.paste(Image.fromarray(_laid_over(np.array(small), coarse, labels)), (WIDTH, line + 2))
+    ImageDraw.Draw(tile).text((0, 0), name, fill=INK, font=font)
+    return tile
+
+
+def _laid_over(image: NDArray[np.uint8], truth: NDArray[np.integer], labels: LabelSet) -> NDArray[np.uint8]:
+    known = np.where((truth >= 0) & (truth < len(labels)), truth, labels.ignore_index)
+    mixed = (0.4 * image + 0.6 * labels.colorize(known)).round().astype(np.uint8)
+    rows, columns = np.indices(truth.shape)
+    hatch = (rows + columns) // HATCH % 2 == 0
+    ignored = truth == labels.ignore_index
+    mixed[ignored] = image[ignored]
+    mixed[ignored & hatch] = IGNORED
+    mixed[truth == UNKNOWN] = STRANGE
+    return mixed
+
+
+def _entries(maps: Sequence[NDArray[np.integer]], labels: LabelSet) -> list[Entry]:
+    present = {int(label) for truth in maps for label in np.unique(truth)}
+    entries = [(labels.colors[label], labels.names[label]) for label in range(len(labels)) if label in present]
+    entries += [(IGNORED, "hatched: ignored")] if labels.ignore_index in present else []
+    return entries + ([(STRANGE, "not in data.labels")] if UNKNOWN in present else [])
+
+
+def write_sheets(case: Case, suspects: Sequence[str], folder: Path) -> list[Path]:
+    """Write a contact sheet of each split, ``SPLIT.png``; return their paths.
+
+    Parameters
+    ----------
+    case
+        The data set.
+    suspects
+        Names of pairs with a fault: as many as fit in a third of the sheet come first.
+    folder
+        Where to; it is made.
+    """
+    paths = []
+    for source in case.sources:
+        tiles = _tiles(source, suspects)
+        if tiles:
+            paths.append(folder / f"{source.split}.png")
+            with replacing(paths[-1]) as temporary:
+                contact_sheet(tiles, case.label_map.labels).save(temporary, format="PNG")
+    return paths
+
+
+def _tiles(source: Source, suspects: Sequence[str]) -> list[Tile]:
+    chosen = [place for place, pair in enumerate(source.pairs) if pair.name in set(suspects)][: TILES // 3]
+    spread = np.linspace(0, len(source.dataset) - 1, TILES).round().astype(int).tolist()
+    found: list[Tile] = []
+    for place in dict.fromkeys([*chosen, *spread]):
+        try:
+            mark = "! " if place in chosen else ""
+            tile = read_tile(source.pairs[place], source.label_map) if source.pairs else _sample_tile(source, place)
+            found.append((mark + tile[0], *tile[1:]))
+        except DataError:
+            continue  # told already
+    return found[:TILES]
+
+
+def read_tile(pair: Pair, label_map: LabelMap) -> Tile:
+    """Return an image with the labels of its mask, :data:`UNKNOWN` where they have no meaning.
+
+    Raises
+    ------
+    DataError
+        When a file is damaged, or sizes differ.
+    """
+    codes = codes_of(read_stored(pair.mask, label_map))
+    found, which = np.unique(codes, return_inverse=True)
+    truth = np.array([label_map.meaning.get(int(code), UNKNOWN) for code in found])[which].reshape(codes.shape)
+    image = read_upright(pair.image, like=(codes.shape[0], codes.shape[1]))
+    if image.shape[:2] != truth.shape:
+        raise DataError(f"{pair.name}: image and mask differ in size")
+    return pair.name, image, truth
+
+
+def _sample_tile(source: Source, place: int) -> Tile:
+    sample = source.dataset[place]
+    image = np.ascontiguousarray(sample.inputs[RGB].numpy().transpose(1, 2, 0))
+    return sample.name, image, sample.targets[source.head].numpy()

@@ -1,0 +1,161 @@
+"""What is examined: the splits of a data set as pairs of files with a label map, or as samples that are rendered."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.data import DATASETS, open_dataset
+from fullconv.data.folder import FolderSegmentation, Pair, match_files
+from fullconv.data.layout import Contents, guess_labels, guess_layout
+from fullconv.data.masks import read_undeclared
+from fullconv.data.sample import Dataset
+from fullconv.data.scaled import Scaled
+from fullconv.doctor.runs import Runs
+from fullconv.errors import DataError, SpecError
+from fullconv.labelmap import LabelMap, codes_of, parse_label_map
+from fullconv.recipe import load_recipe
+from fullconv.spec import DataSpec
+
+SAMPLE = 100
+"""Masks of a split that labels are guessed from, spread over it."""
+MOST_CLASSES = 255
+
+
+@dataclass(frozen=True)
+class Source:
+    """A split as it is examined.
+
+    Attributes
+    ----------
+    split
+        Its name.
+    dataset
+        Its samples as training reads them.
+    head
+        The truth that is examined.
+    label_map
+        What masks store.
+    pairs
+        The files of every sample; none when samples are rendered.
+    images, masks
+        Files without a partner, by name.
+    """
+
+    split: str
+    dataset: Dataset
+    head: str
+    label_map: LabelMap
+    pairs: tuple[Pair, ...] = ()
+    images: dict[str, Path] = field(default_factory=dict)
+    masks: dict[str, Path] = field(default_factory=dict)
+
+
+def open_sources(spec: DataSpec) -> list[Source]:
+    """Return the splits of a data set that are trained on and measured on; one when both are the same.
+
+    Raises
+    ------
+    DataError
+        When folder or split are missing; files that lack a partner, or are damaged, are no reason.
+    SpecError
+        When there is no such data set.
+    """
+    opened = _folder_source if spec.name == "folder" else _named_source
+    return [opened(spec, split) for split in dict.fromkeys((spec.train, spec.val))]
+
+
+def _folder_source(spec: DataSpec, split: str) -> Source:
+    if spec.root is None or not spec.root.is_dir() or not spec.labels:
+        open_dataset(spec, split)  # says what is missing
+    root, label_map = Path(str(spec.root)), parse_label_map(spec.labels)
+    match = match_files(root, spec.folder, split)
+    dataset = FolderSegmentation(f"{root.resolve().name} {split}", match.pairs, label_map)
+    return Source(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(match.pairs), match.images, match.masks)
+
+
+def _named_source(spec: DataSpec, split: str) -> Source:
+    dataset = open_dataset(spec, split)
+    head = spec.heads[0]
+    stored = DATASETS[spec.name](spec, split)
+    pairs, label_map = getattr(stored, "pairs", ()), getattr(stored, "label_map", None)
+    if not pairs or label_map is None:
+        return Source(split, dataset, head, LabelMap.identity(dataset.labels[head]))
+    return Source(split, _scaled(stored, spec), head, label_map, tuple(pairs))
+
+
+def _scaled(dataset: Dataset, spec: DataSpec) -> Dataset:
+    return dataset if spec.scale == 1 else Scaled(dataset, spec.scale)
+
+
+def guess_spec(root: Path) -> DataSpec:
+    """Return the data set that a folder without a recipe seems to hold: its layout and labels as ``fullconv init`` guesses.
+
+    Unlike there, damaged masks are passed over, and values that occur only as specks (what smoothing and JPEG leave along
+    borders) are no classes.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no pairs, or no mask can be read.
+    """
+    layout = guess_layout(root)
+    pairs = match_files(root, layout.folder, layout.train).pairs
+    labels = guess_labels(root, _contents([pair.mask for pair in pairs]))
+    return DataSpec(name="folder", root=root, train=layout.train, val=layout.val, folder=layout.folder, labels=labels)
+
+
+def _contents(masks: list[Path]) -> Contents:
+    pixels: Counter[int] = Counter()
+    longest: Counter[int] = Counter()
+    sizes = []
+    for at in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round()):
+        try:
+            stored = read_undeclared(masks[int(at)])
+        except DataError:
+            continue
+        runs = Runs.of(codes_of(stored))
+        pixels.update(dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True)))
+        longest |= Counter(dict(zip(runs.codes.tolist(), runs.longest().tolist(), strict=True)))
+        sizes.append((stored.shape[0], stored.shape[1]))
+    if not sizes:
+        raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")
+    specks = {code for code in pixels if longest[code] < 3}
+    kept = set(pixels) if len(specks) <= 8 else set(pixels) - specks
+    kept = kept if len(kept) <= MOST_CLASSES else {code for code, _ in pixels.most_common(MOST_CLASSES)}
+    return Contents({code: pixels[code] for code in sorted(kept)}, len(sizes), sizes)
+
+
+def read_target(target: str, root: Path | None) -> DataSpec:
+    """Return the data that a name of a data set, a folder or a recipe stands for.
+
+    Parameters
+    ----------
+    target
+        Such as ``voc2012``, ``photos/`` or ``photos.yaml``.
+    root
+        The folder of a named data set, or one to take in place of the recipe's.
+
+    Raises
+    ------
+    SpecError
+        When it is none of them.
+    DataError
+        As :func:`guess_spec`.
+    """
+    if target in DATASETS and target != "folder":
+        return DataSpec(name=target, root=root)
+    if Path(target).is_dir():
+        if root is not None:
+            raise SpecError(f"{target} is a folder itself; --root {root} goes with the name of a data set or with a recipe")
+        return guess_spec(Path(target))
+    try:
+        given = load_recipe(target).data
+    except SpecError as error:
+        if Path(target).is_file():
+            raise
+        raise SpecError(
+            f"{target} is no data set ({', '.join(name for name in DATASETS if name != 'folder')}), no folder and no recipe"
+        ) from error
+    return given if root is None else given.model_copy(update={"root": root})

@@ -1,0 +1,136 @@
+"""Repaired copies: what is repaired, what is left, and that the source stays as it was."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from planted import Folder, mask, photograph, to_palette, turned
+
+from fullconv.data import open_dataset
+from fullconv.data.sample import RGB, SEMANTIC
+from fullconv.doctor import examine
+from fullconv.doctor.examine import open_case
+from fullconv.doctor.repair import TURNS, Repair, repair
+from fullconv.errors import SpecError
+from fullconv.spec import DataSpec, FolderSpec
+
+
+def state(root: Path) -> dict[str, str]:
+    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def repaired(folder: Folder, out: Path, **changes: object) -> tuple[Repair, DataSpec]:
+    before = state(folder.root)
+    done = repair(open_case(folder.spec(**changes)), out)
+    assert state(folder.root) == before
+    return done, folder.spec(**changes).model_copy(update={"root": out})
+
+
+def test_a_sound_folder_is_copied_as_it_is(folder: Folder, tmp_path: Path) -> None:
+    (folder.root / "classes.txt").write_text("ground\n")
+    done, _ = repaired(folder, tmp_path / "copy")
+    assert done == Repair(kept=14)
+    assert state(tmp_path / "copy") == state(folder.root)
+    assert done.summary() == "14 pairs copied, nothing to repair"
+
+
+def test_what_cannot_be_read_or_is_alone_is_left_out(folder: Folder, tmp_path: Path) -> None:
+    folder.image(0).write_bytes(folder.image(0).read_bytes()[:500])
+    folder.mask(11).write_bytes(b"x")
+    folder.mask(4).unlink()
+    folder.image(5).unlink()
+    done, spec = repaired(folder, tmp_path / "copy")
+    assert (done.kept, sorted(done.left_out)) == (10, ["0", "11", "4", "5"])
+    found = examine(spec)
+    assert found.of("error") + found.of("warning") == []
+    assert found.pairs == {"train": 7, "val": 3}
+
+
+@pytest.mark.parametrize("orientation", range(5, 9))
+@pytest.mark.parametrize("both", [True, False], ids=["mask too", "image only"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_rotations_are_applied(folder: Folder, tmp_path: Path, orientation: int, both: bool, suffix: str) -> None:
+    folder.image(0).unlink()
+    turned(folder.image(0).with_suffix(suffix), photograph(0, (48, 64) if both else (64, 48)), orientation)
+    before = open_dataset(folder.spec(), "train")[0]
+    done, spec = repaired(folder, tmp_path / "copy")
+    assert done.turned == ["0"]
+    after = open_dataset(spec, "train")[0]
+    found = examine(spec)
+    assert found.of("error") + found.of("warning") == []
+    assert not any(finding.kind == "EXIF rotation" for finding in found.findings)
+    image, labels = before.inputs[RGB].numpy().transpose(1, 2, 0), before.targets[SEMANTIC].numpy()
+    if both:  # both were read as stored, and both are upright now
+        image = np.array(Image.fromarray(np.ascontiguousarray(image)).transpose(TURNS[orientation]))
+        labels = np.array(Image.fromarray(labels).transpose(TURNS[orientation]))
+    assert after.targets[SEMANTIC].numpy().tolist() == labels.tolist()
+    apart = np.abs(after.inputs[RGB].numpy().transpose(1, 2, 0).astype(int) - image)
+    assert apart.mean() < (1 if suffix == ".jpg" else 1e-9)
+
+
+def test_a_jpeg_whose_values_are_all_known_becomes_png(folder: Folder, tmp_path: Path) -> None:
+    labels = np.zeros((48, 64), np.uint8)
+    labels[:, 32:] = 248  # along a border of blocks nothing is lost
+    for number in range(14):
+        folder.mask(number).unlink()
+        Image.fromarray(labels).save(folder.mask(number).with_suffix(".jpg"), quality=95)
+    done, spec = repaired(folder, tmp_path / "copy", labels={"ground": 0, "house": 248})
+    assert len(done.resaved) == 14
+    assert (open_dataset(spec, "val")[0].targets[SEMANTIC].numpy() == (labels > 0)).all()
+    found = examine(spec)
+    assert found.of("error") + found.of("warning") == []
+
+
+def test_the_palettes_colours_become_its_indices(folder: Folder, tmp_path: Path) -> None:
+    for number in range(14):
+        image = to_palette(mask(number))
+        (image.convert("RGB") if number in (3, 12) else image).save(folder.mask(number))
+    done, spec = repaired(folder, tmp_path / "copy")
+    assert done.indexed == ["3", "12"]
+    val = open_dataset(spec, "val")
+    assert (val[2].targets[SEMANTIC].numpy() == mask(12)).all()
+
+
+def test_what_only_a_person_knows_is_left(folder: Folder, tmp_path: Path) -> None:
+    labels = mask(0)
+    labels[20:30, 20:30] = 9
+    Image.fromarray(labels).save(folder.mask(0))
+    Image.fromarray(mask(1, (24, 32))).save(folder.mask(1))
+    turned(folder.image(2), photograph(2), 3)
+    before = {f.kind for f in folder.examine().findings if f.level != "note"}
+    done, spec = repaired(folder, tmp_path / "copy")
+    assert done == Repair(kept=14)
+    assert {f.kind for f in examine(spec).findings if f.level != "note"} == before
+    assert len(before) == 3
+
+
+def test_a_list_of_pairs_is_written_anew(folder: Folder, tmp_path: Path) -> None:
+    rows = [(folder.image(n), folder.mask(n), "train" if n < 10 else "val") for n in range(14)]
+    lines = [f"{image.relative_to(folder.root)},{labels.relative_to(folder.root)},{split}" for image, labels, split in rows]
+    (folder.root / "pairs.csv").write_text("\n".join(["image,mask,split", *lines]))
+    folder.mask(1).unlink()
+    done, spec = repaired(folder, tmp_path / "copy", folder=FolderSpec(pairs=Path("pairs.csv")))
+    assert done.kept == 13
+    assert len(open_dataset(spec, "train")) == 9
+
+
+def test_nothing_is_overwritten_and_only_folders_are_copied(folder: Folder, tmp_path: Path) -> None:
+    case = open_case(folder.spec())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a").touch()
+    for out in (folder.root, folder.root / "inside", tmp_path / "full", tmp_path / "full" / "a"):
+        with pytest.raises(SpecError, match="must be a new or empty folder outside"):
+            repair(case, out)
+    with pytest.raises(SpecError, match="--fix copies folders of your own; scenes"):
+        repair(open_case(DataSpec(name="scenes", count=1, val_count=1, size=(32, 32))), tmp_path / "x")
+
+
+def test_an_interrupted_copy_leaves_nothing(folder: Folder, tmp_path: Path) -> None:
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        repair(open_case(folder.spec()), tmp_path / "copy", stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]

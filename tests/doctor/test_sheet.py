@@ -1,0 +1,54 @@
+"""Contact sheets: what is drawn where, and what cannot be drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from planted import Folder, mask, photograph
+
+from fullconv.doctor.examine import open_case
+from fullconv.doctor.sheet import STRANGE, UNKNOWN, contact_sheet, read_tile, write_sheets
+from fullconv.errors import DataError
+from fullconv.labels import LabelSet
+from fullconv.pictures import IGNORED
+
+LABELS = LabelSet(("ground", "house"), ((0, 0, 0), (200, 30, 30)))
+
+
+def test_classes_ignored_and_unknown_pixels_are_seen() -> None:
+    image = np.full((100, 200, 3), 100, np.uint8)
+    labels = np.full((100, 200), 1)
+    labels[:, 50:100], labels[:, 100:150] = 255, UNKNOWN
+    sheet = np.array(contact_sheet([("a", image, labels)], LABELS))
+    rows = sheet[60:90, 8:]
+    assert (rows[:, :200] == 100).all()
+    assert (rows[:, 200:250] == np.round(0.4 * 100 + 0.6 * np.array([200, 30, 30]))).all()
+    assert 0.3 < (rows[:, 250:300] == IGNORED).all(2).mean() < 0.7
+    assert (rows[:, 300:350] == STRANGE).all()
+
+
+def test_unknown_values_are_read_as_such(folder: Folder) -> None:
+    labels = mask(2)
+    labels[10:20, 10:20] = 77
+    Image.fromarray(labels).save(folder.mask(2))
+    case = open_case(folder.spec())
+    _, image, truth = read_tile(case.sources[0].pairs[2], case.label_map)
+    assert (image == np.array(photograph(2))).all()
+    assert ((truth == UNKNOWN) == (labels == 77)).all()
+    assert (truth[truth != UNKNOWN] == labels[labels != 77]).all()
+
+
+def test_a_sheet_for_each_split_whatever_is_broken(folder: Folder, tmp_path: Path) -> None:
+    for number in range(10, 14):
+        folder.mask(number).write_bytes(b"x")
+    paths = write_sheets(open_case(folder.spec()), ["3"], tmp_path / "sheets")
+    assert paths == [tmp_path / "sheets" / "train.png"]
+    assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["train.png"]
+
+
+def test_nothing_to_draw_and_what_does_not_fit() -> None:
+    with pytest.raises(DataError, match="there is nothing to draw"):
+        contact_sheet([], LABELS)
+    with pytest.raises(DataError, match=r"a: labels \(3, 3\) cannot be laid over an image \(2, 2\)"):
+        contact_sheet([("a", np.zeros((2, 2, 3), np.uint8), np.zeros((3, 3), np.uint8))], LABELS)
