@@ -45,7 +45,7 @@ class Layout:
 
 
 def guess_layout(root: Path) -> Layout:
-    """Return the layout of a folder: the first in which every image has a mask, else that with the most pairs.
+    """Return the layout of a folder: the first in which every image has a mask, else the first in which at least half have.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def guess_layout(root: Path) -> Layout:
     """
     if not root.is_dir():
         raise DataError(f"{root} is no folder; give the one that holds your images and masks")
-    partial: list[tuple[int, Layout]] = []
+    partial: list[Layout] = []
     for images, masks in _candidates(root):
         train, val = _split_names(root, images)
         pattern = (_with_split(images, train), _with_split(masks, train))
@@ -67,9 +67,9 @@ def guess_layout(root: Path) -> Layout:
             if not match.images:
                 return Layout(folder, train, val)
             if len(match.images) <= len(match.pairs):
-                partial.append((len(match.pairs), Layout(folder, train, val)))
+                partial.append(Layout(folder, train, val))
     if partial:
-        return max(partial, key=lambda found: found[0])[1]
+        return partial[0]
     raise DataError(
         f"no images with masks of the same names in {root}; looked for a folder such as images, photos, JPEGImages beside one "
         "such as masks, labels, annotations, with or without train and val in or around them, and for NAME_mask beside NAME; "

@@ -46,7 +46,8 @@ def stored_in(image: Image.Image, label_map: LabelMap, path: str | os.PathLike[s
     if image.mode in ("LA", "La"):
         image = image.getchannel(0)
     if image.mode in ("1", "L") or image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
+        values = values.astype(np.uint8) if values.dtype == bool else values
         return values if label_map.has_values else np.repeat(values.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
     if image.mode == "F":
         raise DataError(f"{path}: a mask of floating point numbers; store whole numbers or colours")
@@ -55,7 +56,7 @@ def stored_in(image: Image.Image, label_map: LabelMap, path: str | os.PathLike[s
     if label_map.has_colors:
         return colors
     if (colors == colors[..., :1]).all():
-        return colors[..., 0].astype(np.int64)
+        return colors[..., 0]
     found, counts = np.unique(codes_of(colors), return_counts=True)
     several = ", ".join(f"({code >> 16 & 255}, {code >> 8 & 255}, {code & 255})" for code in found[np.argsort(-counts)][:4])
     raise DataError(
@@ -81,7 +82,7 @@ def read_undeclared(path: str | os.PathLike[str]) -> NDArray[np.integer]:
 
 def _palette(image: Image.Image, label_map: LabelMap) -> NDArray[np.integer]:
     """Return the indices, or the colours where the map has no values or not all of the indices."""
-    indices = np.asarray(image).astype(np.int64)
+    indices = np.asarray(image)
     if not label_map.has_colors:
         return indices
     table = np.zeros((256, 3), np.uint8)

@@ -19,6 +19,8 @@ from fullconv.metrics import ConfusionMatrix, scores
 LEAK = 0.05
 """The share of validation pictures in training from which on a score misleads."""
 MUCH_IGNORED = 0.5
+OFTEN = 0.05
+"""Classes that training lacks are worth a warning when they are in this share of val's masks, and are this share of its classes."""
 STRIDES = (32, 16, 8)
 BOUND_MASKS = 40
 """Masks that the bound is computed on, spread over the split: they are read once more, and it costs far more than reading."""
@@ -85,9 +87,11 @@ def classes(case: Case) -> Iterator[Finding]:
     absent = [name for name in trained.missing if name in measured.missing]
     unmeasured = [name for name in measured.missing if name in learned]
     if unlearned:
+        often = [name for name in unlearned if measured.classes()[name]["masks"] >= OFTEN * len(measured.masks)]
+        level: Level = "warning" if often and len(often) >= OFTEN * (len(names) - len(measured.missing)) else "note"
         what = f"no pixel of {listed(unlearned)} in {trained.split} to learn from, but some in {measured.split}"
-        fix = "their IU will be 0; draw the splits anew or add pictures"
-        yield Finding("warning", "classes not in train", len(unlearned), what, fix, tuple(unlearned))
+        fix = "their IU will be 0, and a mean over classes counts it; draw the splits anew or add pictures"
+        yield Finding(level, "classes not in train", len(unlearned), what, fix, tuple(unlearned))
     if absent:
         what = f"no pixel of {listed(absent)} to learn from, nor to measure on"
         yield Finding("note", "classes in no split", len(absent), what, "a mean over classes leaves them out", tuple(absent))

@@ -1,4 +1,4 @@
-"""A mask as runs of equal codes along its rows: counted in one pass, and what is frayed shows in the short ones."""
+"""A mask as runs of equal codes along its rows: counted in one pass, and smooth edges show in the short ones."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.labelmap import COLOR
-
-SHORT = 3
-"""Pixels of a run that may come of smoothing or of JPEG."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,8 @@ class Runs:
     starts_row: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, codes: NDArray[np.int64]) -> "Runs":
-        """Return the runs of a mask's codes int64 (H, W), see :func:`fullconv.labelmap.codes_of`.
+    def of(cls, codes: NDArray[np.integer]) -> "Runs":
+        """Return the runs of a mask's codes, integer (H, W), see :func:`fullconv.labelmap.codes_of`.
 
         Examples
         --------
@@ -52,17 +49,7 @@ class Runs:
         lengths = np.diff(starts, append=codes.size)
         found, which = np.unique(codes.ravel()[starts], return_inverse=True)
         pixels = np.bincount(which, lengths, len(found)).astype(np.int64)
-        return cls(found, pixels, which, lengths, starts % width == 0)
-
-    def longest(self) -> NDArray[np.int64]:
-        """Return the length of each code's longest run, int64 (D,)."""
-        found = np.zeros(len(self.codes), np.int64)
-        np.maximum.at(found, self.which, self.lengths)
-        return found
-
-    def short_pixels(self, of: NDArray[np.bool_]) -> int:
-        """Return how many pixels of some codes, bool (D,), lie in runs of at most :data:`SHORT`."""
-        return int(self.lengths[of[self.which] & (self.lengths <= SHORT)].sum())
+        return cls(found.astype(np.int64), pixels, which, lengths, starts % width == 0)
 
     @property
     def edges(self) -> int:
@@ -83,3 +70,16 @@ class Runs:
             a, b, c = ((codes >> shift) & bits for codes in (before, here, after))
             between &= (np.minimum(a, c) <= b) & (b <= np.maximum(a, c))
         return int(between.sum())
+
+
+def inner(codes: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return the codes (N,) of the pixels of a mask (H, W) whose four neighbours have the same; what smoothing leaves has none.
+
+    Examples
+    --------
+    >>> inner(np.array([[7, 7, 7, 9], [7, 7, 7, 9], [7, 7, 7, 9]])).tolist()
+    [7]
+    """
+    across, down = codes[:, 1:] == codes[:, :-1], codes[1:] == codes[:-1]
+    alike = across[1:-1, 1:] & across[1:-1, :-1] & down[1:, 1:-1] & down[:-1, 1:-1]
+    return codes[1:-1, 1:-1][alike]

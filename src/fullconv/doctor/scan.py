@@ -20,7 +20,7 @@ from fullconv.data.images import decode
 from fullconv.data.masks import stored_in
 from fullconv.data.pictures import SIDEWAYS, Glance, glance
 from fullconv.data.sample import Dataset
-from fullconv.doctor.runs import Runs
+from fullconv.doctor.runs import Runs, inner
 from fullconv.doctor.sources import Source
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, codes_of
@@ -51,7 +51,7 @@ class MaskFacts:
     palette
         Of a palette image: the colour of every index that occurs.
     frayed
-        Pixels of codes without a meaning that lie in runs of three at most.
+        Pixels of codes without a meaning that border on pixels of another code.
     blends, edges
         See :class:`~fullconv.doctor.runs.Runs`.
     """
@@ -188,7 +188,8 @@ def _mask_facts(pair: Pair, label_map: LabelMap) -> MaskFacts | str:
             return str(error)
         stored = np.asarray(image.convert("RGB"))  # colours where numbers are declared
     palette = _palette(image) if mode == "P" else {}
-    return mask_facts(codes_of(stored), label_map, kind, mode, palette)
+    codes = stored if stored.ndim == 2 else codes_of(stored)  # values are codes; a byte each is read faster than eight
+    return mask_facts(codes, label_map, kind, mode, palette)
 
 
 def _palette(image: Image.Image) -> dict[int, tuple[int, int, int]]:
@@ -198,17 +199,18 @@ def _palette(image: Image.Image) -> dict[int, tuple[int, int, int]]:
 
 
 def mask_facts(
-    codes: NDArray[np.int64],
+    codes: NDArray[np.integer],
     label_map: LabelMap,
     kind: str = "",
     mode: str = "",
     palette: dict[int, tuple[int, int, int]] | None = None,
 ) -> MaskFacts:
-    """Return the facts of a mask's codes int64 (H, W)."""
+    """Return the facts of a mask's codes, integer (H, W)."""
     runs = Runs.of(codes)
     most = np.argsort(-runs.pixels, kind="stable")[:MOST_CODES]
     pixels = dict(zip(runs.codes[most].tolist(), runs.pixels[most].tolist(), strict=True))
-    known = np.fromiter(label_map.meaning, np.int64)
+    strange = ~np.isin(runs.codes, np.fromiter(label_map.meaning, np.int64))
+    solid = int(np.isin(inner(codes), runs.codes[strange]).sum()) if strange.any() else 0
     return MaskFacts(
         (codes.shape[0], codes.shape[1]),
         kind,
@@ -216,7 +218,7 @@ def mask_facts(
         pixels,
         len(runs.codes),
         palette or {},
-        runs.short_pixels(~np.isin(runs.codes, known)),
+        int(runs.pixels[strange].sum()) - solid,
         runs.blends(),
         runs.edges,
     )
@@ -233,5 +235,5 @@ def _sample_facts(dataset: Dataset, place: int, split: str, head: str, label_map
         return Facts(f"{split} {place}", split, None, str(error), str(error))
     stream = next(iter(sample.inputs.values())).numpy()
     grey = Image.fromarray(stream.mean(0).round().astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BOX)
-    mask = mask_facts(codes_of(sample.targets[head].numpy()), label_map)
+    mask = mask_facts(sample.targets[head].numpy(), label_map)
     return Facts(sample.name, split, None, Glance(sample.size, 1, np.array(grey)), mask)

@@ -12,7 +12,7 @@ from fullconv.data.layout import Contents, guess_labels, guess_layout
 from fullconv.data.masks import read_undeclared
 from fullconv.data.sample import Dataset
 from fullconv.data.scaled import Scaled
-from fullconv.doctor.runs import Runs
+from fullconv.doctor.runs import Runs, inner
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import LabelMap, codes_of, parse_label_map
 from fullconv.recipe import load_recipe
@@ -21,6 +21,8 @@ from fullconv.spec import DataSpec
 SAMPLE = 100
 """Masks of a split that labels are guessed from, spread over it."""
 MOST_CLASSES = 255
+MOST_SPECKS = 8
+"""Values that occur only as specks and still are classes of a guess; more of them are what smoothing leaves."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def _scaled(dataset: Dataset, spec: DataSpec) -> Dataset:
 def guess_spec(root: Path) -> DataSpec:
     """Return the data set that a folder without a recipe seems to hold: its layout and labels as ``fullconv init`` guesses.
 
-    Unlike there, damaged masks are passed over, and values that occur only as specks (what smoothing and JPEG leave along
-    borders) are no classes.
+    Unlike there, damaged masks are passed over, and many values that occur only as specks (what smoothing and JPEG leave
+    along borders) are no classes.
 
     Raises
     ------
@@ -108,21 +110,21 @@ def guess_spec(root: Path) -> DataSpec:
 
 def _contents(masks: list[Path]) -> Contents:
     pixels: Counter[int] = Counter()
-    longest: Counter[int] = Counter()
+    solid: set[int] = set()
     sizes = []
     for at in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round()):
         try:
             stored = read_undeclared(masks[int(at)])
         except DataError:
             continue
-        runs = Runs.of(codes_of(stored))
+        codes = codes_of(stored)
+        runs = Runs.of(codes)
         pixels.update(dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True)))
-        longest |= Counter(dict(zip(runs.codes.tolist(), runs.longest().tolist(), strict=True)))
+        solid.update(np.unique(inner(codes)).tolist())
         sizes.append((stored.shape[0], stored.shape[1]))
     if not sizes:
         raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")
-    specks = {code for code in pixels if longest[code] < 3}
-    kept = set(pixels) if len(specks) <= 8 else set(pixels) - specks
+    kept = set(pixels) if len(pixels.keys() - solid) <= MOST_SPECKS else solid
     kept = kept if len(kept) <= MOST_CLASSES else {code for code, _ in pixels.most_common(MOST_CLASSES)}
     return Contents({code: pixels[code] for code in sorted(kept)}, len(sizes), sizes)
 

@@ -17,8 +17,8 @@ from fullconv.labelmap import COLOR, LabelMap, color_of
 
 Masks = Sequence[tuple[Facts, MaskFacts]]
 LOSSY = ("JPEG", "MPO")
-FRAYED_CODES, FRAYED_SHARE = 6, 0.5
-"""A mask is frayed when it has so many unknown codes, and this share of their pixels lies in runs of three at most."""
+FRAYED_CODES, FRAYED_SHARE = 6, 0.7
+"""A mask is frayed when it has so many unknown codes, and this share of their pixels has neighbours of another code."""
 NEAR = 48
 """How far, in the worst channel, JPEG throws a value."""
 BLENDS, BLEND_SHARE = 20, 0.3
