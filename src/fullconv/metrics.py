@@ -173,8 +173,15 @@ def scores(matrix: ConfusionMatrix | NDArray[np.int64], absent: Absent = "skip")
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise DataError(f"a confusion matrix is square (K, K), rows = truth; got {counts.shape}")
     found = tally_scores(tally(counts), absent)
-    four = (float(found[key]) for key in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu"))
-    return Scores(*four, found["iu"], found["accuracy"], absent)
+    return Scores(
+        pixel_accuracy=float(found["pixel_accuracy"]),
+        mean_accuracy=float(found["mean_accuracy"]),
+        mean_iu=float(found["mean_iu"]),
+        frequency_weighted_iu=float(found["frequency_weighted_iu"]),
+        iu=found["iu"],
+        accuracy=found["accuracy"],
+        absent=absent,
+    )
 
 
 def tally(matrices: NDArray[np.int64]) -> NDArray[np.int64]:
