@@ -11,10 +11,10 @@ from rich.console import Console
 
 from fullconv.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.data import open_dataset
-from fullconv.errors import DataError
+from fullconv.errors import DataError, SpecError
 from fullconv.metrics import scores
 from fullconv.paper import bound
-from fullconv.paper.bench import Bench
+from fullconv.paper.bench import Bench, recipe_for
 from fullconv.paper.published import published
 from fullconv.spec import DataSpec
 
@@ -172,3 +172,12 @@ def test_voc_comes_near_the_papers_figures() -> None:
     for factor in (64, 32, 8):
         paper = published("bound").paper[bound.item(factor, "linear")]["mean IU"]
         assert abs(100 * scores(found["linear", factor]).mean_iu - paper) < 5
+
+
+def test_data_that_an_experiment_is_not_for() -> None:
+    nyud = Bench(Path("out"), "bound", "nyudv2", backbone="alexnet")
+    assert recipe_for(nyud, "s", "voc-{backbone}", "nyud-{backbone}") == "nyud-alexnet"
+    with pytest.raises(
+        SpecError, match=r"no recipe of this experiment is for 'nyudv2'; accepted are scenes, voc2011 and voc2012"
+    ):
+        recipe_for(nyud, "s", "voc-{backbone}")

@@ -105,7 +105,7 @@ def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json
 
 def paper(
     *experiments: str,
-    data: Literal["scenes", "voc2011", "voc2012"] = "scenes",
+    data: Literal["scenes", "voc2011", "voc2012", "nyudv2"] = "scenes",
     root: Path | None = None,
     backbone: str = "squeezenet1_1",
     budget: float | None = None,
@@ -124,9 +124,9 @@ def paper(
         T1 (architectures), T2 (skips), upsampling (fixed or learned), F5 (patchwise training), shift (shift-and-stitch
         and à trous), claims (cost of sliding, momentum, balancing …), bound (of coarse outputs).
     data
-        Rendered scenes, or PASCAL VOC.
+        Rendered scenes, PASCAL VOC, or (bound only) NYUDv2.
     root
-        Folder of VOC, the one that holds VOC2011 or VOC2012.
+        Folder of the data; of VOC the one that holds VOC2011 or VOC2012.
     backbone
         Of the nets that are trained on VOC; there are recipes for squeezenet1_1 and vgg16.
     budget

@@ -31,7 +31,7 @@ class Bench:
     name
         The experiment, such as ``T2``; its own folder is ``out / name``.
     data
-        ``scenes``, ``voc2011`` or ``voc2012``.
+        ``scenes``, ``voc2011``, ``voc2012`` or ``nyudv2``; most experiments are not for all of them.
     root
         Folder of the data; scenes need none.
     backbone
@@ -143,8 +143,8 @@ def _processor() -> str:
     return named or f"{platform.system()} {platform.machine()}"
 
 
-def recipe_for(bench: Bench, scenes: str, voc: str) -> str:
-    """Return the name of the recipe for the bench's data; ``voc`` has ``{backbone}`` in it.
+def recipe_for(bench: Bench, scenes: str, voc: str, nyudv2: str = "") -> str:
+    """Return the name of the recipe for the bench's data; ``voc`` and ``nyudv2`` have ``{backbone}`` in them.
 
     Raises
     ------
@@ -155,4 +155,7 @@ def recipe_for(bench: Bench, scenes: str, voc: str) -> str:
         return scenes
     if bench.data.startswith("voc"):
         return voc.format(backbone=bench.backbone)
-    raise SpecError(f"no recipe of this experiment is for {bench.data!r}; accepted are scenes, voc2011 and voc2012")
+    if bench.data == "nyudv2" and nyudv2:
+        return nyudv2.format(backbone=bench.backbone)
+    accepted = f"scenes, voc2011{', voc2012 and nyudv2' if nyudv2 else ' and voc2012'}"
+    raise SpecError(f"no recipe of this experiment is for {bench.data!r}; accepted are {accepted}")

@@ -66,7 +66,8 @@ def run(bench: Bench) -> Finding:
 
     On Scenes the labels are as large as the recipes' nets are trained at, so the figures bound those of the other experiments.
     """
-    dataset = bench.validation(bench.recipe(recipe_for(bench, "scenes-fcn8s-minivgg", "voc-fcn8s-squeezenet1_1")))
+    recipe = recipe_for(bench, "scenes-fcn8s-minivgg", "voc-fcn8s-squeezenet1_1", "nyudv2-fcn8s-squeezenet1_1")
+    dataset = bench.validation(bench.recipe(recipe, overrides={"data": {"scale": 1}}))
     labels, maps = dataset.labels[SEMANTIC], Maps(dataset)
     bench.say(f"resampling the truth of {describe_data(dataset)} at {len(FACTORS)} factors in {len(RESAMPLINGS)} ways")
     start = time.monotonic()
