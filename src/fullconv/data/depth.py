@@ -4,6 +4,7 @@ A depth map is float32 (H, W): metres along the camera's axis (not along the ray
 measured (a hole).
 """
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,15 @@ UNITS: Mapping[str, float] = {"metres": 1.0, "centimetres": 0.01, "millimetres":
 
 PLAUSIBLE = (0.1, 40.0)
 """Metres between which the median depth of a picture lies; outside it, a unit was mistaken."""
+
+_USUAL = 2.5  # metres, the median of a room
+_MISTAKES = {
+    0.001: "millimetres taken for metres",
+    0.01: "centimetres taken for metres",
+    100: "metres taken for centimetres",
+    1000: "metres taken for millimetres",
+}
+"""What a depth was mistaken for when this factor makes it usual."""
 
 _ONE_CHANNEL = ("L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
@@ -86,15 +96,11 @@ def check_depth(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def _implausible(median: float) -> str:
-    low, high = PLAUSIBLE
-    found = f"the median depth is {median:.4g} m, not between {low:g} and {high:g} m"
-    # from 1000 down: a factor of 100 also brings most millimetres into the range
-    for factor, name in ((1000, "millimetres"), (100, "centimetres")):
-        if 0.4 <= median / factor <= high:
-            return f"{found}; it looks like {name} taken for metres"
-        if 0.4 <= median * factor <= high:
-            return f"{found}; it looks {factor} times too small, as metres taken for {name}"
-    return f"{found}; check the unit"
+    found = f"the median depth is {median:.4g} m, not between {PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} m"
+    factor = min(_MISTAKES, key=lambda factor: abs(math.log(median * factor / _USUAL)))
+    if not PLAUSIBLE[0] <= median * factor <= PLAUSIBLE[1]:
+        return f"{found}; check the unit"
+    return f"{found}; it looks like {_MISTAKES[factor]}"
 
 
 def _metres_per_step(unit: str | float) -> float:

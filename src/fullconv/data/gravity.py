@@ -36,7 +36,7 @@ def estimate_gravity(normals: NDArray[np.float64]) -> NDArray[np.float64]:
     Raises
     ------
     DataError
-        With fewer than :data:`FEWEST` normals, or when none lies along or across a guess.
+        With fewer than :data:`FEWEST` normals, or when the surfaces do not tell a direction: none along or across a guess.
 
     Examples
     --------
@@ -65,5 +65,5 @@ def _next_guess(normals: NDArray[np.float64], down: NDArray[np.float64], degrees
     guess = best @ (best.T @ down)  # an eigenvector has no sign of its own: this one points down
     length = np.linalg.norm(guess)
     if not side.any() or length == 0:
-        raise DataError(f"no surface lies along or across gravity within {degrees} degrees; {_GIVE}")
+        raise DataError(f"the surfaces do not tell where gravity points (within {degrees} degrees of a guess); {_GIVE}")
     return guess / length

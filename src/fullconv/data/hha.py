@@ -89,7 +89,7 @@ def _check_camera(intrinsics: Intrinsics, shape: tuple[int, ...]) -> None:
             f"HHA needs the camera's Intrinsics(fx, fy, cx, cy, size), such as fullconv.data.intrinsics.NYUD for "
             f"NYUDv2's Kinect; got {type(intrinsics).__name__}"
         )
-    if intrinsics.size != shape:
+    if tuple(intrinsics.size) != shape:
         (height, width), (rows, columns) = intrinsics.size, shape
         raise DataError(
             f"the intrinsics are for images of {height}x{width} and the depth is {rows}x{columns} (height x width); for a "

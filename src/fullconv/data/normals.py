@@ -55,7 +55,7 @@ def surface_normals(depth: NDArray[np.floating], known: NDArray[np.bool_], intri
 
 def _fit(depth: NDArray[np.floating], known: NDArray[np.bool_], u: Array, v: Array, radius: int) -> tuple[Array, Array, Array]:
     """Regression of disparity in every window: its slopes along u and v, and its value at the middle pixel; each (H, W)."""
-    d = np.divide(1, depth, out=np.zeros(depth.shape), where=known)
+    d = np.divide(1, depth, out=np.zeros(depth.shape), where=known, dtype=np.float64)
     weight = known.astype(float)
     n, s_u, s_v = (_window_sums(values, radius) for values in (weight, weight * u, weight * v))
     s_uu, s_uv, s_vv = (_window_sums(values, radius) for values in (weight * u * u, weight * u * v, weight * v * v))
