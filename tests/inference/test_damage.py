@@ -95,10 +95,9 @@ def test_labels_are_only_written_as_png(predictor: Predictor, tmp_path: Path) ->
 
 def test_a_full_disk_loses_nothing_that_was_written(predictor: Predictor, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    for name in ("a.png", "b.png"):
-        Image.fromarray(noise(60, 80, 3)).save(tmp_path / name)
-    jobs = find_jobs([str(tmp_path / "a.png"), str(tmp_path / "b.png")], out)
-    predict_files(predictor, jobs[:1], ["scores"])
+    Image.fromarray(noise(60, 80, 3)).save(tmp_path / "a.png")
+    jobs = find_jobs([str(tmp_path / "a.png")], out)
+    predict_files(predictor, jobs, ["scores"])
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     with (
         files_of_at_most(1000),

@@ -1,5 +1,6 @@
 """Many pictures in, many label maps out: reading, predicting and writing file by file, and what became of each."""
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.images import read_mask
+from fullconv.data.pictures import read_picture
 from fullconv.errors import DataError
 from fullconv.files import replacing
 from fullconv.inference.annotations import Labelled
 from fullconv.inference.jobs import Job, results_of_each
 from fullconv.inference.memory import no_more_than_free
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result
+from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor, Segmentation
-from fullconv.inference.reading import Read, group_by_size, read_ahead
 from fullconv.labels import LabelSet
 from fullconv.pictures import shares
 
@@ -93,10 +95,12 @@ def predict_files(
             outcome.skipped.append(str(job.source))
     done = 0
     with no_more_than_free():
-        pictures = read_ahead((job.source for job in todo), together)
-        for group in group_by_size(pictures, together):
-            for made in _predict(predictor, group, head, not WITH_SCORES.isdisjoint(wanted)):
-                problem = _finish(todo[done], made, wanted, outcome)
+        pictures = in_background(_read, (job.source for job in todo), ahead=together)
+        groups = group_by_size(pictures, together)
+        made = (one for group in groups for one in _predict(predictor, group, head, not WITH_SCORES.isdisjoint(wanted)))
+        problems = in_background(lambda pair: _finish(*pair, wanted, outcome), zip(todo, made, strict=True), ahead=1)
+        with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
+            for problem in problems:
                 done += 1
                 progress(done, len(todo), problem)
         label_set = predictor.labels[predictor.head(head)]
@@ -107,6 +111,13 @@ def predict_files(
                 write(temporary, labelled, label_set)
             outcome.summaries.append(str(jobs[0].out / file))
     return outcome
+
+
+def _read(path: Path) -> Read:
+    try:
+        return read_picture(path)
+    except DataError as error:
+        return DataError(str(error))  # without the frames that it came from, which hold on to the picture
 
 
 def _predict(predictor: Predictor, group: Sequence[Read], head: str | None, scores: bool) -> Sequence[Predicted | DataError]:

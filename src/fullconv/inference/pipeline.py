@@ -1,37 +1,40 @@
-"""Pictures read by a thread of its own while the net computes, and handed over one by one or several of one size together."""
+"""Reading, computing and writing at the same time: each end in a thread of its own, pictures of one size together."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.pictures import read_picture
 from fullconv.errors import DataError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Read = NDArray[np.uint8] | DataError
 """A picture, uint8 (H, W, 3) RGB, or what is wrong with its file."""
 
 
-def read_ahead(paths: Iterable[Path], count: int) -> Iterator[Read]:
-    """Yield each picture in turn, while up to ``count`` of those after it are being read."""
-    with ThreadPoolExecutor(1, "reader") as reader:
-        waiting: deque[Future[Read]] = deque()
-        for path in paths:
-            waiting.append(reader.submit(_read, path))
-            if len(waiting) > count:
+def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Yield ``function(item)`` for each item in turn, computed by one thread, which is up to ``ahead`` items further on.
+
+    The items themselves are computed by the thread that asks for results. When that stops early, what was begun is finished.
+
+    Examples
+    --------
+    >>> list(in_background(abs, iter([-1, 2, -3]), ahead=1))
+    [1, 2, 3]
+    """
+    with ThreadPoolExecutor(1) as thread:
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(thread.submit(function, item))
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _read(path: Path) -> Read:
-    try:
-        return read_picture(path)
-    except DataError as error:
-        return DataError(str(error))  # without the frames that it came from, which hold on to the picture
 
 
 def group_by_size(pictures: Iterable[Read], most: int) -> Iterator[list[Read]]:
