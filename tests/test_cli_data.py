@@ -111,11 +111,16 @@ def test_mistakes_are_one_line(photos: Path, capsys: pytest.CaptureFixture[str])
 @pytest.fixture
 def ctrl_c_soon() -> Iterator[None]:
     """What a person presses after a while."""
-    before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,  # where tests run in the background it is ignored
+        signal.SIGALRM: lambda *_: os.kill(os.getpid(), signal.SIGINT),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     signal.setitimer(signal.ITIMER_REAL, 1)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_ctrl_c_stops_at_once(ctrl_c_soon: None, capsys: pytest.CaptureFixture[str]) -> None:

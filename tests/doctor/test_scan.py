@@ -14,8 +14,9 @@ from rich.console import Console
 from fullconv.data.folder import open_folder
 from fullconv.data.sample import SEMANTIC
 from fullconv.doctor import examine, scan
+from fullconv.doctor.guess import guess_spec
 from fullconv.doctor.runs import Runs, inner
-from fullconv.doctor.sources import guess_spec, open_sources, read_target
+from fullconv.doctor.sources import open_sources, read_target
 from fullconv.errors import DataError, SpecError
 from fullconv.spec import DataSpec
 

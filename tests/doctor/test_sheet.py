@@ -8,7 +8,7 @@ from PIL import Image
 from planted import Folder, mask, photograph
 
 from fullconv.doctor.examine import open_case
-from fullconv.doctor.sheet import STRANGE, UNKNOWN, contact_sheet, read_tile, write_sheets
+from fullconv.doctor.sheet import STRANGE, UNKNOWN, contact_sheet, read_tile, tiles, write_sheets
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet
 from fullconv.pictures import IGNORED
@@ -42,7 +42,9 @@ def test_unknown_values_are_read_as_such(folder: Folder) -> None:
 def test_a_sheet_for_each_split_whatever_is_broken(folder: Folder, tmp_path: Path) -> None:
     for number in range(10, 14):
         folder.mask(number).write_bytes(b"x")
-    paths = write_sheets(open_case(folder.spec()), ["3"], tmp_path / "sheets")
+    case = open_case(folder.spec())
+    assert [name for name, _, _ in tiles(case.sources[0], ["9", "10", "3"])] == ["! 3", "! 9", *"01245678"]
+    paths = write_sheets(case, ["3"], tmp_path / "sheets")
     assert paths == [tmp_path / "sheets" / "train.png"]
     assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["train.png"]
 

@@ -90,7 +90,7 @@ def test_masks_that_were_resized_smoothly(folder: Folder) -> None:
         sharp = binary(number)
         (sharp.resize((32, 24)).resize((64, 48), Image.Resampling.BILINEAR) if number == 5 else sharp).save(folder.mask(number))
     finding = folder.only(labels=BINARY)
-    says(finding, "error", 1, r"^1 mask with up to \d+ unknown values between the known ones, as smooth edges have: 5$")
+    says(finding, "error", 1, r"^1 mask with up to \d+ unknown values between those beside them, as smoothing leaves: 5$")
     assert finding.kind == "anti-aliased masks"
 
 
@@ -125,7 +125,7 @@ def test_masks_saved_as_jpeg_and_then_as_png(folder: Folder, tmp_path: Path) -> 
         folder.only(labels=BINARY),
         "error",
         3,
-        r"^3 masks with up to \d+ unknown values near the known ones, as JPEG leaves them: 0, 8, 12$",
+        r"^3 masks with up to \d+ unknown values scattered along borders, as JPEG leaves: 0, 8, 12$",
     )
 
 

@@ -56,7 +56,8 @@ def check(
     log(found.verdict())
     if out is not None:
         suspects = [name for finding in found.findings if finding.level != "note" for name in finding.names]
-        log(f"look at {', '.join(map(str, write_sheets(case, suspects, out))) or 'nothing: no pair can be drawn'}")
+        sheets = write_sheets(case, suspects, out)
+        log(f"look at {', '.join(map(str, sheets))}; faults are marked !" if sheets else "no pair can be drawn")
     if fix is None:
         return 1 if found.of("error") else 0
     with progress_bar("copying") as bar:

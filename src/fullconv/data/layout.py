@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.folder import match_files
-from fullconv.data.masks import MASK_SUFFIXES, read_undeclared
+from fullconv.data.images import decode
+from fullconv.data.masks import MASK_SUFFIXES, undeclared_in
 from fullconv.data.pictures import SUFFIXES
 from fullconv.errors import DataError
 from fullconv.labelmap import COLOR, codes_of, color_of
@@ -157,7 +158,7 @@ def look_into(masks: Sequence[Path]) -> Contents:
     pixels: Counter[int] = Counter()
     sizes = []
     for path in chosen:
-        stored = read_undeclared(path)
+        stored = undeclared_in(decode(path))
         codes, counts = np.unique(codes_of(stored), return_counts=True)
         pixels.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
         sizes.append((stored.shape[0], stored.shape[1]))

@@ -65,17 +65,11 @@ def stored_in(image: Image.Image, label_map: LabelMap, path: str | os.PathLike[s
     )
 
 
-def read_undeclared(path: str | os.PathLike[str]) -> NDArray[np.integer]:
+def undeclared_in(image: Image.Image) -> NDArray[np.integer]:
     """Return what a mask stores where nothing says what it should: values (H, W), or colours uint8 (H, W, 3).
 
     A palette image is read as its indices, a colour image of three equal channels as grey.
-
-    Raises
-    ------
-    DataError
-        When the file is missing or damaged.
     """
-    image = decode(path)
     stored = np.asarray(image if image.mode in ("1", "L", "P") or image.mode.startswith("I") else image.convert("RGB"))
     return stored[..., 0] if stored.ndim == 3 and (stored == stored[..., :1]).all() else stored
 

@@ -20,7 +20,7 @@ LEAK = 0.05
 """The share of validation pictures in training from which on a score misleads."""
 MUCH_IGNORED = 0.5
 OFTEN = 0.05
-"""Classes that training lacks are worth a warning when they are in this share of val's masks and this share of its classes."""
+"""Classes that training lacks are worth a warning when each is in this share of val's masks, and they are this share of all."""
 STRIDES = (32, 16, 8)
 BOUND_MASKS = 40
 """Masks that the bound is computed on, spread over the split: they are read once more, and it costs far more than reading."""

@@ -22,7 +22,7 @@ from PIL import Image, JpegImagePlugin
 
 from fullconv.data.folder import COLUMNS, Pair
 from fullconv.data.images import decode
-from fullconv.data.masks import read_undeclared
+from fullconv.data.masks import undeclared_in
 from fullconv.data.pictures import ORIENTATION, SUFFIXES, Glance
 from fullconv.doctor.case import Case
 from fullconv.doctor.faults import fitting
@@ -171,7 +171,7 @@ def _write(fact: Facts, case: Case, pair: Pair, image: Path, mask: Path, indices
         changed = decode(pair.mask)
         done.resaved.append(fact.name)
     elif _stores_palette_colors(facts, case, indices):
-        changed = _indexed(read_undeclared(pair.mask), indices)
+        changed = _indexed(undeclared_in(decode(pair.mask)), indices)
         done.indexed.append(fact.name)
     if fits == "stored" and turn is not None:
         changed = (changed or decode(pair.mask)).transpose(turn)

@@ -30,7 +30,7 @@ MOST_CODES = 1024
 """Codes of a mask that are kept one by one, the most frequent; masks of labels have fewer."""
 ALONE = 200
 """Pairs that one process reads sooner than others are started."""
-CHUNK = 32
+CHUNK = 16
 SIDE = 16
 
 

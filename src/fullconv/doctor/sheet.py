@@ -1,7 +1,8 @@
 """Contact sheets: pictures with their masks laid over them, ignored and unknown pixels to be seen."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ Tile = tuple[str, NDArray[np.uint8], NDArray[np.integer]]
 """Name, image uint8 (H, W, 3) RGB, labels (H, W)."""
 
 
-def contact_sheet(tiles: Sequence[Tile], labels: LabelSet) -> Image.Image:
+def contact_sheet(pictures: Sequence[Tile], labels: LabelSet) -> Image.Image:
     """Return an RGB picture: of each tile its image and, beside it, the labels over it; a legend below.
 
     Classes are in their colours, ignored pixels hatched in grey, those of :data:`UNKNOWN` in magenta.
@@ -41,9 +42,9 @@ def contact_sheet(tiles: Sequence[Tile], labels: LabelSet) -> Image.Image:
     DataError
         When there is no tile, or labels are not of their image's size.
     """
-    if not tiles:
+    if not pictures:
         raise DataError("there is nothing to draw; no picture of the split could be read with its mask")
-    drawn = [_tile(*tile, labels) for tile in tiles]
+    drawn = [_tile(*tile, labels) for tile in pictures]
     columns = min(COLUMNS, len(drawn))
     rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
     step = drawn[0].width + 2 * MARGIN
@@ -52,7 +53,7 @@ def contact_sheet(tiles: Sequence[Tile], labels: LabelSet) -> Image.Image:
     for number, row in enumerate(rows):
         for column, tile in enumerate(row):
             sheet.paste(tile, (column * step + MARGIN, MARGIN + sum(heights[:number])))
-    return with_legend(sheet, _entries([truth for _, _, truth in tiles], labels))
+    return with_legend(sheet, _entries([truth for _, _, truth in pictures], labels))
 
 
 def _tile(name: str, image: NDArray[np.uint8], truth: NDArray[np.integer], labels: LabelSet) -> Image.Image:
@@ -98,32 +99,37 @@ def write_sheets(case: Case, suspects: Sequence[str], folder: Path) -> list[Path
     case
         The data set.
     suspects
-        Names of pairs with a fault: as many as fit in a third of the sheet come first.
+        Names of pairs with a fault: as many as fit in a third of the sheet come first, marked by an exclamation mark.
     folder
         Where to; it is made.
     """
     paths = []
     for source in case.sources:
-        tiles = _tiles(source, suspects)
-        if tiles:
+        chosen = tiles(source, suspects)
+        if chosen:
             paths.append(folder / f"{source.split}.png")
             with replacing(paths[-1]) as temporary:
-                contact_sheet(tiles, case.label_map.labels).save(temporary, format="PNG")
+                contact_sheet(chosen, case.label_map.labels).save(temporary, format="PNG")
     return paths
 
 
-def _tiles(source: Source, suspects: Sequence[str]) -> list[Tile]:
-    chosen = [place for place, pair in enumerate(source.pairs) if pair.name in set(suspects)][: TILES // 3]
+def tiles(source: Source, suspects: Sequence[str]) -> list[Tile]:
+    """Return the tiles of a split's sheet: pairs with a fault, then others from all over the split."""
+    doubted = set(suspects)
+    chosen = [place for place, pair in enumerate(source.pairs) if pair.name in doubted]
     spread = np.linspace(0, len(source.dataset) - 1, TILES).round().astype(int).tolist()
-    found: list[Tile] = []
-    for place in dict.fromkeys([*chosen, *spread]):
+    faulty = islice(_drawable(source, chosen, "! "), TILES // 3)
+    sound = _drawable(source, [place for place in dict.fromkeys(spread) if place not in chosen])
+    return [*faulty, *sound][:TILES]
+
+
+def _drawable(source: Source, places: Sequence[int], mark: str = "") -> Iterator[Tile]:
+    for place in places:
         try:
-            mark = "! " if place in chosen else ""
-            tile = read_tile(source.pairs[place], source.label_map) if source.pairs else _sample_tile(source, place)
-            found.append((mark + tile[0], *tile[1:]))
+            name, *drawn = read_tile(source.pairs[place], source.label_map) if source.pairs else _sample_tile(source, place)
         except DataError:
             continue  # told already
-    return found[:TILES]
+        yield (mark + name, *drawn)
 
 
 def read_tile(pair: Pair, label_map: LabelMap) -> Tile:

@@ -1,28 +1,17 @@
 """What is examined: the splits of a data set as pairs of files with a label map, or as samples that are rendered."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from fullconv.data import DATASETS, open_dataset
 from fullconv.data.folder import FolderSegmentation, Pair, match_files
-from fullconv.data.layout import Contents, guess_labels, guess_layout
-from fullconv.data.masks import read_undeclared
 from fullconv.data.sample import Dataset
 from fullconv.data.scaled import Scaled
-from fullconv.doctor.runs import Runs, inner
-from fullconv.errors import DataError, SpecError
-from fullconv.labelmap import LabelMap, codes_of, parse_label_map
+from fullconv.doctor.guess import guess_spec
+from fullconv.errors import SpecError
+from fullconv.labelmap import LabelMap, parse_label_map
 from fullconv.recipe import load_recipe
 from fullconv.spec import DataSpec
-
-SAMPLE = 100
-"""Masks of a split that labels are guessed from, spread over it."""
-MOST_CLASSES = 255
-MOST_SPECKS = 8
-"""Values that occur only as specks and still are classes of a guess; more of them are what smoothing leaves."""
 
 
 @dataclass(frozen=True)
@@ -89,44 +78,6 @@ def _named_source(spec: DataSpec, split: str) -> Source:
 
 def _scaled(dataset: Dataset, spec: DataSpec) -> Dataset:
     return dataset if spec.scale == 1 else Scaled(dataset, spec.scale)
-
-
-def guess_spec(root: Path) -> DataSpec:
-    """Return the data set that a folder without a recipe seems to hold: its layout and labels as ``fullconv init`` guesses.
-
-    Unlike there, damaged masks are passed over, and many values that occur only as specks (what smoothing and JPEG leave
-    along borders) are no classes.
-
-    Raises
-    ------
-    DataError
-        When the folder holds no pairs, or no mask can be read.
-    """
-    layout = guess_layout(root)
-    pairs = match_files(root, layout.folder, layout.train).pairs
-    labels = guess_labels(root, _contents([pair.mask for pair in pairs]))
-    return DataSpec(name="folder", root=root, train=layout.train, val=layout.val, folder=layout.folder, labels=labels)
-
-
-def _contents(masks: list[Path]) -> Contents:
-    pixels: Counter[int] = Counter()
-    solid: set[int] = set()
-    sizes = []
-    for at in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round()):
-        try:
-            stored = read_undeclared(masks[int(at)])
-        except DataError:
-            continue
-        codes = codes_of(stored)
-        runs = Runs.of(codes)
-        pixels.update(dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True)))
-        solid.update(np.unique(inner(codes)).tolist())
-        sizes.append((stored.shape[0], stored.shape[1]))
-    if not sizes:
-        raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")
-    kept = set(pixels) if len(pixels.keys() - solid) <= MOST_SPECKS else solid
-    kept = kept if len(kept) <= MOST_CLASSES else {code for code, _ in pixels.most_common(MOST_CLASSES)}
-    return Contents({code: pixels[code] for code in sorted(kept)}, len(sizes), sizes)
 
 
 def read_target(target: str, root: Path | None) -> DataSpec:
