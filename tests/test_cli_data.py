@@ -95,7 +95,7 @@ def test_a_folder_with_a_fault_does_not_train(photos: Path, capsys: pytest.Captu
 def test_mistakes_are_one_line(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     for arguments, code, line in (
-        (["check", "nowhere"], 1, "error: nowhere is no data set (scenes, voc2011, voc2012, camvid"),
+        (["check", "nowhere"], 1, "error: nowhere is no data set (scenes, voc2011, voc2012, "),
         (["check", "voc2012"], 1, "error: voc2012 needs its folder"),
         (["check", "photos.yaml", "--fix", "photos/x"], 1, "error: --fix photos/x must be a new or empty folder outside"),
         (["check"], 2, 'error: Command "data check" parameter TARGET requires an argument; see `fullconv data check --help`'),

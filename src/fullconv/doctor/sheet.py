@@ -126,10 +126,10 @@ def tiles(source: Source, suspects: Sequence[str]) -> list[Tile]:
 def _drawable(source: Source, places: Sequence[int], mark: str = "") -> Iterator[Tile]:
     for place in places:
         try:
-            name, *drawn = read_tile(source.pairs[place], source.label_map) if source.pairs else _sample_tile(source, place)
+            name, image, truth = read_tile(source.pairs[place], source.label_map) if source.pairs else _sample_tile(source, place)
         except DataError:
             continue  # told already
-        yield (mark + name, *drawn)
+        yield mark + name, image, truth
 
 
 def read_tile(pair: Pair, label_map: LabelMap) -> Tile:

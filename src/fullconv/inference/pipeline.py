@@ -1,7 +1,7 @@
 """Reading, computing and writing at the same time: each end in a thread of its own, pictures of one size together."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ Read = NDArray[np.uint8] | DataError
 """A picture, uint8 (H, W, 3) RGB, or what is wrong with its file."""
 
 
-def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item in turn, computed by one thread, which is up to ``ahead`` items further on.
 
     The items themselves are computed by the thread that asks for results. When that stops early, what was begun is finished.
