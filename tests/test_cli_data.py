@@ -84,9 +84,11 @@ def test_what_a_net_sees(photos: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_a_folder_with_a_fault_does_not_train(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "images" / "val" / "8.png").write_bytes(b"x")
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(photos / "masks" / "train" / "2.png")
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(photos / "masks" / "train" / "extra.png")
     capsys.readouterr()
     assert main(["train", "photos.yaml", "--model.name", "fcn8s-minivgg", "--model.weights", "null", "--out", "run"]) == 1
     told = capsys.readouterr().err
+    assert "warning: 1 mask without image: extra" in told
     assert "error: photos: 1 image that cannot be read: 8;" in told
     assert "; 1 more: `fullconv data check RECIPE` tells all" in told
     assert not Path("run").exists()

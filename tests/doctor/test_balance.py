@@ -1,5 +1,7 @@
 """One planted fault each, and one finding with its count; what the whole data set is like."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
@@ -11,8 +13,19 @@ from fullconv.metrics import scores
 
 
 def test_pictures_in_both_splits(folder: Folder) -> None:
+    shutil.copy(folder.image(3), folder.image(12))
+    pattern = r"^1 picture of val \(25.0 %\) in train too, 1 as the same file, 0 nearly: 12 \(in train: 3\)$"
+    says(folder.only(), "error", 1, pattern)
+
+
+def test_pictures_that_are_nearly_in_both_splits(folder: Folder) -> None:
     photograph(3).resize((32, 24)).resize((64, 48)).save(folder.image(12))
-    says(folder.only(), "error", 1, r"^1 picture of val \(25.0 %\) in train too, the same or nearly: 12 \(in train: 3\)$")
+    says(
+        folder.only(),
+        "warning",
+        1,
+        r"^1 picture of val \(25.0 %\) in train too, 0 as the same file, 1 nearly: 12 \(in train: 3\)$",
+    )
 
 
 def test_copies_are_found_however_they_were_saved(folder: Folder, tmp_path: object) -> None:
@@ -24,6 +37,7 @@ def test_copies_are_found_however_they_were_saved(folder: Folder, tmp_path: obje
     Image.fromarray(mask(2, (240, 320))).save(folder.mask(2))
     found = [f for f in folder.examine().of("error") if f.kind == "pictures in train and val"]
     assert [finding.count for finding in found] == [4]
+    assert "1 as the same file, 3 nearly: 10 (in train: 2)" in found[0].what
 
 
 def test_twins_are_those_that_a_plain_search_finds() -> None:
@@ -31,6 +45,7 @@ def test_twins_are_those_that_a_plain_search_finds() -> None:
     train = rng.integers(0, 256, (90, 16, 16), dtype=np.uint8)
     val = rng.integers(0, 256, (40, 16, 16), dtype=np.uint8)
     noise = rng.integers(-1, 2, (5, 16, 16))
+    train[7] = (train[88] + 9 * rng.standard_normal((16, 16))).clip(0, 255)  # near, but not the nearest
     val[[1, 5, 8, 20, 39]] = (train[[3, 3, 70, 88, 0]] + noise).clip(0, 255)
     assert twins(train, val) == [(3, 1), (3, 5), (70, 8), (88, 20), (0, 39)]
     assert twins(train[:0], val) == twins(train, val[:0]) == []

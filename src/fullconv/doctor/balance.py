@@ -1,23 +1,25 @@
 """What a sound data set is like: classes and their shares, masks without anything to learn, pictures in both splits, sizes."""
 
+import filecmp
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fullconv.bound import coarsen
 from fullconv.data.pictures import Glance
 from fullconv.data.starter import crop_for
 from fullconv.doctor.case import Case
 from fullconv.doctor.finding import Finding, Level, counted, listed
-from fullconv.doctor.scan import upright_size
-from fullconv.doctor.twins import stacked, twins
+from fullconv.doctor.scan import SIDE, Facts, upright_size
+from fullconv.doctor.twins import twins
 from fullconv.errors import DataError
 from fullconv.metrics import ConfusionMatrix, scores
 
 LEAK = 0.05
-"""The share of validation pictures in training from which on a score misleads."""
+"""The share of validation pictures from which on a score misleads, if they are in training as the very same file."""
 MUCH_IGNORED = 0.5
 OFTEN = 0.05
 """Classes that training lacks are worth a warning when each is in this share of val's masks, and they are this share of all."""
@@ -35,22 +37,24 @@ def leaks(case: Case) -> Iterator[Finding]:
         fix = "scores on it say nothing about new images; set data.val, or let data.folder.val_share draw one"
         yield Finding("warning", "no validation split", 1, what, fix)
         return
-    parts = []
-    for source in case.sources:
-        seen = [fact for fact in case.facts if fact.split == source.split and isinstance(fact.image, Glance)]
-        parts.append(
-            ([fact.name for fact in seen], stacked([fact.image.thumbnail for fact in seen if isinstance(fact.image, Glance)]))
-        )
-    (trained, first), (measured, second) = parts
-    found = [(trained[a], measured[b]) for a, b in twins(first, second)]
+    trained, measured = ([fact for fact in case.facts if fact.split == source.split] for source in case.sources)
+    found = [(trained[a], measured[b]) for a, b in twins(*(_thumbnails(facts) for facts in (trained, measured)))]
     if found:
-        level: Level = "error" if len(found) >= LEAK * len(measured) else "warning"
+        same = sum(1 for a, b in found if a.pair and b.pair and filecmp.cmp(a.pair.image, b.pair.image, shallow=False))
+        level: Level = "error" if same and same >= LEAK * len(measured) else "warning"
         train, val = (source.split for source in case.sources)
-        shown = listed([a if a == b else f"{b} (in {train}: {a})" for a, b in found])
+        shown = listed([b.name if a.name == b.name else f"{b.name} (in {train}: {a.name})" for a, b in found])
         share = f"{100 * len(found) / len(measured):.1f} %"
-        what = f"{counted(len(found), 'picture')} of {val} ({share}) in {train} too, the same or nearly: {shown}"
-        fix = "move both to one split, or scores are too good"
-        yield Finding(level, "pictures in train and val", len(found), what, fix, tuple(b for _, b in found))
+        how = f"{same} as the same file, {len(found) - same} nearly"
+        what = f"{counted(len(found), 'picture')} of {val} ({share}) in {train} too, {how}: {shown}"
+        fix = "move both to one split, or scores are too good; frames of one film belong to one split as well"
+        yield Finding(level, "pictures in train and val", len(found), what, fix, tuple(b.name for _, b in found))
+
+
+def _thumbnails(facts: Sequence[Facts]) -> NDArray[np.uint8]:
+    """Return the thumbnails (N, 16, 16), blank where an image cannot be read."""
+    blank = np.zeros((SIDE, SIDE), np.uint8)
+    return np.stack([fact.image.thumbnail if isinstance(fact.image, Glance) else blank for fact in facts])
 
 
 def empty_masks(case: Case) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,24 @@ def guess_spec(root: Path) -> DataSpec:
     return DataSpec(name="folder", root=root, train=layout.train, val=layout.val, folder=layout.folder, labels=labels)
 
 
+@dataclass
+class _Kind:
+    """What the masks of one kind hold: pixels of every code, codes that fill more than specks, sizes."""
+
+    pixels: Counter[int] = field(default_factory=Counter)
+    solid: set[int] = field(default_factory=set)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, codes: NDArray[np.int64]) -> None:
+        runs = Runs.of(codes)
+        self.pixels.update(dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True)))
+        self.solid.update(np.unique(inner(codes)).tolist())
+        self.sizes.append((codes.shape[0], codes.shape[1]))
+
+
 def _contents(masks: Sequence[Path]) -> Contents:
-    """Return what most masks hold: those of the commonest kind, as colours among indices are a fault, not classes."""
-    found: dict[str, list[NDArray[np.integer]]] = {}
+    """Return what masks hold: those of the commonest kind, as colours among indices are a fault, not classes."""
+    kinds: dict[str, _Kind] = {}
     for at in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round()):
         try:
             image = decode(masks[int(at)])
@@ -50,17 +66,12 @@ def _contents(masks: Sequence[Path]) -> Contents:
             continue
         stored = undeclared_in(image)
         kind = "palette" if image.mode == "P" else "values" if stored.ndim == 2 else "colours"
-        found.setdefault(kind, []).append(codes_of(stored))
-    if not found:
+        kinds.setdefault(kind, _Kind()).add(codes_of(stored))
+    if not kinds:
         raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")
-    chosen = max(found.values(), key=len)
-    pixels: Counter[int] = Counter()
-    solid: set[int] = set()
-    for codes in chosen:
-        runs = Runs.of(codes)
-        pixels.update(dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True)))
-        solid.update(np.unique(inner(codes)).tolist())
-    kept = set(pixels) if len(pixels.keys() - solid) <= MOST_SPECKS else solid
-    kept = kept if len(kept) <= MOST_CLASSES else {code for code, _ in pixels.most_common(MOST_CLASSES)}
-    sizes = [(codes.shape[0], codes.shape[1]) for codes in chosen]
-    return Contents({code: pixels[code] for code in sorted(kept)}, len(chosen), sizes)
+    found = max(kinds.values(), key=lambda kind: len(kind.sizes))
+    specks = found.pixels.keys() - found.solid
+    kept = found.pixels.keys() - (specks if len(specks) > MOST_SPECKS else set())
+    if len(kept) > MOST_CLASSES:
+        kept = {code for code, _ in found.pixels.most_common(MOST_CLASSES)}
+    return Contents({code: found.pixels[code] for code in sorted(kept)}, len(found.sizes), found.sizes)
