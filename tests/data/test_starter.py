@@ -54,6 +54,16 @@ def test_a_written_recipe_opens_what_is_there(layout: str, tmp_path: Path) -> No
     assert recipe.data.augment.crop == (32, 32)
 
 
+def test_a_class_that_only_validation_has_is_in_the_recipe(tmp_path: Path) -> None:
+    for split, value in (("train", 1), ("val", 2)):
+        write(tmp_path / "own" / "images" / split / "0.png", np.zeros((4, 4, 3), np.uint8))
+        write(tmp_path / "own" / "masks" / split / "0.png", np.array([[0, value]] * 2, np.uint8).repeat(2, 1).repeat(2, 0))
+    (tmp_path / "own.yaml").write_text(starter(tmp_path / "own", "own"))
+    recipe = load_recipe(tmp_path / "own.yaml")
+    assert len(recipe.data.labels) == 3
+    assert open_dataset(recipe.data, recipe.data.val)[0].targets["semantic"].unique().tolist() == [0, 2]
+
+
 def test_names_from_the_lists_that_tools_write(tmp_path: Path) -> None:
     write(tmp_path / "images" / "a.png", np.zeros((40, 48, 3), np.uint8))
     write(tmp_path / "masks" / "a.png", MASK)

@@ -26,7 +26,7 @@ MASKS = (
 )
 TRAIN, VAL, TEST = ("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing")
 PAIRED_ENDINGS = ("annot", "_annot", "_labels", "-labels", "_masks", "-masks", "_mask", "_gt")
-SAMPLE = 200
+SAMPLE = 400
 """Masks that are looked into, spread over the folder."""
 MOST_CODES = 255
 

@@ -1,5 +1,6 @@
 """A recipe for a folder of images and masks, with everything that a person may want to change, commented."""
 
+import contextlib
 from pathlib import Path
 from statistics import median
 
@@ -7,6 +8,7 @@ import yaml
 
 from fullconv.data.folder import find_pairs
 from fullconv.data.layout import Layout, guess_labels, guess_layout, look_into
+from fullconv.errors import DataError
 
 IMAGES = 16000
 """Images that training draws, over all stages, on two cores about half an hour; fewer for fewer than 200 pairs."""
@@ -24,7 +26,12 @@ def starter(root: Path, name: str) -> str:
     """
     layout = guess_layout(root)
     pairs = find_pairs(root, layout.folder, layout.train)
-    contents = look_into([pair.mask for pair in pairs])
+    masks = [pair.mask for pair in pairs]
+    with contextlib.suppress(
+        DataError
+    ):  # what is wrong with validation is told when it is used; here it may have classes of its own
+        masks += [pair.mask for pair in find_pairs(root, layout.folder, layout.val)]
+    contents = look_into(list(dict.fromkeys(masks)))
     labels = guess_labels(root, contents)
     total = sum(contents.pixels.values())
     shares = list(contents.pixels.values())

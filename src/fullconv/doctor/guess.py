@@ -1,5 +1,6 @@
 """What a folder without a recipe seems to hold, faults or not."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from fullconv.errors import DataError
 from fullconv.labelmap import codes_of
 from fullconv.spec import DataSpec
 
-SAMPLE = 100
-"""Masks of a split that labels are guessed from, spread over it."""
+SAMPLE = 400
+"""Masks that labels are guessed from, spread over train and val."""
 MOST_CLASSES = 255
 MOST_SPECKS = 8
 """Values that occur only as specks and still are classes of a guess; more of them are what smoothing leaves."""
@@ -36,8 +37,10 @@ def guess_spec(root: Path) -> DataSpec:
         When the folder holds no pairs, or no mask can be read.
     """
     layout = guess_layout(root)
-    pairs = match_files(root, layout.folder, layout.train).pairs
-    labels = guess_labels(root, _contents([pair.mask for pair in pairs]))
+    masks = [pair.mask for pair in match_files(root, layout.folder, layout.train).pairs]
+    with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
+        masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
+    labels = guess_labels(root, _contents(list(dict.fromkeys(masks))))
     return DataSpec(name="folder", root=root, train=layout.train, val=layout.val, folder=layout.folder, labels=labels)
 
 
