@@ -44,8 +44,7 @@ def test_one_model_prints_intervals(checkpoint: Path, capsys: pytest.CaptureFixt
 def test_the_seed_moves_intervals_only(checkpoint: Path, capsys: pytest.CaptureFixture[str]):
     found = []
     for seed in (0, 0, 1):
-        # of three images there are but ten draws, and both seeds meet the extreme ones
-        run(checkpoint, "--data", "scenes", "--count", 12, "--json", "--seed", seed)
+        run(checkpoint, "--data", "scenes", "--count", "12", "--json", "--seed", seed)
         found.append(json.loads(capsys.readouterr().out))
     assert found[0] == found[1]
     assert found[0]["mean_iu"] == found[2]["mean_iu"]

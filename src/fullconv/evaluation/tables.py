@@ -54,7 +54,7 @@ def side_by_side(evaluation: Evaluation) -> Table:
     report = evaluation.first.report
     table = Table(
         title=f"{escape(report.dataset)}, {report.images} images",
-        caption="in parentheses: 95 % interval over images, of differences in pairs",
+        caption="in parentheses: 95 % interval over images; Δ: difference to the first, of pairs",
     )
     table.add_column("%")
     for name in evaluation.studies:
