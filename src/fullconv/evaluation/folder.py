@@ -17,9 +17,9 @@ from fullconv.pictures import prediction_grid
 PAGE, PICTURES = "report.html", "pictures"
 
 INTERVALS = (
-    f"In parentheses: the {LEVEL:.0%} interval over images. As many images as there are were drawn with replacement, {RESAMPLES} "
-    "times; a class without truth in a draw keeps its score over all images. The intervals say nothing about another training "
-    "of the model."
+    f"In parentheses: the {100 * LEVEL:.0f} % interval over images. As many images as there are were drawn with replacement, "
+    f"{RESAMPLES} times; a class without truth in a draw keeps its score over all images. The intervals say nothing about "
+    "another training of the model."
 )
 BANDS = (
     "Mean IU of the pixels within so many pixels (chessboard distance) of a label border of the truth. Pixels without truth are "
