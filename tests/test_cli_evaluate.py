@@ -111,3 +111,14 @@ def test_names_when_no_part_of_the_paths_tells_all_apart(checkpoint: Path, tmp_p
         shutil.copy(checkpoint, path)
     assert run(*paths, "--data", "scenes", "--count", "1", "--json") == 0
     assert list(json.loads(capsys.readouterr().out)["models"]) == [str(path) for path in paths]
+
+
+def test_a_recipe_says_how_many_images(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text(
+        "model: {name: fcn8s-minivgg}\ndata: {name: scenes, size: [48, 64], val_count: 4}\ntrain: {stages: [8], steps: 1}\n"
+    )
+    assert run(checkpoint, "--data", recipe, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 4
+    assert run(checkpoint, "--data", recipe, "--count", 2, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 2

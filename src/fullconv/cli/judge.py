@@ -43,7 +43,7 @@ def evaluate(
     split
         Such as val or seg11valid; val, or what the recipe says, by default.
     count
-        Only the first so many images.
+        Only the first so many images; what the recipe says, or all, by default.
     head
         Which of the models' outputs; the first by default.
     out
@@ -64,7 +64,13 @@ def evaluate(
     predictors = {name: load(path) for name, path in _names((checkpoint, *others)).items()}
     head = next(iter(predictors.values())).head(head)
     given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else DataSpec(name=data)
-    changes = {"root": root or given.root, "train": "none", "val": split or given.val, "val_count": count, "heads": (head,)}
+    changes = {
+        "root": root or given.root,
+        "train": "none",
+        "val": split or given.val,
+        "val_count": count or given.val_count,
+        "heads": (head,),
+    }
     spec = given.model_copy(update=changes)
     samples = open_dataset(spec, spec.val)
     if out is not None:
