@@ -39,12 +39,12 @@ class Experiment:
 
 
 EXPERIMENTS: dict[str, Experiment] = {
-    "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", architectures.run, 6),
+    "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", architectures.run, 4),
     "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", skips.run, 8),
     "upsampling": Experiment("fixed against learned deconvolution (section 3.3)", upsampling.run, 6),
-    "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", patches.run, 6),
-    "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.run, 4),
-    "claims": Experiment("dense against sliding; momentum, balancing, augmentation (sections 3.1, 4)", claims.run, 8),
+    "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", patches.run, 4),
+    "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.run, 5),
+    "claims": Experiment("dense against sliding; momentum, balancing, augmentation (sections 3.1, 4)", claims.run, 7),
     "bound": Experiment("the IU that coarse outputs could reach at most (journal version)", bound.run, 1),
 }
 
