@@ -4,6 +4,10 @@
 
 The model is an untrained fcn8s-squeezenet1_1 with 21 classes. The ways take turns, each writes label maps and overlays of the
 same COUNT pictures, and the median of ROUNDS is given; peak memory is that of a process of its own.
+
+Measured with VOC's photographs in twelve formats and one thread of torch on two cores of an AMD EPYC that others kept busy: a
+plain loop 2.8 images/s, with only reading in the background 2.6, only writing 2.8, both (as it is) 3.1, medians of nine rounds of
+12 pictures; in fours nothing is gained. Peak memory 911 MiB for 50 pictures, 959 MiB for 300.
 """
 
 import resource

@@ -299,9 +299,11 @@ def test_files_and_folders_that_may_not_be_read(predictor: Predictor) -> None:
         (folder / "sea").chmod(0)
         with as_nobody():
             outcome = predict_files(predictor, find_jobs([name], folder / "out"))
+            locked = predict_files(predictor, find_jobs([f"{name}/sea"], folder / "out"))
         (folder / "sea").chmod(0o700)
         assert outcome.failed == {path: f"{path}: Permission denied" for path in (f"{name}/sea", f"{name}/z.png")}
         assert str(folder / "a.png") in outcome.predicted
+        assert list(locked.failed) == [f"{name}/sea"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")

@@ -94,13 +94,14 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
         found = _within(path, out)
         if not found:
             raise DataError(f"{item}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}")
-        yield from ((file, file.relative_to(path)) for file in found)
+        # the folder itself is among them when it cannot be listed
+        yield from ((file, Path(_real(path).name) if file == path else file.relative_to(path)) for file in found)
     elif exists or not glob.has_magic(item):
         yield path, Path(path.name)  # a missing file is reported like a broken one, and the others go on
     else:
         fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
         try:
-            found = sorted(file for file in fixed.glob(str(path.relative_to(fixed))) if file.is_file())
+            found = sorted(file for file in fixed.glob(str(path.relative_to(fixed))) if not file.is_dir())
         except ValueError as error:
             raise DataError(f"{item}: {str(error).lower()}, such as pictures/**/*.jpg") from error
         if not found:
@@ -110,18 +111,14 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
 
 def _within(folder: Path, out: Path) -> list[Path]:
     """Return a folder's pictures, without hidden files and without earlier results where ``out`` lies inside it."""
-    results, searched = _real(out), _real(folder)
+    results = None if _real(out) == _real(folder) else _real(out)
     denied: list[OSError] = []
     found: list[Path] = []
     for here, folders, files in os.walk(folder, onerror=denied.append):
-        folders[:] = [name for name in folders if not name.startswith(".") and not _is(Path(here, name), results, searched)]
+        folders[:] = [name for name in folders if not name.startswith(".") and _real(Path(here, name)) != results]
         found += (Path(here, name) for name in files if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."))
     found += (Path(error.filename) for error in denied)  # reading such a folder as a picture will say what is wrong
     return sorted(found)
-
-
-def _is(folder: Path, results: Path, searched: Path) -> bool:
-    return results != searched and _real(folder) == results
 
 
 def _real(path: Path) -> Path:
