@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["train", RECIPE, *TINY, "--out", f"{tmp_path}/file/run"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"error: cannot write {tmp_path}/file/run/recipe.yaml: Not a directory")
+    assert err.startswith(f"error: cannot write {tmp_path}/file/run: Not a directory")
     assert err.count("\n") == 1
     assert (tmp_path / "file").read_text() == "x"
 
