@@ -28,7 +28,7 @@ def check(
     Parameters
     ----------
     target
-        Name of a data set (scenes, voc2011, voc2012, camvid), a folder of images and masks, or a recipe.
+        Name of a data set (scenes, voc2011, voc2012, camvid and others), a folder of images and masks, or a recipe.
     root
         Folder of a named data set, or in place of the recipe's.
     fix

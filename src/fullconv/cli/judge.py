@@ -37,7 +37,7 @@ def evaluate(
     others
         More of them, of the same classes: measured on the same images and compared with the first.
     data
-        Name of a data set (scenes, voc2011, voc2012, nyudv2, camvid), or a recipe whose data are meant: of your own folder.
+        Name of a data set (scenes, voc2012, nyudv2, siftflow and others), or a recipe whose data are meant: of your own folder.
     root
         Its folder.
     split

@@ -10,6 +10,7 @@ from fullconv.data.sample import DEPTH, RGB, Dataset
 from fullconv.data.sbd import open_sbd_voc2011, open_sbd_voc2012
 from fullconv.data.scaled import Scaled
 from fullconv.data.scenes import open_scenes
+from fullconv.data.siftflow import open_siftflow
 from fullconv.data.subset import Subset
 from fullconv.data.voc import open_voc2011, open_voc2012
 from fullconv.errors import SpecError
@@ -22,6 +23,7 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
     "sbd-voc2011": open_sbd_voc2011,
     "sbd-voc2012": open_sbd_voc2012,
     "nyudv2": open_nyudv2,
+    "siftflow": open_siftflow,
     "camvid": open_camvid,
     "folder": open_folder,
 }

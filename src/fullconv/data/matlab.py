@@ -40,6 +40,26 @@ def read_mat(path: str | os.PathLike[str], variable: str, *fields: str) -> NDArr
     return np.asarray(value)
 
 
+def read_label_map(path: str | os.PathLike[str], variable: str, lowest: int, highest: int) -> NDArray[np.int64]:
+    """Return the labels (H, W) of ``variable`` in a MATLAB 5 file as they are stored, whole numbers ``lowest`` to ``highest``.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_mat`, and when the array is of another kind or holds other values.
+    """
+    found = read_mat(path, variable)
+    if found.ndim != 2 or found.dtype.kind not in "iuf" or not found.size:
+        raise DataError(f"{path}: {variable} must be a label map (H, W); it is {found.dtype} {found.shape}")
+    strange = found[~((found >= lowest) & (found <= highest) & (found == np.floor(found)))]
+    if strange.size:
+        values = ", ".join(f"{value:g}" for value in np.unique(strange)[:5])
+        raise DataError(
+            f"{path}: {variable} must hold whole numbers {lowest} to {highest}; {strange.size} px have others, such as {values}"
+        )
+    return found.astype(np.int64)
+
+
 def open_hdf5(path: str | os.PathLike[str], *variables: str) -> Any:
     """Return a MATLAB 7.3 file as h5py opens it, arrays with their axes in reverse, after a look for ``variables``.
 
