@@ -45,6 +45,8 @@ def test_the_papers_rates() -> None:
     assert load_recipe("voc-fcn32s-caffe-alexnet").train.batch_size == 20
     stages = load_recipe("siftflow-fcn8s-caffe-vgg16").train.stages
     assert [(s.stride, s.steps, s.rate) for s in stages] == [(32, 100_000, 1e-10), (16, 100_000, 1e-12), (8, 100_000, 1e-12)]
+    stages = load_recipe("pascal-context-fcn8s-caffe-vgg16").train.stages
+    assert [(s.stride, s.steps, s.rate) for s in stages] == [(32, 400_000, 1e-10), (16, 400_000, 1e-12), (8, 400_000, 1e-14)]
 
 
 def test_a_stage_without_a_rate_takes_a_hundredth_of_the_one_before() -> None:

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable
 
 from fullconv.data.camvid import open_camvid
+from fullconv.data.context import open_pascal_context
 from fullconv.data.folder import open_folder
 from fullconv.data.nyud import open_nyudv2
 from fullconv.data.sample import DEPTH, RGB, Dataset
@@ -24,6 +25,7 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
     "sbd-voc2012": open_sbd_voc2012,
     "nyudv2": open_nyudv2,
     "siftflow": open_siftflow,
+    "pascal-context": open_pascal_context,
     "camvid": open_camvid,
     "folder": open_folder,
 }
