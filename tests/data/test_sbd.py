@@ -83,7 +83,9 @@ def test_faults_are_named(root: Path) -> None:
     with pytest.raises(DataError, match=r"2007_000032.mat: a MATLAB 7.3 file, and this data set has version 5"):
         open_dataset(spec(root), "train")[0]
     (sbd / "cls" / "2008_000002.mat").unlink()
-    with pytest.raises(DataError, match=r"sbd train: 1 of 2 ids have no image or no mask under .*: 2008_000002"):
+    with pytest.raises(
+        DataError, match=r"sbd train: files are missing in .*: 1 of 2 cls/ID.mat \(2008_000002\); complete the copy"
+    ):
         open_dataset(spec(root), "train")
     (sbd / "train.txt").unlink()
     with pytest.raises(DataError, match=r"train.txt: no such file; SBD's list of image ids belongs there"):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torchvision
 
+from fullconv.data.complete import check_files
 from fullconv.data.images import read_image
 from fullconv.data.matlab import read_mat
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
@@ -52,7 +53,7 @@ class SBDSegmentation:
         self._voc = {name: (voc, index) for index, name in enumerate(voc.ids)} if voc else {}
         listed = {name for part in LISTS[split] for name in _listed(folder / f"{part}.txt")}
         self.ids = sorted((listed | self._voc.keys()) - measured)
-        self._check_files()
+        check_files(self.name, folder, ["img/ID.jpg", "cls/ID.mat"], [name for name in self.ids if name not in self._voc])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,15 +67,6 @@ class SBDSegmentation:
         mask = read_mat(path, "GTcls", "Segmentation")
         VOC.check(mask, str(path))
         return Sample.from_arrays(name, {RGB: read_image(self.folder / "img" / f"{name}.jpg")}, {SEMANTIC: mask})
-
-    def _check_files(self) -> None:
-        images, masks = ({path.stem for path in (self.folder / part).glob("*")} for part in ("img", "cls"))
-        missing = [name for name in self.ids if name not in self._voc and name not in images & masks]
-        if missing:
-            raise DataError(
-                f"{self.name}: {len(missing)} of {len(self.ids)} ids have no image or no mask under {self.folder} (img/ID.jpg, "
-                f"cls/ID.mat): {', '.join(missing[:5])}{', …' * (len(missing) > 5)}; complete the copy"
-            )
 
 
 def _listed(path: Path) -> list[str]:
