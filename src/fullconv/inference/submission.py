@@ -86,6 +86,8 @@ def write_submission(path: str | os.PathLike[str], segmentations: Iterable[tuple
 
 def _png(name: str, labels: NDArray[np.integer]) -> bytes:
     VOC.check(labels, name)
+    if not labels.size:
+        raise DataError(f"{name}: labels {labels.shape} have no pixel; they are (H, W) as the image")
     void = int((labels == VOC.ignore_index).sum())
     if void:
         raise DataError(
