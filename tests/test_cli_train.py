@@ -65,6 +65,18 @@ def test_the_run_folder_has_the_recipes_name(trained: list[tuple[Recipe, Path, b
     assert [(out, resume) for _, out, resume in trained] == [(Path("runs") / RECIPE, False)]
 
 
+def test_the_pictures_of_all_heads_are_named(
+    trained: list[tuple[Recipe, Path, bool]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("predictions-semantic.png", "predictions-geometric.png", "curves.png"):
+        (tmp_path / name).touch()
+    assert main(["train", RECIPE, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().err.replace("\n", "")
+    assert (
+        f"look at {tmp_path}/predictions-geometric.png and {tmp_path}/predictions-semantic.png and {tmp_path}/curves.png" in said
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -47,7 +47,8 @@ def train(
     if as_json:
         show(json.dumps({"out": str(result.out), "seconds": result.seconds, "stages": result.stages}))
     else:
-        log(f"the model is {result.model}; look at {result.out / 'predictions.png'} and {result.out / 'curves.png'}")
+        pictures = [*sorted(result.out.glob("predictions*.png")), result.out / "curves.png"]  # one of predictions for each head
+        log(f"the model is {result.model}; look at {' and '.join(map(str, pictures))}")
 
 
 def _refuse_mistyped(overrides: Sequence[str]) -> None:
