@@ -85,7 +85,8 @@ def predict_files(
         When a result cannot be written, as further ones could not either.
     """
     wanted = results_of_each(outputs)
-    together = together or (1 if predictor.device.type == "cpu" else TOGETHER)
+    on_cpu = predictor.device.type == "cpu"
+    together = together or (1 if on_cpu else TOGETHER)
     outcome = Outcome()
     todo = []
     for job in jobs:
@@ -94,7 +95,7 @@ def predict_files(
         else:
             outcome.skipped.append(str(job.source))
     done = 0
-    with no_more_than_free():
+    with no_more_than_free() if on_cpu else contextlib.nullcontext():  # a GPU's driver maps more than it ever uses
         pictures = in_background(_read, (job.source for job in todo), ahead=together)
         groups = group_by_size(pictures, together)
         made = (one for group in groups for one in _predict(predictor, group, head, not WITH_SCORES.isdisjoint(wanted)))
