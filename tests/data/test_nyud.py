@@ -128,10 +128,10 @@ def test_faults_are_named(tmp_path: Path, reference: Path) -> None:
         open_dataset(DataSpec(name="nyudv2", root=tmp_path), "test")
     with pytest.raises(DataError, match=r"no split 'dev' of NYUDv2; there are train, val, trainval, test"):
         NYUDv2(ReferenceFolder(reference), "dev")
-    with pytest.raises(SpecError, match=r"nyudv2 has the streams rgb, depth; data.streams asks for \['hha'\]"):
-        open_dataset(DataSpec(name="nyudv2", root=reference, streams=("hha",)), "test")
-    with pytest.raises(SpecError, match=r"scenes has the streams rgb; data.streams asks for \['depth'\]"):
-        open_dataset(DataSpec(streams=("depth",)), "train")
+    with pytest.raises(SpecError, match=r"nyudv2 has the streams rgb, depth, hha; asked for are infrared"):
+        open_dataset(DataSpec(name="nyudv2", root=reference, streams=("infrared",)), "test")
+    with pytest.raises(SpecError, match=r"camvid has the streams rgb; asked for are depth"):
+        open_dataset(DataSpec(name="camvid", streams=("depth",)), "train")
     (tmp_path / "nyu_depth_v2_labeled.mat").write_bytes(b"MATLAB 5.0")
     with pytest.raises(DataError, match=r"nyu_depth_v2_labeled.mat needs classMapping40.mat beside it"):
         open_dataset(DataSpec(name="nyudv2", root=tmp_path), "test")

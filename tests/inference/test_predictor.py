@@ -43,7 +43,7 @@ def test_several_pictures_together_give_the_logits_of_one_at_a_time(predictor: P
         together = predictor.model({"rgb": batch})["semantic"]
     for logits, image in zip(together, batch, strict=True):
         torch.testing.assert_close(logits, predictor.logits({"rgb": image})["semantic"][0], rtol=0, atol=1e-4)
-    for found, image in zip(predictor.predict_batch(list(images), scores=True), images, strict=True):
+    for found, image in zip(predictor.predict_batch([{"rgb": image} for image in images], scores=True), images, strict=True):
         alone = predictor.predict(image, scores=True)
         np.testing.assert_array_equal(found.labels, alone.labels)
         assert found.scores is not None

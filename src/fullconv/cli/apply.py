@@ -47,6 +47,26 @@ class Also:
     areas: bool = False
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Depth:
+    """Depth beside the pictures, for models that read it.
+
+    Parameters
+    ----------
+    depth
+        Folder of depth maps (16-bit PNG, TIFF, .npy and so on) that are called as the pictures, in the same tree.
+    depth_unit
+        Of their values: metres, centimetres, millimetres, or the metres in one step.
+    camera
+        nyud, or FX,FY,CX,CY,HEIGHT,WIDTH in pixels; for models that read HHA.
+    """
+
+    depth: Path | None = None
+    depth_unit: str | None = None
+    camera: str | None = None
+
+
 def predict(
     checkpoint: Path,
     /,
@@ -54,6 +74,7 @@ def predict(
     out: Path,
     listed: Annotated[bool, Parameter("-", negative="")] = False,
     also: Also = Also(),
+    depth: Depth = Depth(),
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
@@ -75,6 +96,8 @@ def predict(
         Also take inputs from standard input, one a line.
     also
         What to write beside the labels.
+    depth
+        Of the pictures.
     overwrite
         Predict again what is there already.
     head
@@ -86,6 +109,7 @@ def predict(
     from fullconv.inference.files import predict_files
     from fullconv.inference.jobs import find_jobs
     from fullconv.inference.predictor import load
+    from fullconv.inference.rgbd import depths_for
 
     given = [*inputs, *(_lines_of_input() if listed else ())]
     if not given:
@@ -94,6 +118,7 @@ def predict(
     jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint)
     predictor.head(head)
+    depths = depths_for(predictor.model.inputs, depth.depth, depth.depth_unit, depth.camera)
     with progress_bar("predicting") as bar:
         task = bar.add_task("pictures", total=None)
 
@@ -103,7 +128,7 @@ def predict(
                 bar.console.print(f"error: {' '.join(problem.split())}", highlight=False, markup=False, soft_wrap=True)
 
         try:
-            found = predict_files(predictor, jobs, outputs, head=head, overwrite=overwrite, progress=step)
+            found = predict_files(predictor, jobs, outputs, head=head, overwrite=overwrite, depths=depths, progress=step)
         except KeyboardInterrupt:
             again = " without --overwrite" if overwrite else ""
             raise KeyboardInterrupt(f"stopped; every file in {out} is whole, the same command{again} goes on") from None

@@ -70,6 +70,7 @@ def evaluate(
         "val": split or given.val,
         "val_count": count or given.val_count,
         "heads": (head,),
+        "streams": tuple(dict.fromkeys(name for predictor in predictors.values() for name in predictor.model.inputs)),
     }
     spec = given.model_copy(update=changes)
     samples = open_dataset(spec, spec.val)

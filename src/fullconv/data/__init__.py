@@ -7,7 +7,7 @@ from fullconv.data.camvid import open_camvid
 from fullconv.data.context import open_pascal_context
 from fullconv.data.folder import open_folder
 from fullconv.data.nyud import open_nyudv2
-from fullconv.data.sample import DEPTH, RGB, Dataset
+from fullconv.data.sample import DEPTH, HHA, RGB, Dataset
 from fullconv.data.sbd import open_sbd_voc2011, open_sbd_voc2012
 from fullconv.data.scaled import Scaled
 from fullconv.data.scenes import open_scenes
@@ -30,7 +30,7 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
     "folder": open_folder,
 }
 """How each data set is opened from a ``DataSpec`` and the name of a split."""
-STREAMS = {"nyudv2": (RGB, DEPTH)}
+STREAMS = {"nyudv2": (RGB, DEPTH, HHA), "scenes": (RGB, DEPTH, HHA)}
 """The input streams of data sets that have more than ``rgb``."""
 
 
@@ -53,7 +53,7 @@ def open_dataset(spec: DataSpec, split: str) -> Dataset:
         raise SpecError(f"no data set {spec.name!r}: {hint}There are {', '.join(DATASETS)}")
     streams = STREAMS.get(spec.name, (RGB,))
     if not set(spec.streams) <= set(streams):
-        raise SpecError(f"{spec.name} has the streams {', '.join(streams)}; data.streams asks for {list(spec.streams)}")
+        raise SpecError(f"{spec.name} has the streams {', '.join(streams)}; asked for are {', '.join(spec.streams)}")
     count = spec.count if split == spec.train else spec.val_count
     found = DATASETS[spec.name](spec, split)
     return Subset(found if spec.scale == 1 else Scaled(found, spec.scale), spec.heads, count)

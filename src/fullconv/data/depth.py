@@ -59,7 +59,7 @@ def read_depth(path: str | os.PathLike[str], unit: str | float) -> NDArray[np.fl
     [[0.0, 1.5], [2.0, 2.5]]
     """
     values = _read_array(path) if Path(path).suffix.lower() == ".npy" else _read_image(path)
-    depth = values * _metres_per_step(unit)
+    depth = values * metres_per_step(unit)
     try:
         known = check_depth(depth)
     except DataError as error:
@@ -103,7 +103,14 @@ def _implausible(median: float) -> str:
     return f"{found}; it looks like {_MISTAKES[factor]}"
 
 
-def _metres_per_step(unit: str | float) -> float:
+def metres_per_step(unit: str | float) -> float:
+    """Return the metres in one step of a stored value, of a unit's name in :data:`UNITS` or of themselves.
+
+    Raises
+    ------
+    DataError
+        For an unknown name, or a number that is not positive and finite.
+    """
     if isinstance(unit, str):
         if unit not in UNITS:
             raise DataError(f"no depth unit {unit!r}; there are {', '.join(UNITS)}, or a number: the metres in one step")

@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torchvision import tv_tensors
 
+from fullconv.data.intrinsics import NYUD
+from fullconv.data.kept import KeptHHA
 from fullconv.data.nyud_layouts import NYUDV2, Frames, MatFile, PictureFolder, ReferenceFolder
-from fullconv.data.sample import DEPTH, RGB, SEMANTIC, Sample
+from fullconv.data.sample import DEPTH, HHA, RGB, SEMANTIC, Sample
 from fullconv.errors import DataError
 from fullconv.spec import DataSpec
 
@@ -24,7 +26,9 @@ LAYOUTS: Sequence[Callable[[Path], Frames | None]] = (MatFile.find, ReferenceFol
 
 
 class NYUDv2:
-    """NYUDv2: streams ``rgb``, and ``depth`` float32 (1, H, W) in metres, 0 where there is none; head ``semantic``.
+    """NYUDv2: streams ``rgb``; ``depth`` float32 (1, H, W) in metres, 0 where there is none; ``hha``; head ``semantic``.
+
+    HHA is computed for the Kinect as it stood. Mirrored copies are about; in them the principal point is 10 px off, a degree.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ class NYUDv2:
         train, val, trainval or test.
     streams
         Which of the streams are read.
+    kept
+        Folder of HHA pictures, ``img_5001.png`` and so on; see :class:`fullconv.data.kept.KeptHHA`.
 
     Raises
     ------
@@ -41,13 +47,14 @@ class NYUDv2:
         For a split that there is not, and when frames of it are missing; on access when a file is damaged.
     """
 
-    def __init__(self, frames: Frames, split: str, streams: Sequence[str] = (RGB, DEPTH)) -> None:
+    def __init__(self, frames: Frames, split: str, streams: Sequence[str] = (RGB, DEPTH), kept: Path | None = None) -> None:
         if split not in SPLITS:
             raise DataError(f"no split {split!r} of NYUDv2; there are {', '.join(SPLITS)}")
         self.name = f"nyudv2 {split}"
         self.labels = {SEMANTIC: NYUDV2}
         self.frames = frames
         self.streams = tuple(streams)
+        self.kept = KeptHHA(kept)
         self.ids = sorted(number for part in SPLITS[split] for number in _listed(part))
         missing = sorted(set(self.ids) - frames.ids())
         if missing:
@@ -66,8 +73,12 @@ class NYUDv2:
             inputs[RGB] = _first(self.frames.image(number))
         if DEPTH in self.streams:
             inputs[DEPTH] = _first(self.frames.depth(number)[..., None])
-        mask = tv_tensors.Mask(torch.from_numpy(self.frames.mask(number)))
-        return Sample(str(number), inputs, {SEMANTIC: mask})
+        mask = self.frames.mask(number)
+        if HHA in self.streams:
+            size = (mask.shape[0], mask.shape[1])
+            encoded = self.kept.picture(f"img_{number}", lambda: self.frames.depth(number), NYUD, size)
+            inputs[HHA] = _first(encoded)
+        return Sample(str(number), inputs, {SEMANTIC: tv_tensors.Mask(torch.from_numpy(mask))})
 
 
 def _first(array: NDArray[np.generic]) -> tv_tensors.Image:
@@ -93,7 +104,7 @@ def open_nyudv2(spec: DataSpec, split: str) -> NYUDv2:
     for find in LAYOUTS:
         frames = find(Path(spec.root))
         if frames is not None:
-            return NYUDv2(frames, split, spec.streams)
+            return NYUDv2(frames, split, spec.streams, spec.hha)
     raise DataError(
         f"no NYUDv2 in {spec.root}: looked for {MatFile.LOOKS}; {ReferenceFolder.LOOKS}; {PictureFolder.LOOKS}. The official "
         "file is at https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html (2.8 GB)"

@@ -21,6 +21,8 @@ from fullconv.spec import AugmentSpec
 RGB = "rgb"
 DEPTH = "depth"
 """The stream of measured depth: float32 (1, H, W) in metres, 0 where nothing was measured."""
+HHA = "hha"
+"""The stream of depth as a picture: uint8 (3, H, W), see :mod:`fullconv.data.hha`."""
 SEMANTIC = "semantic"
 IGNORE = 255
 
@@ -72,7 +74,7 @@ class Sample:
     def from_arrays(
         cls, name: str, inputs: Mapping[str, NDArray[np.uint8]], targets: Mapping[str, NDArray[np.uint8]]
     ) -> "Sample":
-        """Return the sample of numpy images uint8 (H, W, C), or (H, W) for one channel, and masks uint8 (H, W).
+        """Return the sample of numpy images (H, W, C), or (H, W) for one channel, and masks uint8 (H, W).
 
         Examples
         --------

@@ -8,15 +8,17 @@ Semantic classes are floor, wall, sky, box, ball, cylinder, cone: every pixel is
 Geometric classes go by the surface's normal: horizontal within 45 degrees of gravity, else vertical; and sky.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
 
+from fullconv.data.hha import hha
+from fullconv.data.intrinsics import Intrinsics
 from fullconv.data.raycast import Array
-from fullconv.data.sample import Sample
+from fullconv.data.sample import DEPTH, HHA, RGB, Sample
 from fullconv.data.shading import picture
 from fullconv.data.tracing import View, labels, trace
 from fullconv.data.world import CLASSES, FIRST_THING, draw_world
@@ -132,6 +134,18 @@ def object_crop(seed: int, split: str, index: int, size: tuple[int, int] = (64, 
             return picture(world, view, seen, rng)[0], label
 
 
+def _encoded(scene: Scene) -> Array:
+    size = (scene.depth.shape[0], scene.depth.shape[1])
+    return hha(scene.depth, Intrinsics.from_matrix(scene.intrinsics, size), scene.gravity)
+
+
+_STREAMS: Mapping[str, Callable[[Scene], Array]] = {
+    RGB: lambda scene: scene.image,
+    DEPTH: lambda scene: scene.depth,
+    HHA: _encoded,
+}
+
+
 class Scenes:
     """The data set of rendered scenes; see the module. ``scenes[i]`` is a :class:`~fullconv.data.sample.Sample`.
 
@@ -147,11 +161,13 @@ class Scenes:
         Another seed is another data set.
     heads
         Which truths a sample brings: of ``semantic`` and ``geometric``.
+    streams
+        Which inputs it brings: of ``rgb``, ``depth`` (float32 in metres, 0 in the sky) and ``hha`` (with the true gravity).
 
     Raises
     ------
     DataError
-        For an unknown split or head, a count or size below 1.
+        For an unknown split, head or stream, a count or size below 1.
 
     Examples
     --------
@@ -168,6 +184,7 @@ class Scenes:
         size: tuple[int, int] = _SIZE,
         seed: int = 0,
         heads: Sequence[str] = ("semantic",),
+        streams: Sequence[str] = (RGB,),
     ) -> None:
         _generator(seed, split, 0)  # refuses an unknown split or a negative seed
         count = SPLITS[split] if count is None else count
@@ -176,6 +193,10 @@ class Scenes:
         for head in heads:
             if head not in HEADS:
                 raise DataError(f"scenes have no head {head!r}; they have {', '.join(HEADS)}")
+        for stream in streams:
+            if stream not in _STREAMS:
+                raise DataError(f"scenes have no stream {stream!r}; they have {', '.join(_STREAMS)}")
+        self.streams = tuple(streams)
         self.split, self.count, self.size, self.seed = split, count, (size[0], size[1]), seed
         self.name = f"scenes {split}"
         self.labels = {head: HEADS[head] for head in heads}
@@ -189,8 +210,9 @@ class Scenes:
             scene = self.scene(index)
             truths = {"semantic": scene.semantic, "geometric": scene.geometric}
             targets = {head: truths[head] for head in self.labels}
-            sample = Sample.from_arrays(f"{self.split}-{index:05d}", {"rgb": scene.image}, targets)
-            if len(self._drawn) * scene.image.size >= _KEPT:
+            inputs = {stream: _STREAMS[stream](scene) for stream in self.streams}
+            sample = Sample.from_arrays(f"{self.split}-{index:05d}", inputs, targets)
+            if len(self._drawn) * sum(array.nbytes for array in inputs.values()) >= _KEPT:
                 return sample
             self._drawn[index] = sample
         return self._drawn[index]
@@ -211,7 +233,7 @@ def open_scenes(spec: DataSpec, split: str) -> Scenes:
         As :class:`Scenes`.
     """
     count = spec.count if split == spec.train else spec.val_count
-    return Scenes(split, count, spec.size or _SIZE, heads=tuple(HEADS))
+    return Scenes(split, count, spec.size or _SIZE, heads=tuple(HEADS), streams=spec.streams)
 
 
 def contact_sheet(scenes: Sequence[Scene]) -> Image.Image:

@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 from fullconv.data.folder import Pair
 from fullconv.data.masks import read_stored
 from fullconv.data.pictures import read_upright
-from fullconv.data.sample import RGB
 from fullconv.doctor.case import Case
 from fullconv.doctor.sources import Source
 from fullconv.errors import DataError
@@ -151,5 +150,4 @@ def read_tile(pair: Pair, label_map: LabelMap) -> Tile:
 
 def _sample_tile(source: Source, place: int) -> Tile:
     sample = source.dataset[place]
-    image = np.ascontiguousarray(sample.inputs[RGB].numpy().transpose(1, 2, 0))
-    return sample.name, image, sample.targets[source.head].numpy()
+    return sample.name, np.ascontiguousarray(sample.picture), sample.targets[source.head].numpy()

@@ -6,11 +6,10 @@ import numpy as np
 
 from fullconv.data import open_dataset
 from fullconv.data.loading import train_loader
-from fullconv.data.sample import RGB
 from fullconv.doctor.sheet import Tile, contact_sheet
 from fullconv.files import replacing
 from fullconv.nn.backbones import find_backbone
-from fullconv.nn.normalise import Normalise
+from fullconv.nn.normalise import normaliser, preprocessing_of
 from fullconv.spec import Recipe
 
 
@@ -18,7 +17,7 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
     """Draw the first ``count`` samples that training with this recipe and its seed sees; return their names.
 
     They are scaled, cropped, mirrored and coloured as the recipe says, and padded with the colour that its backbone takes for
-    nothing; ignored pixels, the padding among them, are hatched.
+    nothing; ignored pixels, the padding among them, are hatched. Of several inputs the first is drawn.
 
     Raises
     ------
@@ -30,6 +29,8 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
     training = open_dataset(recipe.data, recipe.data.train)
     head = recipe.data.heads[0]
     each = recipe.train.images_per_step
+    colors = find_backbone(recipe.model.backbone).preprocessing
+    first = recipe.model.inputs[0]
     loader = train_loader(
         training,
         recipe.data.model_copy(update={"workers": 0}),
@@ -37,11 +38,11 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
         recipe.train.seed,
         steps=-(-count // each),
         replacement=recipe.train.replacement,
-        fill={RGB: Normalise(find_backbone(recipe.model.backbone).preprocessing).mean_color},
+        fill={name: normaliser(preprocessing_of(name, colors)).mean_color for name in recipe.model.inputs},
     )
     tiles: list[Tile] = []
     for batch in loader:
-        images = batch["inputs"][RGB].numpy().transpose(0, 2, 3, 1)
+        images = batch["inputs"][first].numpy().transpose(0, 2, 3, 1)
         tiles += zip(batch["names"], np.ascontiguousarray(images), batch["targets"][head].numpy(), strict=True)
     with replacing(path) as temporary:
         contact_sheet(tiles[:count], training.labels[head]).save(temporary, format="PNG")

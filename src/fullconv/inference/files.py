@@ -18,6 +18,7 @@ from fullconv.inference.memory import no_more_than_free
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result
 from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor, Segmentation
+from fullconv.inference.rgbd import DepthFolder, Loaded, inputs_for
 from fullconv.labels import LabelSet
 from fullconv.pictures import shares
 
@@ -59,6 +60,7 @@ def predict_files(
     head: str | None = None,
     overwrite: bool = False,
     together: int | None = None,
+    depths: DepthFolder | None = None,
     progress: Callable[[int, int, str | None], None] = lambda done, of, problem: None,
 ) -> Outcome:
     """Predict every picture and write the results; a broken picture is noted and the others go on.
@@ -76,6 +78,8 @@ def predict_files(
         Predict pictures again whose results are all there; otherwise they are skipped.
     together
         How many neighbours of one size go through the net at once; by default :data:`TOGETHER` on a GPU, otherwise one.
+    depths
+        Where the pictures' depth lies, for a model that reads it.
     progress
         Called after each picture with (done, of, what was wrong); skipped ones are not counted.
 
@@ -96,7 +100,7 @@ def predict_files(
             outcome.skipped.append(str(job.source))
     done = 0
     with no_more_than_free() if on_cpu else contextlib.nullcontext():  # a GPU's driver maps more than it ever uses
-        pictures = in_background(_read, (job.source for job in todo), ahead=together)
+        pictures = in_background(lambda job: _read(job, predictor.model.inputs, depths), todo, ahead=together)
         groups = group_by_size(pictures, together)
         made = (one for group in groups for one in _predict(predictor, group, head, not WITH_SCORES.isdisjoint(wanted)))
         problems = in_background(lambda pair: _finish(*pair, wanted, outcome), zip(todo, made, strict=True), ahead=1)
@@ -114,23 +118,27 @@ def predict_files(
     return outcome
 
 
-def _read(path: Path) -> Read:
+def _read(job: Job, wanted: Sequence[str], depths: DepthFolder | None) -> Read:
     try:
-        return read_picture(path)
+        image = read_picture(job.source)
+        depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)
+        return Loaded(image, inputs_for(wanted, image, depth, camera))
     except DataError as error:
         return DataError(str(error))  # without the frames that it came from, which hold on to the picture
 
 
 def _predict(predictor: Predictor, group: Sequence[Read], head: str | None, scores: bool) -> Sequence[Predicted | DataError]:
     """Return for each picture of a group what was predicted, or what is wrong with it."""
-    images = [picture for picture in group if not isinstance(picture, DataError)]
+    loaded = [picture for picture in group if not isinstance(picture, DataError)]
     try:
-        found = predictor.predict_batch(images, head, scores) if images else []
+        found = predictor.predict_batch([each.inputs for each in loaded], head, scores) if loaded else []
     except DataError as error:
         if len(group) == 1:
             return [DataError(str(error))]  # without the frames that it came from, which hold on to the picture
         return [made for picture in group for made in _predict(predictor, [picture], head, scores)]  # alone they may fit
-    return list(zip(images, found, strict=True)) or [picture for picture in group if isinstance(picture, DataError)]
+    return list(zip((each.image for each in loaded), found, strict=True)) or [
+        picture for picture in group if isinstance(picture, DataError)
+    ]
 
 
 def _finish(job: Job, made: Predicted | DataError, wanted: Sequence[str], outcome: Outcome) -> str | None:

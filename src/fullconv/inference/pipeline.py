@@ -5,16 +5,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fullconv.errors import DataError
+from fullconv.inference.rgbd import Loaded
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-Read = NDArray[np.uint8] | DataError
-"""A picture, uint8 (H, W, 3) RGB, or what is wrong with its file."""
+Read = Loaded | DataError
+"""A picture, or what is wrong with its file."""
 
 
 def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Generator[R, None, None]:
@@ -42,7 +40,8 @@ def group_by_size(pictures: Iterable[Read], most: int) -> Iterator[list[Read]]:
 
     Examples
     --------
-    >>> small, large = np.zeros((2, 3, 3), np.uint8), np.zeros((4, 3, 3), np.uint8)
+    >>> import numpy as np
+    >>> small, large = (Loaded(np.zeros((side, 3, 3), np.uint8), {}) for side in (2, 4))
     >>> [len(group) for group in group_by_size([small, small, large, large, large, DataError(), small], 2)]
     [2, 2, 1, 1, 1]
     """
@@ -60,4 +59,4 @@ def group_by_size(pictures: Iterable[Read], most: int) -> Iterator[list[Read]]:
 
 
 def _size(picture: Read) -> tuple[int, ...] | None:
-    return None if isinstance(picture, DataError) else picture.shape
+    return None if isinstance(picture, DataError) else picture.image.shape

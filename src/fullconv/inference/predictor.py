@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fullconv.data.intrinsics import Intrinsics
 from fullconv.data.pictures import read_picture
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.files import replacing
+from fullconv.inference.rgbd import inputs_for
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
@@ -110,7 +112,15 @@ class Predictor:
         self.model = model.eval().to(memory_format=torch.channels_last)
         self.labels = dict(labels)
 
-    def predict(self, image: Picture, head: str | None = None, scores: bool = False) -> Segmentation:
+    def predict(
+        self,
+        image: Picture,
+        head: str | None = None,
+        scores: bool = False,
+        *,
+        depth: NDArray[np.floating] | None = None,
+        camera: Intrinsics | None = None,
+    ) -> Segmentation:
         """Return the classes of a picture of any size.
 
         Parameters
@@ -122,28 +132,34 @@ class Predictor:
             Which of the model's outputs; the first by default.
         scores
             Also return the probabilities.
+        depth, camera
+            For a model that reads depth or HHA, see :func:`fullconv.inference.rgbd.inputs_for`.
 
         Raises
         ------
         DataError
-            When the picture cannot be read.
+            When the picture cannot be read, or the model reads depth and it is missing or does not fit.
         SpecError
             When the model has no such head.
         """
-        return self.predict_batch([read_picture(image)], head, scores)[0]
+        return self.predict_batch([inputs_for(self.model.inputs, read_picture(image), depth, camera)], head, scores)[0]
 
     def predict_batch(
-        self, images: Sequence[NDArray[np.uint8]], head: str | None = None, scores: bool = False
+        self, pictures: Sequence[Mapping[str, NDArray[np.generic]]], head: str | None = None, scores: bool = False
     ) -> list[Segmentation]:
-        """Return the classes of several pictures of one size, uint8 (H, W, 3) RGB, that go through the net together.
+        """Return the classes of several pictures of one size that go through the net together.
 
-        Parameters and errors are those of :meth:`predict`. Logits differ from those of one at a time by rounding only.
+        A picture is what :func:`fullconv.inference.rgbd.inputs_for` gives: (H, W, C) by input. Other parameters and errors are
+        those of :meth:`predict`. Logits differ from those of one at a time by rounding only.
         """
         name = self.head(head)
-        # a copy, as torch warns of arrays that it must not write to
-        pixels = torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
-        with torch.inference_mode(), _memory_for(pixels):
-            logits = self._finite({next(iter(self.model.trunks)): pixels})[name]
+        # copies, as torch warns of arrays that it must not write to
+        batch = {
+            key: torch.from_numpy(np.ascontiguousarray(np.stack([picture[key] for picture in pictures]).transpose(0, 3, 1, 2)))
+            for key in self.model.inputs
+        }
+        with torch.inference_mode(), _memory_for(next(iter(batch.values()))):
+            logits = self._finite(batch)[name]
             labels = logits.argmax(1).to(torch.uint8).cpu().numpy()
             probabilities = logits.float().softmax(1).cpu().numpy() if scores else [None] * len(labels)
         return [Segmentation(*each, self.labels[name]) for each in zip(labels, probabilities, strict=True)]

@@ -1,15 +1,18 @@
 """From a spec to a model: the one place where the parts of an FCN are put together."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import nn
 
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.fcn import FCN
-from fullconv.nn.normalise import Normalise
-from fullconv.nn.trunk import build_trunk
+from fullconv.nn.normalise import preprocessing_of
+from fullconv.nn.trunk import build_trunk, first_convolution, with_more_channels
 from fullconv.nn.weights import TransplantReport, Weights, find_weights, transplant
-from fullconv.spec import ModelSpec
+from fullconv.spec import COLORS, INPUT_CHANNELS, ModelSpec, inputs_of
 
 
 def build_model(spec: ModelSpec, heads: Mapping[str, int]) -> FCN:
@@ -33,18 +36,24 @@ def build_model(spec: ModelSpec, heads: Mapping[str, int]) -> FCN:
     >>> model(torch.zeros(1, 3, 37, 50, dtype=torch.uint8))["semantic"].shape
     torch.Size([1, 21, 37, 50])
     """
-    trunk = build_trunk(
-        find_backbone(spec.backbone),
-        spec.stride,
-        padding=spec.padding,
-        hidden_layers=spec.hidden_layers,
-        dropout=spec.dropout,
-    )
-    return FCN({"rgb": trunk}, heads, spec)
+    trunks = {
+        stream: build_trunk(
+            find_backbone(spec.backbone),
+            spec.stride,
+            channels=sum(INPUT_CHANNELS[name] for name in inputs_of(stream)),
+            padding=spec.padding,
+            hidden_layers=spec.hidden_layers,
+            dropout=spec.dropout,
+        )
+        for stream in spec.streams
+    }
+    return FCN(trunks, heads, spec)
 
 
 def load_backbone_weights(model: FCN, name: str | None = None) -> TransplantReport:
-    """Put backbone weights into a model, in place, with their preprocessing; return what became of every tensor.
+    """Put backbone weights into every stream of a model, in place, with their preprocessing; return what became of the tensors.
+
+    Of a stream that reads more than three channels, the first layer gets the mean of its weights for the further ones.
 
     Parameters
     ----------
@@ -59,14 +68,24 @@ def load_backbone_weights(model: FCN, name: str | None = None) -> TransplantRepo
     WeightsError
         When there are none, or they fit only in part and the spec does not allow that.
     """
-    wanted = name or model.spec.weights or "imagenet"
-    weights = find_weights(model.spec.backbone if wanted == "imagenet" else wanted)
-    for stream, trunk in model.trunks.items():
-        report = transplant(weights, trunk.graph, partial=model.spec.partial_weights)  # type: ignore[arg-type]  # a Trunk's graph
-        if weights.preprocessing is not None:
-            device = next(model.parameters()).device
-            model.normalise[stream] = Normalise(weights.preprocessing).to(device)
+    wanted = name or model.spec.weights
+    weights = find_weights(wanted if isinstance(wanted, str) and wanted != "imagenet" else model.spec.backbone)
+    for trunk in model.trunks.values():
+        graph: Any = trunk.graph
+        report = transplant(_widened(weights, graph), graph, partial=model.spec.partial_weights)
+    if weights.preprocessing is not None:
+        model.set_preprocessing({name: preprocessing_of(name, weights.preprocessing) for name in model.inputs})
     return report
+
+
+def _widened(weights: Weights, graph: nn.Module) -> Weights:
+    """Return weights whose first layer takes as many channels as the net's."""
+    first = first_convolution(graph)
+    name = next(name for name, part in graph.named_modules() if part is first) + ".weight"
+    given = weights.tensors.get(name)
+    if given is None or given.dim() != first.weight.dim() or not COLORS == given.shape[1] < first.in_channels:
+        return weights
+    return replace(weights, tensors={**weights.tensors, name: with_more_channels(given, first.in_channels)})
 
 
 def carry_over(source: FCN, target: FCN) -> TransplantReport:

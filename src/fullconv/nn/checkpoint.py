@@ -5,7 +5,7 @@ The header is the metadata entry ``fullconv``::
     format          1
     model           ModelSpec
     heads           label set of each output, by name
-    preprocessing   what each stream's images go through, by name
+    preprocessing   what each input goes through, by name
     history         what it was trained on and how well it did, a list of mappings
     versions        of the libraries that wrote it
 
@@ -29,7 +29,6 @@ from fullconv.files import replacing
 from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
-from fullconv.nn.normalise import Normalise
 from fullconv.spec import ModelSpec
 
 KEY = "fullconv"
@@ -123,8 +122,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         labels = {head: LabelSet.from_dict(classes) for head, classes in header["heads"].items()}
         model = build_model(ModelSpec.model_validate(header["model"]), {head: len(classes) for head, classes in labels.items()})
-        for stream, preprocessing in header["preprocessing"].items():
-            model.normalise[stream] = Normalise(preprocessing)
+        model.set_preprocessing(header["preprocessing"])
         model.load_state_dict(tensors)
         history = [dict(entry) for entry in header["history"]]
     except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:

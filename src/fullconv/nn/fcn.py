@@ -12,16 +12,17 @@ Letters: N images, C channels, H W image, h w map, K classes.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor, fx, nn
 
-from fullconv.errors import GeometryError
+from fullconv.errors import GeometryError, SpecError
 from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import trace
 from fullconv.nn.align import Decoder, Fit, Overlap
-from fullconv.nn.normalise import Normalise
+from fullconv.nn.normalise import normaliser, preprocessing_of
 from fullconv.nn.trunk import Trunk
 from fullconv.nn.upsample import Deconvolution
-from fullconv.spec import ModelSpec
+from fullconv.spec import ModelSpec, inputs_of
 
 
 class FCN(nn.Module):
@@ -30,7 +31,8 @@ class FCN(nn.Module):
     Parameters
     ----------
     trunks
-        A trunk for each input stream; streams are joined by averaging their scores (late fusion, paper section 5.2).
+        A trunk for each stream; streams are joined by averaging their scores (late fusion, paper section 5.2). A stream that is
+        called ``rgb+depth`` reads both inputs, one behind the other (early fusion).
     heads
         Number of classes of each output, by name.
     spec
@@ -47,8 +49,9 @@ class FCN(nn.Module):
         self.spec = spec
         self.heads = dict(heads)
         self.trunks = nn.ModuleDict(trunks)
-        self.normalise = nn.ModuleDict({name: Normalise(trunk.preprocessing) for name, trunk in trunks.items()})
         first = next(iter(trunks.values()))
+        self.inputs = tuple(dict.fromkeys(name for stream in trunks for name in inputs_of(stream)))
+        self.normalise = nn.ModuleDict({name: normaliser(preprocessing_of(name, first.preprocessing)) for name in self.inputs})
         if any(trunk.places(axis) != first.places(0) for trunk in trunks.values() for axis in (0, 1)):
             raise GeometryError("the streams' maps (or their two axes) lie differently on the image; use one backbone for all")
         self.strides = first.strides
@@ -90,19 +93,30 @@ class FCN(nn.Module):
         Parameters
         ----------
         inputs
-            uint8 or float 0–255 in RGB order (N, C, H, W), by stream name; a bare tensor when there is one stream.
+            uint8 or float 0–255 in RGB order (N, C, H, W), depth in metres, by name; a bare tensor when there is one input.
+
+        Raises
+        ------
+        SpecError
+            When an input is missing.
         """
-        images = self._streams(inputs)
+        images = self._named(inputs)
         scores = self.score_maps(images)
         return {head: self.fuse(head, scores[head], next(iter(images.values()))) for head in self.heads}
 
-    def _streams(self, inputs: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return inputs if isinstance(inputs, Mapping) else {next(iter(self.trunks)): inputs}
+    def _named(self, inputs: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        if isinstance(inputs, fx.Proxy):  # traced for its geometry, which does not depend on what the images hold
+            return dict.fromkeys(self.inputs, inputs)
+        named = inputs if isinstance(inputs, Mapping) else {self.inputs[0]: inputs}
+        if not set(self.inputs) <= set(named):
+            raise SpecError(f"the model reads {', '.join(self.inputs)}; got {', '.join(named)}")
+        return named
 
     def score_maps(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
         """Return the scores (N, K, h, w) of each head before they are joined, coarse to fine, averaged over the streams."""
-        images = self._streams(inputs)
-        features = {name: trunk(self.fit(self.normalise[name](images[name]))) for name, trunk in self.trunks.items()}
+        images = self._named(inputs)
+        normal = {name: self.normalise[name](images[name]) for name in self.inputs}
+        features = {stream: trunk(self.fit(_joined(stream, normal))) for stream, trunk in self.trunks.items()}
         return {head: [self._score(head, level, features) for level in range(len(self.strides))] for head in self.heads}
 
     def _score(self, head: str, level: int, features: Mapping[str, Sequence[Tensor]]) -> Tensor:
@@ -145,12 +159,25 @@ class FCN(nn.Module):
 
     @property
     def preprocessing(self) -> dict[str, dict[str, Any]]:
-        """What each stream's images go through, as a weights file's header states it."""
+        """What each input goes through, as a weights file's header states it."""
         return {name: part.preprocessing for name, part in self.normalise.items()}  # type: ignore[misc]  # Normalise
 
-    def mean_color(self, stream: str) -> tuple[float, ...]:
-        """Return the colour (0–255, RGB order) of a stream that becomes zero: what to pad its images with."""
-        return self.normalise[stream].mean_color  # type: ignore[return-value]  # Normalise
+    def set_preprocessing(self, preprocessing: Mapping[str, Mapping[str, Any]]) -> None:
+        """Put others in the place of the layers that inputs go through, by input.
+
+        Raises
+        ------
+        WeightsError
+            When one is not known, see :class:`fullconv.nn.normalise.Normalise`.
+        """
+        device = next(self.parameters()).device
+        for name, stated in preprocessing.items():
+            self.normalise[name] = normaliser(stated).to(device)
+
+    @property
+    def padding_colors(self) -> dict[str, tuple[float, ...]]:
+        """The colour (0–255, RGB order) of each input that becomes zero: what to pad its images with."""
+        return {name: part.mean_color for name, part in self.normalise.items()}  # type: ignore[misc]  # Normalise
 
     def score_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the score layers: all that the paper's "fixed" nets train."""
@@ -163,3 +190,9 @@ class FCN(nn.Module):
     def trunk_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the trunks."""
         return list(self.trunks.parameters())
+
+
+def _joined(stream: str, images: Mapping[str, Tensor]) -> Tensor:
+    """Return the inputs of a stream one behind the other (N, C, H, W)."""
+    names = inputs_of(stream)
+    return images[names[0]] if len(names) == 1 else torch.cat([images[name] for name in names], 1)

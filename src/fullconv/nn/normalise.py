@@ -1,4 +1,4 @@
-"""The model's first layer: channel order, mean and standard deviation of a stream, so that no data set can get it wrong."""
+"""The model's first layer: channel order, mean and standard deviation of an input, so that no data set can get it wrong."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,44 @@ from fullconv.geometry.axis import POINTWISE, Window
 
 IMAGENET = {"channels": "RGB", "range": [0, 255], "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 CAFFE = {"channels": "BGR", "range": [0, 255], "mean": [104.00699, 116.66877, 122.67892], "std": [1, 1, 1]}
+HHA_MEAN = [132.431, 94.076, 118.477]
+"""Of NYUDv2's HHA pictures, in their own channel order (reference)."""
+LOG_DEPTH = {"channels": "log depth", "mean": [7.844]}
+"""Logarithm of the depth in millimetres, less its mean over NYUDv2 (reference)."""
+
+
+def preprocessing_of(name: str, colors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an input goes through before a trunk that expects photographs to go through ``colors``.
+
+    Parameters
+    ----------
+    name
+        ``rgb``; ``hha``: its own mean, the photographs' deviation, and no change of channel order (reference); ``depth``.
+    colors
+        See :class:`Normalise`.
+
+    Examples
+    --------
+    >>> preprocessing_of("hha", CAFFE)["channels"], preprocessing_of("depth", CAFFE)["mean"]
+    ('RGB', [7.844])
+    """
+    if name == "depth":
+        return dict(LOG_DEPTH)
+    if name == "hha":
+        return {"channels": "RGB", "range": [0, 255], "mean": HHA_MEAN, "std": Normalise(colors).std.flatten().tolist()}
+    return dict(colors)
+
+
+def normaliser(preprocessing: Mapping[str, Any]) -> "Normalise | NormaliseDepth":
+    """Return the layer that does what ``preprocessing`` says.
+
+    Raises
+    ------
+    WeightsError
+        When a key is missing or has a value that is not known.
+    """
+    is_depth = preprocessing.get("channels") == LOG_DEPTH["channels"]
+    return NormaliseDepth(preprocessing) if is_depth else Normalise(preprocessing)
 
 
 class Normalise(nn.Module):
@@ -79,3 +117,47 @@ class Normalise(nn.Module):
     def mean_color(self) -> tuple[float, ...]:
         """The colour (0–255, RGB order) that becomes zero: what to pad images with."""
         return tuple((self.mean.flip(0) if self.reverse else self.mean).flatten().tolist())
+
+
+class NormaliseDepth(nn.Module):
+    """Bring depth in metres to its logarithm in millimetres less a mean; holes (0) to 0, the mean depth.
+
+    Parameters
+    ----------
+    preprocessing
+        ``mean``: one number.
+
+    Raises
+    ------
+    WeightsError
+        When the mean is missing or no number.
+    """
+
+    mean: Tensor
+
+    def __init__(self, preprocessing: Mapping[str, Any]) -> None:
+        super().__init__()
+        try:
+            (mean,) = map(float, preprocessing["mean"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"preprocessing {dict(preprocessing)} of depth needs mean, a list of one number") from error
+        self.register_buffer("mean", torch.tensor(mean).view(1, 1, 1))
+
+    def forward(self, depth: Tensor) -> Tensor:
+        """Return float (N, 1, H, W) from depth float (N, 1, H, W) in metres."""
+        known = depth > 0
+        return torch.where(known, torch.log(torch.where(known, depth, 1) * 1000) - self.mean, 0).to(self.mean.dtype)
+
+    def axis_maps(self) -> tuple[Window, Window]:
+        """Return the coordinate map of both axes: every pixel by itself."""
+        return POINTWISE, POINTWISE
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What this layer does, in the form that it is built from."""
+        return LOG_DEPTH | {"mean": self.mean.flatten().tolist()}
+
+    @property
+    def mean_color(self) -> tuple[float, ...]:
+        """What to pad depth with: a hole, which becomes zero."""
+        return (0.0,)

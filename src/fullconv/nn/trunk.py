@@ -20,7 +20,7 @@ from fullconv.geometry.trace import from_graph, node_names
 from fullconv.nn.backbones import Classifier
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.nn.proof import keep_needed
-from fullconv.spec import STRIDES
+from fullconv.spec import COLORS, STRIDES
 
 PAPER_PADDING = 100
 
@@ -61,6 +61,7 @@ def build_trunk(
     entry: Classifier,
     finest: int,
     *,
+    channels: int = COLORS,
     padding: str | None = None,
     hidden_layers: bool = True,
     dropout: float | None = None,
@@ -73,6 +74,8 @@ def build_trunk(
         From ``BACKBONES``.
     finest
         The finest stride that is needed: 32, 16, 8 or 4.
+    channels
+        Of its images; those after the third start with the mean of the first three's weights (reference).
     padding, hidden_layers, dropout
         See :class:`fullconv.spec.ModelSpec`.
 
@@ -98,7 +101,25 @@ def build_trunk(
     _output(graph).args = (taps,)
     graph.recompile()
     graph.delete_all_unused_submodules()
+    if channels > COLORS:
+        first = first_convolution(graph)
+        first.weight = nn.Parameter(with_more_channels(first.weight.detach(), channels))
+        first.in_channels = channels
     return Trunk(graph, strides, entry.preprocessing)
+
+
+def first_convolution(graph: nn.Module) -> nn.Conv2d:
+    """Return the layer that sees the image."""
+    return next(part for part in graph.modules() if isinstance(part, nn.Conv2d))
+
+
+def with_more_channels(weight: Tensor, channels: int) -> Tensor:
+    """Return the weights (O, channels, k, k) of a first layer that has (O, 3, k, k): each further channel gets the three's mean.
+
+    How the reference starts early fusion of colour and depth (paper, section 5.2).
+    """
+    extra = weight.mean(1, keepdim=True).expand(-1, channels - weight.shape[1], -1, -1)
+    return torch.cat([weight, extra], 1)
 
 
 def _output(graph: fx.GraphModule) -> fx.Node:
@@ -122,7 +143,7 @@ def _cut_classifier(dense: DenseClassifier, hidden_layers: bool) -> fx.Node:
 def _set_padding(dense: DenseClassifier, padding: str) -> None:
     """Pad so that no border is lost: by 100 px at the first convolution as the reference, or at every hidden layer."""
     if padding == "paper":
-        first = next(part for part in dense.graph.modules() if isinstance(part, nn.Conv2d))
+        first = first_convolution(dense.graph)
         first.padding = (PAPER_PADDING, PAPER_PADDING)
         return
     for name in dense.rewrites:
@@ -184,6 +205,6 @@ def _keep_maps_whole(graph: fx.GraphModule, taps: list[fx.Node]) -> None:
 def _widths(graph: fx.GraphModule) -> list[int]:
     """Return the channels of every output, by running the graph without memory (meta tensors)."""
     shadow = copy.deepcopy(graph).to("meta").eval()
-    channels = next(part.in_channels for part in shadow.modules() if isinstance(part, nn.Conv2d))
+    channels = first_convolution(shadow).in_channels
     with torch.no_grad():
         return [maps.shape[1] for maps in shadow(torch.empty(1, channels, 512, 512, device="meta"))]

@@ -8,15 +8,12 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 
 from fullconv.data.sample import RGB, SEMANTIC
 from fullconv.errors import DataError, WeightsError
 from fullconv.evaluation import METRICS
-from fullconv.files import replacing
 from fullconv.geometry.graph import Geometry
 from fullconv.nn.backbones import NARROW
 from fullconv.nn.build import build_model, build_on_meta
@@ -25,8 +22,8 @@ from fullconv.nn.describe import describe
 from fullconv.nn.fcn import FCN
 from fullconv.paper.bench import Bench, describe_data, recipe_for
 from fullconv.paper.finding import Claim, Finding, Picture, Row, paired
+from fullconv.paper.gallery import draw_nets
 from fullconv.paper.published import published
-from fullconv.pictures import Comparison, comparison_grid
 from fullconv.spec import ModelSpec, Recipe
 from fullconv.training import RunResult
 
@@ -39,7 +36,6 @@ REPEATS = 5
 SCORE, TIME, RATIO = METRICS["mean_iu"], "forward ms", "forward relative to VGG16"
 DEPTH, WEIGHTS, FIELD, STRIDE = "conv layers", "parameters M", "receptive field px", "stride px"
 OWN_FIELD = f"{FIELD} without the last pooling"
-DRAWN = 3
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ def run(bench: Bench) -> Finding:
     models = {item: build_model(ModelSpec(name=f"fcn32s-caffe-{net}"), CLASSES).eval() for item, net in NETS.items()}
     seconds = forward_seconds(models, SIDE, REPEATS)
     rows = tuple(row for item, net in NETS.items() for row in (scores[item], *_times(item, seconds), *_architecture(item, net)))
-    pictures = (_draw(bench.folder / "predictions.png", bench, trained),) if len(trained) == len(NETS) else ()
+    pictures = (_draw(bench, trained),) if len(trained) == len(NETS) else ()
     return Finding(rows, tuple(_claims(Finding(rows))), pictures, NOTES)
 
 
@@ -218,16 +214,6 @@ def _claims(finding: Finding) -> list[Claim]:
     return claims
 
 
-def _draw(path: Path, bench: Bench, trained: Mapping[str, Sequence[RunResult]]) -> Picture:
-    """Draw what each net of the first seed says about a few validation images."""
-    nets = {item: load_checkpoint(runs[0].model).model.eval() for item, runs in trained.items()}
-    dataset = bench.validation(_recipe(bench, NETS[BEST], 0))
-    rows: list[Comparison] = []
-    for index in np.unique(np.linspace(0, len(dataset) - 1, DRAWN + 2).round().astype(int))[1 : DRAWN + 1].tolist():
-        sample = dataset[index]
-        with torch.inference_mode():
-            found = {name: net(sample.inputs[RGB][None])[SEMANTIC][0].argmax(0).numpy() for name, net in nets.items()}
-        rows.append((sample.inputs[RGB].numpy().transpose(1, 2, 0), sample.targets[SEMANTIC].numpy(), found))
-    with replacing(path) as temporary:
-        comparison_grid(rows, dataset.labels[SEMANTIC]).save(temporary, format="PNG")
-    return Picture(path.name, "The same images as each net labels them.")
+def _draw(bench: Bench, trained: Mapping[str, Sequence[RunResult]]) -> Picture:
+    nets = {item: load_checkpoint(runs[0].model).model for item, runs in trained.items()}
+    return draw_nets(bench.folder / "predictions.png", nets, bench.validation(_recipe(bench, NETS[BEST], 0)), SEMANTIC)

@@ -10,25 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from fullconv.data.sample import RGB, SEMANTIC, Dataset
+from fullconv.data.sample import SEMANTIC, Dataset
 from fullconv.evaluation import METRICS
-from fullconv.files import replacing
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.paper.bars import draw_bars
 from fullconv.paper.bench import Bench, describe_data, recipe_for
 from fullconv.paper.finding import Claim, Finding, Picture, Row, paired
+from fullconv.paper.gallery import draw_nets, spread_out
 from fullconv.paper.pretrained import scenes_classifier
 from fullconv.paper.streams import STREAMS, ablation, draw_streams
-from fullconv.pictures import Comparison, comparison_grid
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
-
-DRAWN = 3
-"""How many samples of the validation split are drawn."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +66,12 @@ def run(bench: Bench) -> Finding:
     dataset = bench.validation(nets[0].recipe)
     rows = _table(nets, describe_data(dataset))
     rows += _without_streams(nets, dataset)
-    indices = np.unique(np.linspace(0, len(dataset) - 1, DRAWN + 2).round().astype(int))[1 : DRAWN + 1].tolist()
-    pictures = [_draw_bars(bench.folder / "mean-iu.png", rows), _draw_nets(bench.folder / "nets.png", nets[0], dataset, indices)]
-    finest = _load(nets[0].stage_folders()["FCN-8s"])
-    draw_streams(finest, SEMANTIC, dataset, indices, bench.folder / "streams.png")
+    models = {name: _load(folder) for name, folder in nets[0].stage_folders().items()}
+    pictures = [
+        _draw_bars(bench.folder / "mean-iu.png", rows),
+        draw_nets(bench.folder / "nets.png", models, dataset, SEMANTIC),
+    ]
+    draw_streams(models["FCN-8s"], SEMANTIC, dataset, spread_out(dataset), bench.folder / "streams.png")
     caption = "What each stream of FCN-8s says about the class that is named at the left; red speaks for it, blue against it."
     pictures.append(Picture("streams.png", caption))
     return Finding(tuple(rows), tuple(_claims(rows, bench.seeds)), tuple(pictures), tuple(_per_class(nets)))
@@ -166,19 +161,6 @@ def _per_class(nets: Sequence[Nets]) -> list[str]:
 
 def _load(folder: Path) -> FCN:
     return load_checkpoint(folder / "model.safetensors").model.eval()
-
-
-def _draw_nets(path: Path, nets: Nets, dataset: Dataset, indices: Sequence[int]) -> Picture:
-    models = {name: _load(folder) for name, folder in nets.stage_folders().items()}
-    rows: list[Comparison] = []
-    for index in indices:
-        sample = dataset[index]
-        with torch.inference_mode():
-            found = {name: net(sample.inputs[RGB][None])[SEMANTIC][0].argmax(0).numpy() for name, net in models.items()}
-        rows.append((sample.inputs[RGB].numpy().transpose(1, 2, 0), sample.targets[SEMANTIC].numpy(), found))
-    with replacing(path) as temporary:
-        comparison_grid(rows, dataset.labels[SEMANTIC]).save(temporary, format="PNG")
-    return Picture(path.name, "The same images as each net labels them.")
 
 
 def _draw_bars(path: Path, rows: Sequence[Row]) -> Picture:

@@ -10,10 +10,12 @@ from pydantic import model_validator
 
 from fullconv.spec.base import Spec
 from fullconv.spec.data import AugmentSpec, DataSpec, FolderSpec
-from fullconv.spec.model import STRIDES, ModelSpec
+from fullconv.spec.model import COLORS, INPUT_CHANNELS, STRIDES, ModelSpec, inputs_of
 from fullconv.spec.train import OptimizerSpec, StageSpec, TrainSpec
 
 __all__ = [
+    "COLORS",
+    "INPUT_CHANNELS",
     "STRIDES",
     "AugmentSpec",
     "DataSpec",
@@ -24,6 +26,7 @@ __all__ = [
     "Spec",
     "StageSpec",
     "TrainSpec",
+    "inputs_of",
 ]
 
 
@@ -50,4 +53,16 @@ class Recipe(Spec):
             raise ValueError(
                 f"the last of train.stages has stride {last}, but model.name {self.model.name} has {self.model.stride}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _data_feed_the_model(self) -> Self:
+        """Ask the data for what the model reads, so that it is said once; refuse what contradicts it."""
+        wanted = self.model.inputs
+        if "streams" in self.data.model_fields_set and set(self.data.streams) != set(wanted):
+            raise ValueError(
+                f"model.streams {list(self.model.streams)} read {', '.join(wanted)}, but data.streams is "
+                f"{list(self.data.streams)}: leave data.streams out"
+            )
+        object.__setattr__(self, "data", self.data.model_copy(update={"streams": wanted}))
         return self

@@ -84,7 +84,11 @@ class DataSpec(Spec):
     heads
         Which of the data set's truths are learned, one output of the net each.
     streams
-        Which of the data set's inputs the net is given: ``rgb``; ``nyudv2`` has ``depth`` too.
+        Which of the data set's inputs are read: ``rgb``; ``scenes`` and ``nyudv2`` have ``depth`` and ``hha`` too. In a recipe
+        what the model reads, and better left out.
+    hha
+        Of ``nyudv2``: a folder where HHA pictures are kept, ``img_5001.png`` and so on. What is missing there is encoded from the
+        depth, a quarter of a second a frame, and written; ``None`` encodes every frame each time that it is read.
     download
         Fetch the data set into ``root`` when it is not there.
     count, val_count
@@ -111,6 +115,7 @@ class DataSpec(Spec):
     val: str = "val"
     heads: tuple[str, ...] = Field(default=("semantic",), min_length=1)
     streams: tuple[str, ...] = Field(default=("rgb",), min_length=1)
+    hha: Path | None = None
     download: bool = False
     count: PositiveInt | None = None
     val_count: PositiveInt | None = None

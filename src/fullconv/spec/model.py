@@ -1,13 +1,17 @@
 """What a network is."""
 
 import re
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fullconv.spec.base import Spec
 
 STRIDES = (32, 16, 8, 4)
+INPUT_CHANNELS = {"rgb": 3, "hha": 3, "depth": 1}
+"""What a network can be given, and the channels of each: colour, depth encoded as HHA, depth in metres."""
+COLORS = 3
+"""Channels that the first layer of a classifier has weights for."""
 
 
 class ModelSpec(Spec):
@@ -17,9 +21,14 @@ class ModelSpec(Spec):
     ----------
     name
         Such as ``fcn8s-squeezenet1_1`` or ``fcn32s-caffe-vgg16``.
+    streams
+        The inputs that the scores are read from, a trunk each: of ``rgb``, ``hha`` and ``depth``. Several streams are fused late:
+        their scores are averaged. Inputs joined by ``+`` in one stream are fused early: ``rgb+depth`` is one trunk whose first
+        layer sees four channels (paper 5.2).
     weights
         Backbone weights: a ``.safetensors`` path, or a name that is looked for in ``$FULLCONV_WEIGHTS`` and then at
-        torchvision; ``imagenet`` stands for the backbone's own name; ``None`` starts from random weights.
+        torchvision; ``imagenet`` stands for the backbone's own name; ``None`` starts from random weights. Or a trained model for
+        every stream, such as ``{rgb: color/model.safetensors, hha: depth/model.safetensors}``: trunks and scores start from it.
     partial_weights
         Accept weights that cover the backbone only in part (without it a half match is an error).
     padding
@@ -37,7 +46,8 @@ class ModelSpec(Spec):
     """
 
     name: str = Field(pattern=r"^fcn(32|16|8|4)s-[a-z0-9_\-]+$")
-    weights: str | None = None
+    streams: tuple[str, ...] = Field(default=("rgb",), min_length=1)
+    weights: str | dict[str, str] | None = None
     partial_weights: bool = False
     padding: Literal["same", "paper"] | None = None
     deconvolution: Literal["fixed", "learned"] = "fixed"
@@ -54,3 +64,37 @@ class ModelSpec(Spec):
     def backbone(self) -> str:
         """Name of the backbone, such as ``squeezenet1_1``."""
         return self.name.split("-", 1)[1]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The inputs of all streams, each once."""
+        return tuple(dict.fromkeys(name for stream in self.streams for name in inputs_of(stream)))
+
+    @model_validator(mode="after")
+    def _streams_are_known(self) -> Self:
+        for stream in self.streams:
+            names = inputs_of(stream)
+            known = all(name in INPUT_CHANNELS for name in names)
+            if not known or len(set(names)) < len(names) or INPUT_CHANNELS[names[0]] != COLORS:
+                raise ValueError(
+                    f"no stream can be {stream!r}; accepted are rgb, hha, and either of them with more inputs joined to it, such "
+                    "as rgb+depth"
+                )
+        if len(set(self.streams)) < len(self.streams):
+            raise ValueError(f"streams {list(self.streams)} name one twice; leave it out")
+        if isinstance(self.weights, dict) and set(self.weights) != set(self.streams):
+            raise ValueError(
+                f"weights are given for {sorted(self.weights)}, but the streams are {sorted(self.streams)}: one each"
+            )
+        return self
+
+
+def inputs_of(stream: str) -> tuple[str, ...]:
+    """Return the inputs that a stream reads.
+
+    Examples
+    --------
+    >>> inputs_of("rgb+depth")
+    ('rgb', 'depth')
+    """
+    return tuple(stream.split("+"))

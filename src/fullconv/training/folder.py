@@ -21,7 +21,7 @@ from fullconv.spec import Recipe
 
 LIBRARIES = ("fullconv", "torch", "torchvision", "lightning", "numpy", "safetensors")
 MACHINE = (
-    *("data.root", "data.workers", "data.download", "train.save_every", "train.validate_every"),
+    *("data.root", "data.hha", "data.workers", "data.download", "train.save_every", "train.validate_every"),
     *(f"train.{key}" for key in ("accelerator", "devices", "nodes", "strategy")),
 )
 """What may differ between a run and its continuation: where it runs, not what it computes."""

@@ -67,7 +67,6 @@ class TrainingModule(pl.LightningModule):
     def train_dataloader(self) -> Iterator[Batch]:
         """Return this process's batches from the current step on; an iterator, as Lightning would count a length from 0."""
         done = self.trainer.global_step
-        fill = {stream: self.model.mean_color(stream) for stream in self.model.trunks}
         loader = train_loader(
             self.dataset,
             self.data,
@@ -78,7 +77,7 @@ class TrainingModule(pl.LightningModule):
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
             replacement=self.train_spec.replacement,
-            fill=fill,
+            fill=self.model.padding_colors,
         )
         return iter(loader)
 

@@ -21,8 +21,8 @@ from fullconv.evaluation import Report
 from fullconv.nn.build import build_model, carry_over, load_backbone_weights
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
+from fullconv.nn.fusion import join_streams
 from fullconv.nn.losses import equivalent_rate
-from fullconv.nn.normalise import Normalise
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
 from fullconv.training.balance import class_weights
@@ -89,9 +89,11 @@ def starting_model(run: Run, index: int, before: FCN | None) -> FCN:
     if index > 0:
         previous = stage_name(recipe.train.stages[index - 1])
         coarser = before or load_checkpoint(run.folder.stage(previous) / "model.safetensors").model
-        for stream, preprocessing in coarser.preprocessing.items():
-            model.normalise[stream] = Normalise(preprocessing)
+        model.set_preprocessing(coarser.preprocessing)
         report = carry_over(coarser, model)
+        run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
+    elif isinstance(recipe.model.weights, dict):
+        report = join_streams(model, recipe.model.weights)
         run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
     elif recipe.model.weights is not None:
         report = load_backbone_weights(model)

@@ -1,0 +1,45 @@
+"""Late fusion: a net of several streams that starts from one trained net for each (paper, section 5.2).
+
+The reference trains FCN-32s on colour and on HHA, puts both into one net that averages their scores, and trains that.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from fullconv.errors import WeightsError
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.nn.weights import TransplantReport, Weights, transplant
+
+
+def join_streams(model: FCN, files: Mapping[str, str]) -> TransplantReport:
+    """Put trained nets into the streams of a model, in place: trunks, score layers, preprocessing; return what became of them.
+
+    The model then averages their scores. Skips that they do not have stay zero; upsampling stays as it is built.
+
+    Parameters
+    ----------
+    model
+        From :func:`fullconv.nn.build.build_model`.
+    files
+        A checkpoint for each of its streams, which the net in it has too.
+
+    Raises
+    ------
+    WeightsError
+        When a file is no model, has no such stream, or other heads or another backbone.
+    """
+    tensors: dict[str, Tensor] = {}
+    for stream, file in files.items():
+        trained = load_checkpoint(file).model
+        if stream not in trained.trunks:
+            raise WeightsError(f"{file} has no stream {stream!r}; it has {', '.join(trained.trunks)}")
+        if trained.heads != model.heads:
+            raise WeightsError(f"{file} has the heads {trained.heads}, and the model that it is to start {model.heads}")
+        own = (f"trunks.{stream}.", *(f"score.{head}.{stream}." for head in model.heads))
+        tensors |= {name: tensor for name, tensor in trained.state_dict().items() if name.startswith(own)}
+        model.set_preprocessing({name: trained.preprocessing[name] for name in trained.inputs if name in model.inputs})
+    skips = [f"score.{head}.{stream}.{stride}" for head in model.heads for stream in files for stride in model.strides[1:]]
+    weights = Weights(tensors, " + ".join(files.values()), None)
+    return transplant(weights, model, expected_missing=("upsample.", "normalise.", *skips))
