@@ -5,11 +5,14 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from fullconv.cli.output import log, progress_bar, show
+
+if TYPE_CHECKING:
+    from fullconv.inference.files import Outcome
 
 
 @Parameter(name="*", negative="")
@@ -75,6 +78,7 @@ def predict(
     listed: Annotated[bool, Parameter("-", negative="")] = False,
     also: Also = Also(),
     depth: Depth = Depth(),
+    voc_submission: Literal["comp6"] | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
@@ -98,6 +102,8 @@ def predict(
         What to write beside the labels.
     depth
         Of the pictures.
+    voc_submission
+        Also write the archive that VOC's evaluation server takes of its test images, and check it: comp6.tgz.
     overwrite
         Predict again what is there already.
     head
@@ -114,7 +120,7 @@ def predict(
     given = [*inputs, *(_lines_of_input() if listed else ())]
     if not given:
         raise DataError("nothing to predict; give pictures, folders or patterns after the checkpoint, or - and a list of them")
-    outputs = [name for name, wanted in asdict(also).items() if wanted]
+    outputs = [name for name, wanted in asdict(also).items() if wanted] + ([voc_submission] if voc_submission else [])
     jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint)
     predictor.head(head)
@@ -139,7 +145,18 @@ def predict(
         f"{len(found.predicted)} of {len(jobs)} pictures predicted into {out}"
         + "".join(f", {len(some)} {what}" for some, what in counts if some)
     )
-    return 1 if found.failed else 0
+    if voc_submission:
+        _report_archive(found, len(jobs))
+    return 1 if found.failed or found.faults else 0
+
+
+def _report_archive(found: "Outcome", images: int) -> None:
+    from fullconv.inference.submission import TEST_IMAGES
+
+    for fault in found.faults:
+        log(f"error: {found.summaries[-1]}: {fault}")
+    whole = "" if images == TEST_IMAGES else f"; VOC2012's test set has {TEST_IMAGES}, and the server wants all"
+    log(f"{found.summaries[-1]} holds {images - len(found.failed)} images{whole}")
 
 
 def _lines_of_input() -> list[str]:

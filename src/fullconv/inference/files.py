@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.images import read_mask
-from fullconv.data.pictures import read_picture
+from fullconv.data.pictures import glance, read_picture
 from fullconv.errors import DataError
 from fullconv.files import replacing
 from fullconv.inference.annotations import Labelled
@@ -19,6 +19,7 @@ from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result
 from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor, Segmentation
 from fullconv.inference.rgbd import DepthFolder, Loaded, inputs_for
+from fullconv.inference.submission import check_plan, check_submission
 from fullconv.labels import LabelSet
 from fullconv.pictures import shares
 
@@ -36,7 +37,8 @@ Predicted = tuple[NDArray[np.uint8], Segmentation]
 class Outcome:
     """What became of all pictures: per-class shares (0 to 1) of those that were predicted, and why others were not.
 
-    Pictures are named as they were given; ``written`` holds the files of each, ``summaries`` those of all together.
+    Pictures are named as they were given; ``written`` holds the files of each, ``summaries`` those of all together, and
+    ``faults`` what is wrong with an archive for VOC's server.
     """
 
     predicted: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     summaries: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
     def fail(self, source: Path, error: DataError) -> str:
         """Note what is wrong with a picture; return it as a line that names the picture."""
@@ -86,12 +89,15 @@ def predict_files(
     Raises
     ------
     FullconvError
-        When a result cannot be written, as further ones could not either.
+        When a result cannot be written, as further ones could not either; when an archive for VOC's server is asked for, and
+        model or pictures are not VOC's.
     """
     wanted = results_of_each(outputs)
     on_cpu = predictor.device.type == "cpu"
     together = together or (1 if on_cpu else TOGETHER)
     outcome = Outcome()
+    if "comp6" in outputs:
+        check_plan([job.name.stem for job in jobs], predictor.labels[predictor.head(head)])
     todo = []
     for job in jobs:
         if overwrite or not all(job.path(name).is_file() for name in wanted):
@@ -115,6 +121,9 @@ def predict_files(
             with replacing(jobs[0].out / file) as temporary:
                 write(temporary, labelled, label_set)
             outcome.summaries.append(str(jobs[0].out / file))
+            if name == "comp6":
+                sizes = {job.name.stem: glance(job.source).size for job in jobs if str(job.source) not in outcome.failed}
+                outcome.faults = check_submission(jobs[0].out / file, sizes)
     return outcome
 
 

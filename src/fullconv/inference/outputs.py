@@ -16,6 +16,7 @@ from PIL import Image
 
 from fullconv.inference.annotations import Labelled, to_geojson, to_labelme, write_areas, write_coco
 from fullconv.inference.predictor import Segmentation
+from fullconv.inference.submission import write_comp6
 from fullconv.labels import LabelSet
 
 
@@ -104,5 +105,6 @@ WITH_SCORES = frozenset({"scores", "confidence", "entropy"})
 SUMMARIES: dict[str, tuple[str, Callable[[Path, Iterable[Labelled], LabelSet], None]]] = {
     "coco": ("coco.json", write_coco),
     "areas": ("areas.csv", write_areas),
+    "comp6": ("comp6.tgz", write_comp6),
 }
 """Of all pictures together: the file's name, and how it is written."""

@@ -16,8 +16,9 @@ import re
 import tarfile
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
@@ -26,10 +27,13 @@ from PIL import Image
 
 from fullconv.errors import DataError
 from fullconv.files import replacing
-from fullconv.labels import VOC
+from fullconv.labels import VOC, LabelSet
 
 FOLDER = PurePosixPath("results/VOC2012/Segmentation/comp6_test_cls")
 """Where the pictures lie in the archive."""
+TEST_IMAGES = 1456
+"""In VOC2012's test set for segmentation."""
+ID = re.compile(r"\d{4}_\d{6}")
 _SHOWN = 5
 
 
@@ -71,7 +75,7 @@ def write_submission(path: str | os.PathLike[str], segmentations: Iterable[tuple
             tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
         ):
             for name, labels in segmentations:
-                if name in written or not re.fullmatch(r"\d{4}_\d{6}", name):
+                if name in written or not ID.fullmatch(name):
                     reason = "comes twice" if name in written else "is none of VOC's, such as 2008_000006"
                     raise DataError(f"{path}: the id {name!r} {reason}; ids are those of ImageSets/Segmentation/test.txt")
                 content = _png(name, labels)
@@ -82,6 +86,38 @@ def write_submission(path: str | os.PathLike[str], segmentations: Iterable[tuple
         if not written:
             raise DataError(f"{path}: there are no images to write")
     return len(written)
+
+
+def check_plan(names: Sequence[str], labels: LabelSet) -> None:
+    """Look before anything is predicted whether an archive can come of it.
+
+    Parameters
+    ----------
+    names
+        Of the pictures, which must be VOC's ids, each once.
+    labels
+        The classes of the model, which must be VOC's in their order.
+
+    Raises
+    ------
+    DataError
+        When it cannot.
+    """
+    if labels.names != VOC.names:
+        raise DataError(
+            f"comp6 needs a model of VOC's {len(VOC)} classes in their order, background first; this one has {len(labels)}: "
+            f"{_first(list(labels.names))}"
+        )
+    strange = [name for name in names if not ID.fullmatch(name)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    for wrong, what in ((strange, "not called as VOC's images, such as 2008_000006.jpg"), (twice, "of one name")):
+        if wrong:
+            raise DataError(f"comp6 takes VOC's test images; {len(wrong)} pictures are {what}: {_first(wrong)}")
+
+
+def write_comp6(path: Path, pictures: Iterable[tuple[str, NDArray[np.uint8]]], labels: LabelSet) -> None:
+    """Write the archive of pictures by their names, such as ``2008_000006.jpg``; errors are those of :func:`write_submission`."""
+    write_submission(path, ((PurePosixPath(name).stem, found) for name, found in pictures))
 
 
 def _png(name: str, labels: NDArray[np.integer]) -> bytes:

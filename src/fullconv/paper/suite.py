@@ -12,7 +12,7 @@ from fullconv.errors import DataError, FullconvError, SpecError, TrainingError, 
 from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.page import Page
-from fullconv.paper import architectures, bound, claims, patches, rgbd, shift, skips, upsampling
+from fullconv.paper import architectures, bound, claims, patches, region_methods, rgbd, shift, skips, upsampling
 from fullconv.paper.bench import Bench, machine
 from fullconv.paper.finding import HEADER, Finding, not_run
 from fullconv.paper.published import published
@@ -42,6 +42,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", architectures.run, 4),
     "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", skips.run, 8),
     "upsampling": Experiment("fixed against learned deconvolution (section 3.3)", upsampling.run, 6),
+    "T3": Experiment("FCN-8s against classified regions: scores and cost (table 3)", region_methods.run, 8),
     "T4": Experiment("colour, depth and HHA, fused early and late (table 4)", rgbd.run, 8),
     "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", patches.run, 4),
     "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.run, 5),

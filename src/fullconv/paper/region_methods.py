@@ -1,0 +1,247 @@
+"""Table 3: FCN-8s against methods that classify region proposals; what they score on the same images, and what they cost.
+
+Paper, section 5 (VOC). The systems it compares with had years of work in them and are not here: the two in
+:mod:`fullconv.paper.regions` are built on the trained FCN-8s's own trunk: they differ in how they use a network, not in which.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fullconv.data import open_dataset
+from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
+from fullconv.evaluation import METRICS, Report
+from fullconv.files import replacing
+from fullconv.metrics import ConfusionMatrix
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.paper.bench import Bench, describe_data
+from fullconv.paper.finding import Claim, Finding, Picture, Row, paired
+from fullconv.paper.gallery import spread_out
+from fullconv.paper.proposals import Proposals, propose
+from fullconv.paper.regions import (
+    NONE,
+    Linear,
+    features,
+    fit_linear,
+    paste,
+    refine,
+    region_labels,
+    shapes,
+    with_class,
+)
+from fullconv.paper.skips import staged_recipe
+from fullconv.pictures import Comparison, comparison_grid
+
+FCN_8S, BOXES, REGIONS = "FCN-8s", "R-CNN style", "SDS style"
+PARTS = ("proposals", "features", "classification")
+SECONDS, OVERALL, NETWORK = "seconds an image", "times FCN-8s, overall", "times FCN-8s, network only"
+PUBLISHED_PROPOSALS = 2000
+"""That R-CNN and SDS look at in an image, about."""
+FACTOR = 20
+DRAWN = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is done, for one kind of data.
+
+    Parameters
+    ----------
+    side
+        Of the square that boxes are warped to, in pixels.
+    proposals
+        At most, for an image.
+    training, measured
+        Images that classifiers learn from, and that all methods are measured on.
+    """
+
+    side: int
+    proposals: int
+    training: int
+    measured: int
+
+
+SCENES, PHOTOGRAPHS = Settings(64, 200, 100, 50), Settings(160, 200, 60, 100)
+
+
+@dataclass(frozen=True)
+class Classifiers:
+    """What the two methods have learned: a class from a box, a class from box and region, and a shape."""
+
+    of_box: Linear
+    of_region: Linear
+    of_shape: Linear
+
+
+class Stopwatch:
+    """Seconds from one look to the next, the first counted from when it was made."""
+
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Return the seconds since the last look."""
+        before, self.last = self.last, time.perf_counter()
+        return self.last - before
+
+
+@dataclass
+class Measured:
+    """Labels and seconds of the methods, by name: confusions, and for each image the seconds of each part."""
+
+    matrices: dict[str, ConfusionMatrix]
+    seconds: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {FCN_8S: [], BOXES: [], REGIONS: []})
+
+    def median(self, method: str, part: str | None = None) -> float:
+        """Return the median over images of a part's seconds, or of all parts together."""
+        return statistics.median(sum(each.values()) if part is None else each[part] for each in self.seconds[method])
+
+
+def run(bench: Bench) -> Finding:
+    """Return table 3 on the bench's data: scores, seconds and ratios of the three methods; a picture of what they say."""
+    recipe = staged_recipe(bench, 0)
+    trained = bench.train(recipe)
+    model = load_checkpoint(trained.out / "stage-8s" / "model.safetensors").model
+    given = SCENES if bench.on_scenes else PHOTOGRAPHS
+    settings = Settings(given.side, given.proposals, bench.steps(given.training), bench.steps(given.measured))
+    training, validation = open_dataset(recipe.data, recipe.data.train), bench.validation(recipe)
+    classes = len(validation.labels[SEMANTIC])
+    bench.say(f"classifiers of regions, learned from {settings.training} images with up to {settings.proposals} regions each")
+    classifiers = learn(model, [training[i] for i in range(min(settings.training, len(training)))], settings, classes)
+    measured = Measured({method: ConfusionMatrix(classes) for method in (FCN_8S, BOXES, REGIONS)})
+    rows: list[Comparison] = []
+    places = spread_out(validation, settings.measured)
+    for done, place in enumerate(places):
+        if done % 10 == 0:
+            bench.say(f"{done} of {len(places)} images")
+        sample = validation[place]
+        found = _measure(model, classifiers, sample, settings, measured, warm=done > 0)
+        if len(rows) < DRAWN:
+            rows.append((sample.picture, sample.targets[SEMANTIC].numpy(), found))
+    with replacing(bench.folder / "methods.png") as temporary:
+        comparison_grid(rows, validation.labels[SEMANTIC]).save(temporary, format="PNG")
+    return _finding(measured, validation, settings, len(places))
+
+
+def learn(model: FCN, samples: Sequence[Sample], settings: Settings, classes: int) -> Classifiers:
+    """Return the classifiers of regions of ``samples``; what no class covers half of is a class of its own."""
+    boxes, both, labels, grids, truths = [], [], [], [], []
+    for sample in samples:
+        image, truth = sample.picture, sample.targets[SEMANTIC].numpy()
+        proposals = propose(image, settings.proposals)
+        of_box, of_region = (features(model, image, proposals, settings.side, masked=masked) for masked in (False, True))
+        found = region_labels(proposals, truth, classes)
+        boxes.append(of_box)
+        both.append(np.concatenate([of_box, of_region], 1))
+        labels.append(found)
+        things = np.flatnonzero(found != NONE)
+        named = Proposals(proposals.segments, proposals.members[things])
+        grids.append(with_class(shapes(named, [named.mask(n) for n in range(len(named))]), found[things], classes))
+        truths.append(shapes(named, [truth == found[thing] for thing in things]))
+    targets = torch.from_numpy(np.concatenate(labels))
+    targets = torch.where(targets == NONE, classes, targets)
+    return Classifiers(
+        fit_linear(np.concatenate(boxes), targets, classes + 1),
+        fit_linear(np.concatenate(both), targets, classes + 1),
+        fit_linear(np.concatenate(grids), torch.from_numpy(np.concatenate(truths)), truths[0].shape[1]),
+    )
+
+
+def _measure(
+    model: FCN, classifiers: Classifiers, sample: Sample, settings: Settings, measured: Measured, *, warm: bool
+) -> dict[str, NDArray[np.uint8]]:
+    """Label an image by every method, add to what was measured, and return the labels; times count when all is ``warm``."""
+    image, watch = sample.picture, Stopwatch()
+    with torch.inference_mode():
+        found = {FCN_8S: model(sample.inputs[RGB][None])[SEMANTIC][0].argmax(0).byte().numpy()}
+    forward = watch.lap()
+    proposals = propose(image, settings.proposals)
+    proposing = watch.lap()
+    of_box = features(model, image, proposals, settings.side, masked=False)
+    boxes = watch.lap()
+    of_region = features(model, image, proposals, settings.side, masked=True)
+    regions = watch.lap()
+    found[BOXES] = paste([proposals.mask(n) for n in range(len(proposals))], _scores(classifiers.of_box, of_box), sample.size)
+    pasting = watch.lap()
+    found[REGIONS] = by_regions(classifiers, proposals, np.concatenate([of_box, of_region], 1), sample.size)
+    refining = watch.lap()
+    if warm:
+        measured.seconds[FCN_8S].append({"forward": forward})
+        measured.seconds[BOXES].append(dict(zip(PARTS, (proposing, boxes, pasting), strict=True)))
+        measured.seconds[REGIONS].append(dict(zip(PARTS, (proposing, boxes + regions, refining), strict=True)))
+    for method, labels in found.items():
+        measured.matrices[method].update(sample.targets[SEMANTIC].numpy(), labels)
+    return found
+
+
+def _scores(classifier: Linear, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probabilities (N, K) of the classes, without that of none."""
+    return classifier.logits(inputs).softmax(1)[:, :-1].numpy()
+
+
+def by_regions(
+    classifiers: Classifiers, proposals: Proposals, inputs: NDArray[np.float32], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Return the labels (H, W) in SDS's style, of the features (N, 2 C) of boxes and regions."""
+    scores = _scores(classifiers.of_region, inputs)
+    masks = [proposals.mask(region) for region in range(len(proposals))]
+    given = with_class(shapes(proposals, masks), scores.argmax(1), scores.shape[1])
+    return paste(refine(proposals, classifiers.of_shape.logits(given).sigmoid().numpy()), scores, size)
+
+
+def _finding(measured: Measured, dataset: Dataset, settings: Settings, images: int) -> Finding:
+    data = f"{describe_data(dataset)}, of which {images}"
+    protocol = f"{settings.proposals} proposals, boxes of {settings.side}×{settings.side}, {settings.training} training images"
+    rows = []
+    for method, matrix in measured.matrices.items():
+        scores = Report(dataset.name, dataset.labels[SEMANTIC], matrix, images).scores
+        how = "one pass" if method == FCN_8S else protocol
+        rows += [
+            paired("T3", method, title, [100 * getattr(scores, key)], data=data, protocol=how) for key, title in METRICS.items()
+        ]
+        rows.append(paired("T3", method, SECONDS, [measured.median(method)], data=data, protocol=how, digits=3))
+        if method != FCN_8S:
+            rows += [_part(measured, method, part, data, how) for part in PARTS]
+            rows += [_ratio(measured, method, None, data, how), _ratio(measured, method, "features", data, how)]
+    finding = Finding(tuple(rows))
+    picture = Picture("methods.png", "The same images as each method labels them.")
+    return Finding(finding.rows, tuple(_claims(finding)), (picture,), (_more(measured, settings),))
+
+
+def _part(measured: Measured, method: str, part: str, data: str, protocol: str) -> Row:
+    return Row(method, f"{SECONDS}, {part}", (measured.median(method, part),), data, protocol, digits=3)
+
+
+def _ratio(measured: Measured, method: str, part: str | None, data: str, protocol: str) -> Row:
+    value = measured.median(method, part) / measured.median(FCN_8S)
+    return paired("T3", method, NETWORK if part else OVERALL, [value], data=data, protocol=protocol, digits=0)
+
+
+def _claims(finding: Finding) -> list[Claim]:
+    score = {method: finding.row(method, METRICS["mean_iu"]).mean for method in (FCN_8S, BOXES, REGIONS)}
+    ratio = {method: finding.row(method, OVERALL).mean for method in (BOXES, REGIONS)}
+    listed = ", ".join(f"{method} {value:.1f}" for method, value in score.items())
+    return [
+        Claim("FCN-8s has a higher mean IU than both", score[FCN_8S] > max(score[BOXES], score[REGIONS]), listed),
+        Claim(
+            f"both take at least {FACTOR} times as long as FCN-8s",
+            min(ratio.values()) >= FACTOR,
+            ", ".join(f"{method} {value:.0f} times" for method, value in ratio.items()),
+        ),
+    ]
+
+
+def _more(measured: Measured, settings: Settings) -> str:
+    """Say what the papers' number of proposals would take, as the features' seconds grow with it."""
+    parts = []
+    for method in (BOXES, REGIONS):
+        each = 100 * measured.median(method, "features") / settings.proposals
+        times = each * PUBLISHED_PROPOSALS / 100 / measured.median(FCN_8S)
+        parts.append(f"{method} {each:.2f} s for 100 proposals, so {times:.0f} times FCN-8s for {PUBLISHED_PROPOSALS}")
+    return f"Features cost the more the more proposals there are: {'; '.join(parts)}, the papers' number (computed, not run)."
