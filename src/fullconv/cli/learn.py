@@ -106,7 +106,7 @@ def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json
 
 def paper(
     *experiments: str,
-    data: Literal["scenes", "voc2011", "voc2012", "nyudv2"] = "scenes",
+    data: Literal["scenes", "voc2011", "voc2012", "nyudv2", "siftflow"] = "scenes",
     root: Path | None = None,
     backbone: str = "squeezenet1_1",
     budget: float | None = None,
@@ -122,14 +122,14 @@ def paper(
     Parameters
     ----------
     experiments
-        T1 (architectures), T2 (skips), upsampling (fixed or learned), F5 (patchwise training), shift (shift-and-stitch
-        and à trous), claims (cost of sliding, momentum, balancing …), bound (of coarse outputs).
+        T1 (architectures), T2 (skips), upsampling (fixed or learned), F5 (patchwise training), T5 (two tasks by one net),
+        shift (shift-and-stitch and à trous), claims (cost of sliding, momentum, balancing …), bound (of coarse outputs).
     data
-        Rendered scenes, PASCAL VOC, or (bound only) NYUDv2.
+        Rendered scenes, PASCAL VOC, or NYUDv2 (bound only) or SIFT Flow (T5 only).
     root
         Folder of the data; of VOC the one that holds VOC2011 or VOC2012.
     backbone
-        Of the nets that are trained on VOC; there are recipes for squeezenet1_1 and vgg16.
+        Of the nets that are trained on real data: squeezenet1_1, and vgg16 on VOC or caffe-vgg16 on SIFT Flow.
     budget
         Minutes for each experiment and seed on two cores: scales all training steps. Without it the recipes' own.
     seeds

@@ -31,7 +31,7 @@ class Bench:
     name
         The experiment, such as ``T2``; its own folder is ``out / name``.
     data
-        ``scenes``, ``voc2011``, ``voc2012`` or ``nyudv2``; most experiments are not for all of them.
+        ``scenes``, ``voc2011``, ``voc2012``, ``nyudv2`` or ``siftflow``; most experiments are not for all of them.
     root
         Folder of the data; scenes need none.
     backbone
@@ -143,8 +143,8 @@ def _processor() -> str:
     return named or f"{platform.system()} {platform.machine()}"
 
 
-def recipe_for(bench: Bench, scenes: str, voc: str, nyudv2: str = "") -> str:
-    """Return the name of the recipe for the bench's data; ``voc`` and ``nyudv2`` have ``{backbone}`` in them.
+def recipe_for(bench: Bench, scenes: str, voc: str = "", nyudv2: str = "", siftflow: str = "") -> str:
+    """Return the name of the recipe for the bench's data; all but that for ``scenes`` have ``{backbone}`` in them.
 
     Raises
     ------
@@ -153,9 +153,9 @@ def recipe_for(bench: Bench, scenes: str, voc: str, nyudv2: str = "") -> str:
     """
     if bench.on_scenes:
         return scenes
-    if bench.data.startswith("voc"):
-        return voc.format(backbone=bench.backbone)
-    if bench.data == "nyudv2" and nyudv2:
-        return nyudv2.format(backbone=bench.backbone)
-    accepted = f"scenes, voc2011{', voc2012 and nyudv2' if nyudv2 else ' and voc2012'}"
-    raise SpecError(f"no recipe of this experiment is for {bench.data!r}; accepted are {accepted}")
+    offered = {"voc2011": voc, "voc2012": voc, "nyudv2": nyudv2, "siftflow": siftflow}
+    if recipe := offered.get(bench.data):
+        return recipe.format(backbone=bench.backbone)
+    accepted = ["scenes", *(name for name, recipe in offered.items() if recipe)]
+    listed = " and ".join((", ".join(accepted[:-1]), accepted[-1]))
+    raise SpecError(f"no recipe of this experiment is for {bench.data!r}; accepted are {listed}")

@@ -21,6 +21,8 @@ class Published:
         Where it stands and what it was measured on.
     paper, reference
         Figures of the paper and of the reference implementation, by row and quantity.
+    others
+        Figures of other methods and of later versions, for the record; nothing is measured beside them.
     verified
         Whether the figures were compared with the text itself.
     """
@@ -28,6 +30,7 @@ class Published:
     source: str
     paper: Figures
     reference: Figures = field(default_factory=dict)
+    others: Figures = field(default_factory=dict)
     verified: bool = True
 
     def find(self, item: str, quantity: str) -> tuple[float | None, float | None]:

@@ -12,7 +12,7 @@ from fullconv.errors import DataError, FullconvError, SpecError, TrainingError, 
 from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.page import Page
-from fullconv.paper import architectures, bound, claims, patches, region_methods, rgbd, shift, skips, upsampling
+from fullconv.paper import architectures, bound, claims, patches, region_methods, rgbd, shift, skips, tasks, upsampling
 from fullconv.paper.bench import Bench, machine
 from fullconv.paper.finding import HEADER, Finding, not_run
 from fullconv.paper.published import published
@@ -45,6 +45,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "T3": Experiment("FCN-8s against classified regions: scores and cost (table 3)", region_methods.run, 8),
     "T4": Experiment("colour, depth and HHA, fused early and late (table 4)", rgbd.run, 8),
     "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", patches.run, 4),
+    "T5": Experiment("two tasks by one net: semantic and geometric classes (section 5, table 5)", tasks.run, 8),
     "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.run, 5),
     "claims": Experiment("dense against sliding; momentum, balancing, augmentation (sections 3.1, 4)", claims.run, 7),
     "bound": Experiment("the IU that coarse outputs could reach at most (journal version)", bound.run, 1),

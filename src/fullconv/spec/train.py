@@ -87,6 +87,9 @@ class TrainSpec(Spec):
     loss_sampling
         Keep each coarse output's loss with this probability (patchwise training, paper 3.4); a step then takes
         ``batch_size / loss_sampling`` images, to see as many patches.
+    head_weights
+        Factor on the loss of each head, by its name, before the losses are added; above 0. Heads that are not named have 1, which
+        a :class:`~fullconv.spec.Recipe` writes out.
     class_weights
         ``balanced``: a pixel weighs by the inverse of its class's share of the training split, 1 on average; ``None``: all 1.
     trainable
@@ -113,6 +116,7 @@ class TrainSpec(Spec):
     replacement: bool = False
     loss: Literal["mean", "sum"] = "mean"
     loss_sampling: float = Field(default=1.0, gt=0, le=1)
+    head_weights: dict[str, PositiveFloat] = Field(default_factory=dict)
     class_weights: Literal["balanced"] | None = None
     trainable: Literal["all", "score"] = "all"
     freeze_batch_norm: bool = False

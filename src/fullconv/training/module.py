@@ -99,15 +99,16 @@ class TrainingModule(pl.LightningModule):
         torch.manual_seed(int(drawn >> np.uint64(1)))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return ``loss``, to be minimised, and ``shown``, the loss of the step over all processes."""
+        """Return ``loss``, to be minimised, and ``shown``, the loss of the step over all processes: the heads' weighted sum."""
         logits = self.model(batch["inputs"])
-        targets = {head: batch["targets"][head] for head in self.model.heads}
+        targets = {head: self._target(head, batch["targets"][head]) for head in self.model.heads}
         counts = total_over_processes(torch.stack([count_valid(target) for target in targets.values()]))
         share = self.train_spec.loss_sampling
         if share < 1:  # after the count, which is of the pixels before any drops out
             targets = self._sampled(targets)
         losses = [
-            cross_entropy(
+            self.train_spec.head_weights.get(head, 1.0)
+            * cross_entropy(
                 logits[head],
                 target,
                 self.train_spec.loss,
@@ -123,6 +124,11 @@ class TrainingModule(pl.LightningModule):
             self._stop(shown, batch["names"])
         # processes average their gradients; their sum is wanted, as the mean is over the pixels of all of them
         return {"loss": loss * self.trainer.world_size, "shown": shown}
+
+    def _target(self, head: str, labels: Tensor) -> Tensor:
+        """Return the labels (N, H, W) of a head with 255, as padding has it, where the head's own ignore value stands."""
+        own = self.dataset.labels[head].ignore_index
+        return labels if own == IGNORE else labels.masked_fill(labels == own, IGNORE)
 
     def _sampled(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the targets with the patches ignored that drop out of this step's loss, the same ones for all heads."""

@@ -202,11 +202,13 @@ def _announce(run: Run, stage: StageSpec, model: FCN) -> None:
     other = "mean" if train.loss == "sum" else "sum"
     equal = equivalent_rate(rate, train.loss, train.batch_size * height * width)
     patches = f", each patch kept with probability {train.loss_sampling:g}" if train.loss_sampling < 1 else ""
+    losses = " + ".join(f"{weight:g} × {head}" for head, weight in train.head_weights.items())
+    added = f"; losses added: {losses}" if len(train.head_weights) > 1 else ""
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.console.print(
         f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {stage.steps} steps of "
         f"{train.images_per_step} images of {len(run.training)}{patches}\n"
-        f"rate {rate:.3g} for the {train.loss} over valid pixels = {equal:.2g} for their {other} (at {height}×{width})",
+        f"rate {rate:.3g} for the {train.loss} over valid pixels = {equal:.2g} for their {other} (at {height}×{width}){added}",
         highlight=False,
         soft_wrap=True,
     )

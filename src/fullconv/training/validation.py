@@ -56,7 +56,8 @@ def validate(
             with context():
                 logits = model({stream: images.to(device) for stream, images in batch["inputs"].items()})
             for head, matrix in counts.items():
-                matrix.update(batch["targets"][head].numpy(), logits[head].argmax(1).cpu().numpy())
+                ignored = dataset.labels[head].ignore_index
+                matrix.update(batch["targets"][head].numpy(), logits[head].argmax(1).cpu().numpy(), ignored)
     progress(len(loader), len(loader))
     reports = {}
     for head, matrix in counts.items():

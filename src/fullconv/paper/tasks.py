@@ -1,0 +1,192 @@
+"""Table 5: one net with a semantic and a geometric head against two nets with one head each.
+
+Paper, section 5 (SIFT Flow): the net with both heads is as good on both tasks as two nets trained for one each, and trains and
+predicts about as fast as one of them. The losses are added; all nets have the same backbone, start, images and steps.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fullconv.data.sample import RGB, SEMANTIC, Dataset
+from fullconv.evaluation import METRICS
+from fullconv.files import replacing
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.paper.architectures import forward_seconds
+from fullconv.paper.bench import Bench, describe_data, recipe_for
+from fullconv.paper.finding import Claim, Finding, Picture, Row, paired
+from fullconv.paper.published import published
+from fullconv.paper.skips import starting_weights
+from fullconv.pictures import Comparison, comparison_grid
+from fullconv.spec import Recipe
+from fullconv.training import RunResult
+
+GEOMETRIC = "geometric"
+JOINT = "FCN-16s joint"
+ALONE = {SEMANTIC: "FCN-16s semantic alone", GEOMETRIC: "FCN-16s geometric alone"}
+BOTH = "both alone, added"
+HEADS: Mapping[str, tuple[str, ...]] = {JOINT: (SEMANTIC, GEOMETRIC)} | {item: (head,) for head, item in ALONE.items()}
+"""The heads of every net, by its name in the table."""
+GEOMETRIC_SCORE = "geometric accuracy"
+"""Of the four metrics the paper gives the pixel accuracy of the geometric classes."""
+TRAINING, FORWARD, SIZE = "training s", "forward ms", "parameters M"
+SIDE = 256
+"""Of the image that is timed, in pixels: SIFT Flow's."""
+REPEATS = 9
+POINT = 1.0
+"""How far the joint net may stay behind (%) and still be as good."""
+DRAWN = 3
+
+
+@dataclass(frozen=True)
+class Net:
+    """One net of the table: its recipe and the runs of all seeds."""
+
+    recipe: Recipe
+    runs: Sequence[RunResult]
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Of training, all stages, for each seed."""
+        return tuple(run.seconds for run in self.runs)
+
+    def score(self, head: str, metric: str) -> tuple[float, ...]:
+        """Return a metric of a head in percent, for each seed."""
+        return tuple(100 * run.score(metric, head) for run in self.runs)
+
+    def load(self) -> FCN:
+        """Return the net of the first seed, ready to predict."""
+        return load_checkpoint(self.runs[0].model).model.eval()
+
+    @property
+    def protocol(self) -> str:
+        """How it was trained."""
+        stages, train = self.recipe.train.stages, self.recipe.train
+        steps = " + ".join(str(stage.steps) for stage in stages)
+        return f"{self.recipe.model.name}, {steps} steps of {train.images_per_step}"
+
+
+def run(bench: Bench) -> Finding:
+    """Return table 5 on the bench's data: scores, parameters and times of the three nets; draws what they say of both tasks."""
+    nets = _train(bench)
+    models = {item: trained.load() for item, trained in nets.items()}
+    bench.say(f"{REPEATS + 1} passes of the nets over {SIDE}×{SIDE} pixels")
+    seconds = forward_seconds(models, SIDE, REPEATS)
+    dataset = bench.validation(nets[JOINT].recipe)
+    data = describe_data(dataset)
+    rows = [row for item, trained in nets.items() for row in _scores(item, trained, data)]
+    rows += _costs(nets, models, seconds)
+    finding = Finding(tuple(rows))
+    pictures = tuple(_draw(bench, head, models, dataset) for head in ALONE)
+    notes = (*(_per_class(head, nets) for head in ALONE), context())
+    return Finding(finding.rows, (*_as_good(finding), *_cheaper(finding)), pictures, notes)
+
+
+def recipe_of(bench: Bench, item: str, seed: int) -> Recipe:
+    """Return the recipe of a net of :data:`HEADS`: that of the joint net with these heads."""
+    name = recipe_for(bench, "scenes-fcn16s-joint-minivgg", siftflow="siftflow-fcn16s-{backbone}")
+    changes: dict[str, Any] = {"data": {"heads": list(HEADS[item])}, **starting_weights(bench, seed)}
+    return bench.recipe(name, seed, changes)
+
+
+def _train(bench: Bench) -> dict[str, Net]:
+    """Train every net; those of one seed one after the other, so that other load on the machine meets all of them."""
+    runs: dict[str, list[RunResult]] = {item: [] for item in HEADS}
+    for seed in range(bench.seeds):
+        for item, heads in HEADS.items():
+            runs[item].append(bench.train(recipe_of(bench, item, seed), f"T5-{bench.data}-{'-'.join(heads)}"))
+    return {item: Net(recipe_of(bench, item, 0), found) for item, found in runs.items()}
+
+
+def _scores(item: str, net: Net, data: str) -> list[Row]:
+    """Return the four metrics of the semantic head, and the pixel accuracy of the geometric one."""
+    measured = {title: net.score(SEMANTIC, key) for key, title in METRICS.items()} if SEMANTIC in HEADS[item] else {}
+    if GEOMETRIC in HEADS[item]:
+        measured[GEOMETRIC_SCORE] = net.score(GEOMETRIC, "pixel_accuracy")
+    total = sum(net.seconds)
+    return [
+        paired("T5", item, title, values, data=data, protocol=net.protocol, seconds=total) for title, values in measured.items()
+    ]
+
+
+def _costs(nets: Mapping[str, Net], models: Mapping[str, FCN], forward: Mapping[str, Sequence[float]]) -> list[Row]:
+    """Return parameters, seconds of training and time of a forward pass of every net, and of the two single ones together."""
+    parameters = {item: sum(p.numel() for p in model.parameters()) / 1e6 for item, model in models.items()}
+    training = {item: trained.seconds for item, trained in nets.items()}
+    times = {item: list(values) for item, values in forward.items()}
+    parameters[BOTH] = sum(parameters[item] for item in ALONE.values())
+    training[BOTH] = tuple(map(sum, zip(*(training[item] for item in ALONE.values()), strict=True)))
+    times[BOTH] = list(map(sum, zip(*(times[item] for item in ALONE.values()), strict=True)))
+    passes = f"CPU, threads: {torch.get_num_threads()}, median of {REPEATS}"
+    rows = []
+    for item in (*HEADS, BOTH):
+        rows += [
+            Row(item, SIZE, (parameters[item],), "–", "all layers", digits=3),
+            Row(item, TRAINING, training[item], "training images", nets[JOINT].protocol),
+            Row(item, FORWARD, (1000 * statistics.median(times[item]),), f"{SIDE}×{SIDE}", passes),
+        ]
+    return rows
+
+
+def _as_good(finding: Finding) -> list[Claim]:
+    """Compare the heads of the joint net with the nets that have one of them, in what the paper quotes."""
+    claims = []
+    for head, titles in ((SEMANTIC, ("mean IU", "pixel accuracy")), (GEOMETRIC, (GEOMETRIC_SCORE,))):
+        pairs = {title: (finding.row(JOINT, title), finding.row(ALONE[head], title)) for title in titles}
+        gaps = {title: joint.mean - alone.mean for title, (joint, alone) in pairs.items()}
+        spread = max(row.spread for pair in pairs.values() for row in pair)
+        seeds = len(pairs[titles[0]][0].measured)
+        many = f"spread {spread:.1f} over {seeds} seeds" if seeds > 1 else "one seed, so no spread"
+        listed = ", ".join(f"{title} {gap:+.1f}" for title, gap in gaps.items())
+        text = f"the {head} head of the joint net is as good as a net of its own, at most a point behind"
+        claims.append(Claim(text, min(gaps.values()) >= -POINT, f"{listed}; {many}"))
+    return claims
+
+
+def _cheaper(finding: Finding) -> list[Claim]:
+    """Compare the cost of the joint net with that of both others together."""
+    claims = []
+    for quantity, text in ((TRAINING, "training one joint net takes fewer seconds than two nets"),
+                           (FORWARD, "a forward pass of the joint net takes less time than those of two nets")):  # fmt: skip
+        joint, both = (finding.row(item, quantity).mean for item in (JOINT, BOTH))
+        slower = joint / max(finding.row(item, quantity).mean for item in ALONE.values())
+        evidence = f"{joint:.1f} against {both:.1f}; {slower:.2f} times the slower one's"
+        claims.append(Claim(text, joint < both, evidence))
+    return claims
+
+
+def _per_class(head: str, nets: Mapping[str, Net]) -> str:
+    """Return a sentence with the IU of every class that has truth, of the joint net and of the one alone."""
+    joint, alone = (nets[item].runs[0].stages[-1]["heads"][head]["iu"] for item in (JOINT, ALONE[head]))
+    listed = ", ".join(f"{name} {100 * iu:.1f} / {100 * alone[name]:.1f}" for name, iu in joint.items() if iu is not None)
+    return f"IU by {head} class, joint / alone, seed 0: {listed}."
+
+
+def context() -> str:
+    """Return a sentence with what table 5 holds beside the paper's own net."""
+    methods = (
+        f"{name} {', '.join(f'{value:g} {quantity}' for quantity, value in figures.items())}"
+        for name, figures in published("T5").others.items()
+    )
+    return f"Published on SIFT Flow beside the paper's net: {'; '.join(methods)}."
+
+
+def _draw(bench: Bench, head: str, models: Mapping[str, FCN], dataset: Dataset) -> Picture:
+    """Draw a few images, their truth, and what the joint net and the one alone say, for one head."""
+    path = bench.folder / f"{head}.png"
+    rows: list[Comparison] = []
+    for index in np.unique(np.linspace(0, len(dataset) - 1, DRAWN + 2).round().astype(int))[1 : DRAWN + 1].tolist():
+        sample = dataset[index]
+        found = {}
+        for name, item in (("joint", JOINT), ("alone", ALONE[head])):
+            with torch.inference_mode():
+                found[name] = models[item](sample.inputs[RGB][None])[head][0].argmax(0).numpy()
+        rows.append((sample.picture, sample.targets[head].numpy(), found))
+    with replacing(path) as temporary:
+        comparison_grid(rows, dataset.labels[head]).save(temporary, format="PNG")
+    return Picture(path.name, f"The {head} classes as the joint net and the net of that head alone see them.")
