@@ -71,9 +71,9 @@ class Recipe(Spec):
     def _weigh_every_head(self) -> Self:
         """Write out the weight of every head's loss, so that a resolved recipe says all."""
         heads, given = self.data.heads, self.train.head_weights
-        if unknown := [head for head in given if head not in heads]:
+        if unknown := ", ".join(head for head in given if head not in heads):
             raise ValueError(
-                f"train.head_weights names {', '.join(unknown)}, but data.heads has {', '.join(heads)}; give weights of those only"
+                f"train.head_weights names {unknown}, but data.heads has {', '.join(heads)}; give weights of those only"
             )
         weights = {head: given.get(head, 1.0) for head in heads}
         object.__setattr__(self, "train", self.train.model_copy(update={"head_weights": weights}))
