@@ -141,7 +141,10 @@ def test_the_recipe_says_the_weight_of_every_head(tiny: Tiny, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"geometry": 2}, r"train.head_weights names geometry, but data.heads has semantic, geometric; give weights of those only"),
+        (
+            {"geometry": 2},
+            r"train.head_weights names geometry, but data.heads has semantic, geometric; give weights of those only",
+        ),
         ({"geometric": 0}, r"train.head_weights.*: input should be greater than 0; got 0"),
         ({"geometric": -1}, r"greater than 0; got -1"),
         ({"geometric": float("inf")}, r"train.head_weights.*: input should be a finite number"),

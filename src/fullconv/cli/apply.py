@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from fullconv.cli.output import log, progress_bar, show
+from fullconv.cli.output import log, log_head, progress_bar, show
 
 if TYPE_CHECKING:
     from fullconv.inference.files import Outcome
@@ -125,6 +125,7 @@ def predict(
     predictor = load(checkpoint)
     predictor.head(head)
     depths = depths_for(predictor.model.inputs, depth.depth, depth.depth_unit, depth.camera)
+    log_head(predictor.labels, head)
     with progress_bar("predicting") as bar:
         task = bar.add_task("pictures", total=None)
 

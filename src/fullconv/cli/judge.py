@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from fullconv.cli.output import log, progress_bar, show
+from fullconv.cli.output import log, log_head, progress_bar, show
 from fullconv.errors import SpecError
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def evaluate(
     from fullconv.spec import DataSpec
 
     predictors = {name: load(path) for name, path in _names((checkpoint, *others)).items()}
-    head = next(iter(predictors.values())).head(head)
+    first = next(iter(predictors.values()))
+    log_head(first.labels, head)
+    head = first.head(head)
     given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else DataSpec(name=data)
     changes = {
         "root": root or given.root,

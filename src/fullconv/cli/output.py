@@ -1,7 +1,7 @@
 """Where things are printed: results on standard output, everything else on standard error."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,13 @@ def show(result: "RenderableType") -> None:
 def log(message: str) -> None:
     """Print a line about what happens."""
     print(message, file=sys.stderr)
+
+
+def log_head(heads: Iterable[str], given: str | None) -> None:
+    """Say which of a model's several heads is taken when none is given."""
+    first, *others = heads
+    if others and given is None:
+        log(f"the head is {first}, the model's first; --head takes {' or '.join(others)}")
 
 
 @contextmanager

@@ -79,9 +79,9 @@ def run(bench: Bench) -> Finding:
     seconds = forward_seconds(models, SIDE, REPEATS)
     dataset = bench.validation(nets[JOINT].recipe)
     data = describe_data(dataset)
-    rows = [row for item, trained in nets.items() for row in _scores(item, trained, data)]
-    rows += _costs(nets, models, seconds)
-    finding = Finding(tuple(rows))
+    costs = _costs(nets, models, seconds)
+    rows = [row for item in nets for row in (*_scores(item, nets[item], data), *costs[item])]
+    finding = Finding((*rows, *costs[BOTH]))
     pictures = tuple(_draw(bench, head, models, dataset) for head in ALONE)
     notes = (*(_per_class(head, nets) for head in ALONE), context())
     return Finding(finding.rows, (*_as_good(finding), *_cheaper(finding)), pictures, notes)
@@ -114,7 +114,7 @@ def _scores(item: str, net: Net, data: str) -> list[Row]:
     ]
 
 
-def _costs(nets: Mapping[str, Net], models: Mapping[str, FCN], forward: Mapping[str, Sequence[float]]) -> list[Row]:
+def _costs(nets: Mapping[str, Net], models: Mapping[str, FCN], forward: Mapping[str, Sequence[float]]) -> dict[str, list[Row]]:
     """Return parameters, seconds of training and time of a forward pass of every net, and of the two single ones together."""
     parameters = {item: sum(p.numel() for p in model.parameters()) / 1e6 for item, model in models.items()}
     training = {item: trained.seconds for item, trained in nets.items()}
@@ -123,14 +123,14 @@ def _costs(nets: Mapping[str, Net], models: Mapping[str, FCN], forward: Mapping[
     training[BOTH] = tuple(map(sum, zip(*(training[item] for item in ALONE.values()), strict=True)))
     times[BOTH] = list(map(sum, zip(*(times[item] for item in ALONE.values()), strict=True)))
     passes = f"CPU, threads: {torch.get_num_threads()}, median of {REPEATS}"
-    rows = []
-    for item in (*HEADS, BOTH):
-        rows += [
+    return {
+        item: [
             Row(item, SIZE, (parameters[item],), "–", "all layers", digits=3),
             Row(item, TRAINING, training[item], "training images", nets[JOINT].protocol),
             Row(item, FORWARD, (1000 * statistics.median(times[item]),), f"{SIDE}×{SIDE}", passes),
         ]
-    return rows
+        for item in (*HEADS, BOTH)
+    }
 
 
 def _as_good(finding: Finding) -> list[Claim]:
@@ -151,12 +151,14 @@ def _as_good(finding: Finding) -> list[Claim]:
 def _cheaper(finding: Finding) -> list[Claim]:
     """Compare the cost of the joint net with that of both others together."""
     claims = []
-    for quantity, text in ((TRAINING, "training one joint net takes fewer seconds than two nets"),
-                           (FORWARD, "a forward pass of the joint net takes less time than those of two nets")):  # fmt: skip
+    texts = {
+        TRAINING: "training the joint net takes fewer seconds than both others together",
+        FORWARD: "a forward pass of the joint net takes less time than those of both others together",
+    }
+    for quantity, text in texts.items():
         joint, both = (finding.row(item, quantity).mean for item in (JOINT, BOTH))
         slower = joint / max(finding.row(item, quantity).mean for item in ALONE.values())
-        evidence = f"{joint:.1f} against {both:.1f}; {slower:.2f} times the slower one's"
-        claims.append(Claim(text, joint < both, evidence))
+        claims.append(Claim(text, joint < both, f"{joint:.1f} against {both:.1f}; {slower:.2f} times the slower one's"))
     return claims
 
 

@@ -16,7 +16,7 @@ from fullconv.training.log import MetricsFile
 
 def stage_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     """Return the four metrics of every stage in percent, a row a stage and head, from the records of ``result.json``."""
-    table = Table("stage", "head", "steps", "minutes", title="on the validation split, percent")
+    table = Table("stage", "head", "steps", "min", title="on the validation split, percent")
     for title in METRICS.values():
         table.add_column(title, justify="right")
     for stage in stages:
