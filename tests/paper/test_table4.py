@@ -62,4 +62,4 @@ def test_verdicts() -> None:
 def test_data_without_depth(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "", data="voc2012", root=tmp_path, console=Console(quiet=True))
     row = run_experiment("T4", bench).rows[0]
-    assert row.needs == "no recipe of this experiment is for 'voc2012'; accepted are scenes, nyudv2"
+    assert row.needs == "no recipe of this experiment is for 'voc2012'; accepted are scenes and nyudv2"

@@ -10,21 +10,15 @@ from typing import Any
 
 from fullconv.data import open_dataset
 from fullconv.data.sample import SEMANTIC, Dataset
-from fullconv.errors import SpecError
 from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
-from fullconv.paper.bench import Bench, describe_data
+from fullconv.paper.bench import Bench, describe_data, recipe_for
 from fullconv.paper.finding import Claim, Finding, Row, paired
 from fullconv.paper.gallery import draw_nets
 from fullconv.paper.skips import starting_weights
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
 
-RECIPES = {
-    "scenes": ("scenes-fcn32s-minivgg", "scenes-fcn16s-rgb-hha-minivgg"),
-    "nyudv2": ("nyudv2-fcn32s-{backbone}", "nyudv2-fcn16s-rgb-hha-{backbone}"),
-}
-"""For each data set the recipe of nets with one stream, and that of both streams."""
 SINGLE = {"RGB": "rgb", "RGBD": "rgb+depth", "HHA": "hha"}
 """The stream of each net that has one."""
 CONTROL, LATE, FINER = "FCN-32s RGB, trained on", "FCN-32s RGB-HHA", "FCN-16s RGB-HHA"
@@ -41,10 +35,8 @@ class Net:
 
 def run(bench: Bench) -> Finding:
     """Return table 4 on Scenes or NYUDv2; draw what the nets of the first seed say."""
-    if bench.data not in RECIPES:
-        raise SpecError(f"no recipe of this experiment is for {bench.data!r}; accepted are {', '.join(RECIPES)}")
     nets = [_train(bench, seed) for seed in range(bench.seeds)]
-    recipe = _recipe(bench, 1, 0, {})
+    recipe = _late(bench, 0, {})
     streams = recipe.data.model_copy(update={"streams": ("rgb", "depth", "hha")})
     dataset = open_dataset(streams, recipe.data.val)
     rows = tuple(row for name in nets[0] for row in _rows(name, [each[name] for each in nets], dataset))
@@ -63,9 +55,18 @@ NOTES = (
 )
 
 
-def _recipe(bench: Bench, which: int, seed: int, model: Mapping[str, Any]) -> Recipe:
-    kept = {} if bench.on_scenes else {"hha": str(bench.out / "hha")}
-    return bench.recipe(RECIPES[bench.data][which].format(backbone=bench.backbone), seed, {"model": dict(model), "data": kept})
+def _single(bench: Bench, seed: int, model: Mapping[str, Any]) -> Recipe:
+    name = recipe_for(bench, "scenes-fcn32s-minivgg", nyudv2="nyudv2-fcn32s-{backbone}")
+    return bench.recipe(name, seed, {"model": dict(model), "data": _kept(bench)})
+
+
+def _late(bench: Bench, seed: int, model: Mapping[str, Any]) -> Recipe:
+    name = recipe_for(bench, "scenes-fcn16s-rgb-hha-minivgg", nyudv2="nyudv2-fcn16s-rgb-hha-{backbone}")
+    return bench.recipe(name, seed, {"model": dict(model), "data": _kept(bench)})
+
+
+def _kept(bench: Bench) -> dict[str, str]:
+    return {} if bench.on_scenes else {"hha": str(bench.out / "hha")}
 
 
 def _train(bench: Bench, seed: int) -> dict[str, Net]:
@@ -73,12 +74,12 @@ def _train(bench: Bench, seed: int) -> dict[str, Net]:
     start = starting_weights(bench, seed).get("model", {})
     nets: dict[str, Net] = {}
     for title, stream in SINGLE.items():
-        recipe = _recipe(bench, 0, seed, {**start, "streams": [stream]})
+        recipe = _single(bench, seed, {**start, "streams": [stream]})
         nets[f"FCN-32s {title}"] = Net(bench.train(recipe, f"{recipe.name}-{title.lower()}"), "32s", "the classifier")
     trained = {stream: str(nets[f"FCN-32s {title}"].run.model) for title, stream in SINGLE.items() if stream != SINGLE["RGBD"]}
-    control = _recipe(bench, 0, seed, {"weights": {"rgb": trained["rgb"]}})
+    control = _single(bench, seed, {"weights": {"rgb": trained["rgb"]}})
     nets[CONTROL] = Net(bench.train(control, f"{control.name}-rgb-on"), "32s", "FCN-32s RGB")
-    fused = bench.train(_recipe(bench, 1, seed, {"weights": trained}))
+    fused = bench.train(_late(bench, seed, {"weights": trained}))
     nets[LATE] = Net(fused, "32s", "FCN-32s RGB and HHA")
     nets[FINER] = Net(fused, "16s", "FCN-32s RGB-HHA")
     return nets

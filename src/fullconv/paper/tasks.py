@@ -9,20 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-from fullconv.data.sample import RGB, SEMANTIC, Dataset
+from fullconv.data.sample import SEMANTIC, Dataset
 from fullconv.evaluation import METRICS
-from fullconv.files import replacing
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.paper.architectures import forward_seconds
 from fullconv.paper.bench import Bench, describe_data, recipe_for
 from fullconv.paper.finding import Claim, Finding, Picture, Row, paired
+from fullconv.paper.gallery import draw_nets
 from fullconv.paper.published import published
 from fullconv.paper.skips import starting_weights
-from fullconv.pictures import Comparison, comparison_grid
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
 
@@ -40,7 +38,6 @@ SIDE = 256
 REPEATS = 9
 POINT = 1.0
 """How far the joint net may stay behind (%) and still be as good."""
-DRAWN = 3
 
 
 @dataclass(frozen=True)
@@ -180,15 +177,4 @@ def context() -> str:
 
 def _draw(bench: Bench, head: str, models: Mapping[str, FCN], dataset: Dataset) -> Picture:
     """Draw a few images, their truth, and what the joint net and the one alone say, for one head."""
-    path = bench.folder / f"{head}.png"
-    rows: list[Comparison] = []
-    for index in np.unique(np.linspace(0, len(dataset) - 1, DRAWN + 2).round().astype(int))[1 : DRAWN + 1].tolist():
-        sample = dataset[index]
-        found = {}
-        for name, item in (("joint", JOINT), ("alone", ALONE[head])):
-            with torch.inference_mode():
-                found[name] = models[item](sample.inputs[RGB][None])[head][0].argmax(0).numpy()
-        rows.append((sample.picture, sample.targets[head].numpy(), found))
-    with replacing(path) as temporary:
-        comparison_grid(rows, dataset.labels[head]).save(temporary, format="PNG")
-    return Picture(path.name, f"The {head} classes as the joint net and the net of that head alone see them.")
+    return draw_nets(bench.folder / f"{head}.png", {"joint": models[JOINT], "alone": models[ALONE[head]]}, dataset, head)
