@@ -129,3 +129,17 @@ def test_ctrl_c_stops_at_once(ctrl_c_soon: None, capsys: pytest.CaptureFixture[s
     assert main(["data", "check", "scenes"]) == 130
     assert capsys.readouterr().err == "stopped\n"
     assert multiprocessing.active_children() == []
+
+
+def test_swapped_folders_are_seen(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in sorted(photos.rglob("masks/*/*.png")):  # photographs of many colours, where scenes' few might be labels
+        noise = np.random.default_rng(int(path.stem)).integers(0, 256, (48, 64, 3), np.uint8)
+        Image.fromarray(noise).save(photos / "images" / path.parent.name / path.name)
+    (photos / "images").rename(photos / "aside")
+    (photos / "masks").rename(photos / "images")
+    (photos / "aside").rename(photos / "masks")
+    capsys.readouterr()
+    for command in (["init", "photos", "--out", "again.yaml"], ["data", "check", "photos"]):
+        assert main(command) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert "masks/{split} holds photographs and images/{split} what looks like masks; are the two swapped?" in said

@@ -107,3 +107,10 @@ def test_an_ignored_value_among_the_classes_must_be_said_twice() -> None:
 def test_refusals(entries: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         parse_label_map(entries)
+
+
+def test_black_is_left_to_a_background() -> None:
+    rooms = parse_label_map({"wall": 0, "floor": 1})
+    assert (0, 0, 0) not in rooms.labels.colors
+    for name in ("background", "Background (none)", "bg"):
+        assert parse_label_map({name: 0, "thing": 1}).labels.colors[0] == (0, 0, 0)

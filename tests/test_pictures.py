@@ -30,19 +30,19 @@ def legends(monkeypatch: pytest.MonkeyPatch) -> list:
     return drawn
 
 
-def test_error_picture_is_dark_red_or_grey():
+def test_error_picture_is_dark_red_or_pale():
     truth = np.array([[0, 1, 255, 255]], np.uint8)
     found = np.array([[0, 2, 0, 255]])
     picture = error_picture(photograph(1, 4, 200), truth, found)
     assert picture.dtype == np.uint8
     assert picture[0, 0].tolist() == [80] * 3  # right: 0.4 of the grey image
     assert picture[0, 1].tolist() == [226, 80, 80]  # wrong: 0.75 of (235, 40, 40) and 0.25 of the image
-    assert picture[0, 2].tolist() == picture[0, 3].tolist() == [128] * 3  # ignored, whatever was predicted
+    assert picture[0, 2].tolist() == picture[0, 3].tolist() == list(VOID_COLOR)  # ignored, whatever was predicted
 
 
 def test_error_picture_takes_any_ignore_value_and_keeps_its_arguments():
     image, truth, found = photograph(1, 2), np.array([[7, 0]]), np.array([[0, 0]])
-    assert error_picture(image, truth, found, ignore_index=7)[0].tolist() == [[128] * 3, [40] * 3]
+    assert error_picture(image, truth, found, ignore_index=7)[0].tolist() == [list(VOID_COLOR), [40] * 3]
     assert (image == 100).all()
     assert truth.tolist() == [[7, 0]]
 
@@ -126,12 +126,12 @@ def test_prediction_grid_has_four_columns_and_a_row_each(legends):
     assert first[10, lefts[1] + 5].tolist() == list(VOID_COLOR)
     assert first[10, lefts[1] + 20].tolist() == list(SKY)
     assert first[10, lefts[2] + 5].tolist() == list(BALL)
-    assert first[10, lefts[3] + 5].tolist() == [128] * 3
+    assert first[10, lefts[3] + 5].tolist() == list(VOID_COLOR)
     assert first[10, lefts[3] + 20].tolist() == [201, 55, 55]
     assert second[40, lefts[2] + 20].tolist() == list(WALL)
     assert second[40, lefts[3] + 20].tolist() == [40] * 3  # right
     names = [name for _, name in legends[0]]
-    assert names == ["sky", "wall", "ball", "wrong", "right (dark)", "no truth"]
+    assert names == ["sky", "wall", "ball", "no truth", "wrong", "right (dark)"]
     heights = 14 + 16 + (20 + 8) + (80 + 8)  # titles, then each row at the column's width
     assert not (picture[heights - 9, lefts[0] : lefts[0] + 40] == 255).all()
     assert (picture[heights - 8 : heights] == 255).all()

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.errors import DataError, SpecError
-from fullconv.labels import LabelSet, voc_colors
+from fullconv.labels import LabelSet, is_background, voc_colors
 
 COLOR = 1 << 24
 """Added to a colour's 24 bits, so that colours and values are numbers that never meet."""
@@ -172,7 +172,7 @@ def parse_label_map(entries: Mapping[str, Any]) -> LabelMap:
             owner[code] = name
             meaning[code] = number if name in classes else IGNORE
     _refuse_ignored_among_classes(entries, classes, ignored)
-    return LabelMap(LabelSet(tuple(classes), _colors(list(classes.values()))), meaning)
+    return LabelMap(LabelSet(tuple(classes), _colors(list(classes), list(classes.values()))), meaning)
 
 
 def _ignores(entry: Any) -> bool:
@@ -246,8 +246,9 @@ def _read_text(name: str, text: str) -> list[int]:
     return codes
 
 
-def _colors(classes: Sequence[Sequence[int]]) -> tuple[tuple[int, int, int], ...]:
-    """Return a colour for each class: its own where the masks give one."""
+def _colors(names: Sequence[str], classes: Sequence[Sequence[int]]) -> tuple[tuple[int, int, int], ...]:
+    """Return a colour for each class: its own where the masks give one; black is left to a background."""
     own = [next((color_of(code) for code in codes if code >= COLOR), None) for codes in classes]
-    free = (color for color in voc_colors(256) if color not in own)
+    usual = voc_colors(256) if is_background(names[0]) else voc_colors(256)[1:]
+    free = (color for color in usual if color not in own)
     return tuple(color or next(free) for color in own)

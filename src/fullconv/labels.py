@@ -33,6 +33,17 @@ def _voc_color(index: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def is_background(name: str) -> bool:
+    """Return whether a class is called as what is left over.
+
+    Examples
+    --------
+    >>> is_background("Background"), is_background("road")
+    (True, False)
+    """
+    return "background" in name.lower() or name.lower() == "bg"
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """The classes of one head: ``names[k]`` and ``colors[k]`` belong to label ``k``; ``ignore_index`` is no class.

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from fullconv.errors import DataError
-from fullconv.labels import LabelSet
+from fullconv.labels import VOID_COLOR, LabelSet
 
 WRONG = (235, 40, 40)
-IGNORED = (128, 128, 128)
 INK, PAPER, _MARGIN, _TEXT = (30, 30, 30), (255, 255, 255), 8, 14
 
 Row = tuple[NDArray[np.uint8], NDArray[np.integer], NDArray[np.integer]]
@@ -27,7 +26,7 @@ Entry = tuple[tuple[int, int, int], str]
 def error_picture(
     image: NDArray[np.uint8], truth: NDArray[np.integer], prediction: NDArray[np.integer], ignore_index: int = 255
 ) -> NDArray[np.uint8]:
-    """Return uint8 (H, W, 3): the image, dark, where the prediction is right; red where wrong; grey where ignored.
+    """Return uint8 (H, W, 3): the image, dark, where the prediction is right; red where wrong; pale where ignored.
 
     Raises
     ------
@@ -42,7 +41,7 @@ def error_picture(
     picture = np.repeat((0.4 * luma)[..., None], 3, axis=2)
     wrong = truth != prediction
     picture[wrong] = 0.75 * np.array(WRONG) + 0.25 * luma[wrong, None]
-    picture[truth == ignore_index] = IGNORED
+    picture[truth == ignore_index] = VOID_COLOR
     return picture.round().astype(np.uint8)
 
 
@@ -155,7 +154,7 @@ def prediction_grid(rows: Sequence[Row], label_set: LabelSet, *, width: int = 24
         (image, *map(label_set.colorize, (truth, found)), error_picture(image, truth, found, label_set.ignore_index))
         for image, truth, found in rows
     ]
-    marks = [(WRONG, "wrong"), ((60, 60, 60), "right (dark)"), (IGNORED, "no truth")]
+    marks = [(WRONG, "wrong"), ((60, 60, 60), "right (dark)")]
     maps = [labels for _, *both in rows for labels in both]
     return _grid(("image", "truth", "prediction", "error"), lines, _entries(label_set, maps) + marks, width)
 
@@ -179,9 +178,10 @@ def comparison_grid(rows: Sequence[Comparison], label_set: LabelSet, *, width: i
 
 
 def _entries(label_set: LabelSet, maps: Sequence[NDArray[np.integer]]) -> list[Entry]:
-    """Colours and names of the classes that occur."""
-    present = sorted({int(k) for labels in maps for k in np.unique(labels)} & set(range(len(label_set))))
-    return [(label_set.colors[k], label_set.names[k]) for k in present]
+    """Colours and names of the classes that occur, and of what has no truth."""
+    found = {int(k) for labels in maps for k in np.unique(labels)}
+    entries = [(label_set.colors[k], label_set.names[k]) for k in sorted(found & set(range(len(label_set))))]
+    return entries + ([(VOID_COLOR, "no truth")] if label_set.ignore_index in found else [])
 
 
 def _grid(

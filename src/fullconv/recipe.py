@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "recipes"
 
 
 def shipped_recipes() -> dict[str, str]:
-    """Return the shipped recipes: name to the first line of its header, in alphabetical order.
+    """Return the shipped recipes: name to what its header says before the command, in alphabetical order.
 
     Examples
     --------
@@ -26,8 +26,8 @@ def shipped_recipes() -> dict[str, str]:
     """
     found = {}
     for path in sorted(FOLDER.glob("*.yaml")):
-        first = path.read_text(encoding="utf-8").partition("\n")[0]
-        found[path.stem] = first.removeprefix("#").strip()
+        first = path.read_text(encoding="utf-8").partition("# command:")[0]
+        found[path.stem] = " ".join(line.removeprefix("#").strip() for line in first.splitlines())
     return found
 
 

@@ -8,10 +8,9 @@ from PIL import Image
 from planted import Folder, mask, photograph
 
 from fullconv.doctor.examine import open_case
-from fullconv.doctor.sheet import STRANGE, UNKNOWN, contact_sheet, read_tile, tiles, write_sheets
+from fullconv.doctor.sheet import IGNORED, STRANGE, UNKNOWN, contact_sheet, read_tile, tiles, write_sheets
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet
-from fullconv.pictures import IGNORED
 
 LABELS = LabelSet(("ground", "house"), ((0, 0, 0), (200, 30, 30)))
 

@@ -91,3 +91,9 @@ def test_the_table_shows_rows_and_verdicts() -> None:
     assert "65.5" in text
     assert "44.0" in text
     assert "DOES NOT HOLD: 8s is better (-1.0)" in text
+
+
+def test_a_reason_is_told_once() -> None:
+    texts = [cells[4] for cells in not_run("T2", "no VOC in here", "voc2012").cells("T2")]
+    assert texts[0] == "not run: no VOC in here"
+    assert set(texts[1:]) == {"not run"}

@@ -37,12 +37,13 @@ def train(
     """
     from fullconv.errors import SpecError
     from fullconv.recipe import load_recipe, parse_overrides
-    from fullconv.training import train as run
 
     if recipe.startswith("-"):
         raise SpecError(f"{recipe} stands before the recipe; write fullconv train RECIPE {recipe} …")
     _refuse_mistyped(overrides)
     chosen = load_recipe(recipe, parse_overrides(overrides))
+    from fullconv.training import train as run  # takes seconds, which a mistyped recipe need not wait for
+
     result = run(chosen, out or Path("runs") / chosen.name, resume=resume)
     if as_json:
         show(json.dumps({"out": str(result.out), "seconds": result.seconds, "stages": result.stages}))
@@ -90,7 +91,7 @@ def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json
     Parameters
     ----------
     out
-        Folder for everything; must not hold an earlier demo.
+        Folder for everything; a demo that was stopped there goes on.
     as_json
         Print one JSON object.
     """
@@ -122,16 +123,17 @@ def paper(
     Parameters
     ----------
     experiments
-        T1 (architectures), T2 (skips), upsampling (fixed or learned), F5 (patchwise training), T5 (two tasks by one net),
-        shift (shift-and-stitch and à trous), claims (cost of sliding, momentum, balancing …), bound (of coarse outputs).
+        T1 (architectures), T2 (skips), upsampling (fixed or learned), T3 (region methods), T4 (colour, depth, HHA), F5
+        (patchwise training), T5 (two tasks by one net), shift (shift-and-stitch and à trous), claims (cost of sliding,
+        momentum, balancing …), bound (of coarse outputs).
     data
-        Rendered scenes, PASCAL VOC, or NYUDv2 (bound only) or SIFT Flow (T5 only).
+        Rendered scenes, PASCAL VOC, NYUDv2 (T4 and bound) or SIFT Flow (T5).
     root
         Folder of the data; of VOC the one that holds VOC2011 or VOC2012.
     backbone
         Of the nets that are trained on real data: squeezenet1_1, and vgg16 on VOC or caffe-vgg16 on SIFT Flow.
     budget
-        Minutes for each experiment and seed on two cores: scales all training steps. Without it the recipes' own.
+        Minutes for each experiment and seed on two idle cores, about: scales all training steps. Without it the recipes' own.
     seeds
         How many times each net is trained.
     out

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.folder import match_files
+from fullconv.data.folder import Pair, match_files
 from fullconv.data.images import decode
 from fullconv.data.masks import MASK_SUFFIXES, undeclared_in
 from fullconv.data.pictures import SUFFIXES
@@ -130,6 +130,26 @@ def _endings(root: Path, images: str, masks: str) -> list[str]:
     for other in others[:SAMPLE]:
         found.update(other.removeprefix(stem) for stem in known if other.startswith(stem) and other != stem)
     return [*([""] if images != masks else []), *(ending for ending, _ in found.most_common(5))]
+
+
+def refuse_swapped(root: Path, folder: FolderSpec, pairs: Sequence[Pair]) -> None:
+    """Stop where the folder of masks holds photographs and that of images what masks look like.
+
+    Raises
+    ------
+    DataError
+        When of the first, the last and a pair between them every mask has more values than labels can and no image does.
+    """
+    for pair in {0: pairs[0], 1: pairs[len(pairs) // 2], 2: pairs[-1]}.values():
+        try:
+            found = [len(np.unique(codes_of(undeclared_in(decode(path))))) for path in (pair.image, pair.mask)]
+        except DataError:
+            return  # a damaged file is told of elsewhere
+        if not found[0] <= MOST_CODES < found[1]:
+            return
+    raise DataError(
+        f"{root}: {folder.masks} holds photographs and {folder.images} what looks like masks; are the two swapped? Rename them"
+    )
 
 
 @dataclass(frozen=True)

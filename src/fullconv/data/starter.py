@@ -7,13 +7,14 @@ from statistics import median
 import yaml
 
 from fullconv.data.folder import find_pairs
-from fullconv.data.layout import Layout, guess_labels, guess_layout, look_into
+from fullconv.data.layout import Layout, guess_labels, guess_layout, look_into, refuse_swapped
 from fullconv.errors import DataError
 
 IMAGES = 16000
 """Images that training draws, over all stages, on two cores about half an hour; fewer for fewer than 200 pairs."""
 PER_PAIR = 80
 BATCH = 8
+"""Images of a step, as the optimiser's rates want them."""
 
 
 def starter(root: Path, name: str) -> str:
@@ -26,6 +27,7 @@ def starter(root: Path, name: str) -> str:
     """
     layout = guess_layout(root)
     pairs = find_pairs(root, layout.folder, layout.train)
+    refuse_swapped(root, layout.folder, pairs)
     masks = [pair.mask for pair in pairs]
     with contextlib.suppress(
         DataError

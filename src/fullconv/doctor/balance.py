@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from fullconv.bound import coarsen
 from fullconv.data.pictures import Glance
-from fullconv.data.starter import crop_for
+from fullconv.data.starter import BATCH, crop_for
 from fullconv.doctor.case import Case
 from fullconv.doctor.finding import Finding, Level, counted, listed
 from fullconv.doctor.scan import SIDE, Facts, upright_size
 from fullconv.doctor.twins import twins
 from fullconv.errors import DataError
+from fullconv.labels import is_background
 from fullconv.metrics import ConfusionMatrix, scores
 
 LEAK = 0.05
@@ -26,8 +27,6 @@ OFTEN = 0.05
 STRIDES = (32, 16, 8)
 BOUND_MASKS = 40
 """Masks that the bound is computed on, spread over the split: they are read once more, and it costs far more than reading."""
-PIXELS = 8 * 320 * 320
-"""Of a step, as the recipes have it: eight crops of 320×320."""
 
 
 def leaks(case: Case) -> Iterator[Finding]:
@@ -66,7 +65,7 @@ def empty_masks(case: Case) -> Iterator[Finding]:
         what = f"{counted(len(blank), 'mask')} with nothing but ignored pixels: {listed(blank)}"
         fix = "nothing can be learned from them; label them or leave them out"
         yield Finding("warning", "masks without truth", len(blank), what, fix, tuple(blank))
-    background = next((k for k, name in enumerate(labels.names) if "background" in name.lower() or name.lower() == "bg"), None)
+    background = next((k for k, name in enumerate(labels.names) if is_background(name)), None)
     plain = [
         name
         for (_, name), found in held.items()
@@ -141,9 +140,8 @@ def sizes(case: Case) -> Iterator[Finding]:
         usual = f"{100 * count / len(found):.0f} % of them {most[0]}×{most[1]}"
         what = f"images are {low[0]}×{low[1]} to {high[0]}×{high[1]} (H×W), {usual}"
     crop = crop_for((height, width))
-    batch = max(1, min(32, PIXELS // crop**2))
     at = f" at data.scale {scale:g}" if scale != 1 else ""
-    fix = f"data.augment.crop: [{crop}, {crop}] with train.batch_size: {batch} suits them{at}"
+    fix = f"data.augment.crop: [{crop}, {crop}] with train.batch_size: {BATCH} suits them{at}"
     yield Finding("note", "sizes", len(set(found)), what, fix)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fullconv.data.folder import match_files
 from fullconv.data.images import decode
-from fullconv.data.layout import Contents, guess_labels, guess_layout
+from fullconv.data.layout import Contents, guess_labels, guess_layout, refuse_swapped
 from fullconv.data.masks import undeclared_in
 from fullconv.doctor.runs import Runs, inner
 from fullconv.errors import DataError
@@ -34,10 +34,12 @@ def guess_spec(root: Path) -> DataSpec:
     Raises
     ------
     DataError
-        When the folder holds no pairs, or no mask can be read.
+        When the folder holds no pairs, no mask can be read, or images and masks are swapped.
     """
     layout = guess_layout(root)
-    masks = [pair.mask for pair in match_files(root, layout.folder, layout.train).pairs]
+    pairs = match_files(root, layout.folder, layout.train).pairs
+    refuse_swapped(root, layout.folder, pairs)
+    masks = [pair.mask for pair in pairs]
     with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
         masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
     labels = guess_labels(root, _contents(list(dict.fromkeys(masks))))

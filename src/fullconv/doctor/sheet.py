@@ -18,11 +18,12 @@ from fullconv.errors import DataError
 from fullconv.files import replacing
 from fullconv.labelmap import LabelMap, codes_of
 from fullconv.labels import LabelSet
-from fullconv.pictures import IGNORED, INK, PAPER, Entry, font_for, with_legend
+from fullconv.pictures import INK, PAPER, Entry, font_for, with_legend
 
 UNKNOWN = -1
 """The label of pixels without a meaning; no class has it."""
 STRANGE = (255, 0, 220)
+IGNORED = (128, 128, 128)
 WIDTH, COLUMNS, MARGIN, HATCH = 200, 3, 8, 4
 TILES = 12
 """Of a sheet; a third of them with a fault, where there are any."""

@@ -34,6 +34,8 @@ from fullconv.spec import ModelSpec
 KEY = "fullconv"
 FORMAT = 1
 ADVICE = "give a model.safetensors that `fullconv train` wrote"
+LONGEST_HEADER = 100_000_000
+"""In bytes, that safetensors reads; the first eight bytes of a file say how long its header is."""
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -167,6 +169,8 @@ def _refuse_other_kinds(file: Path) -> None:
         raise WeightsError(f"cannot read {file}: {error.strerror}; {ADVICE}") from error
     if not start:
         raise WeightsError(f"{file} is empty; copy it again, or {ADVICE}")
+    if int.from_bytes(start, "little") > LONGEST_HEADER and not start.startswith(PICKLES):
+        raise WeightsError(f"{file} is no .safetensors file; {ADVICE}")
     if start.startswith(PICKLES):
         raise WeightsError(f"{file} is a pickle (.pt, .pth, .ckpt), which could run code and is never opened; {ADVICE}")
 

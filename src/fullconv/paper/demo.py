@@ -30,7 +30,7 @@ from fullconv.paper.pretrained import CROPS, Pretrained, scenes_classifier
 from fullconv.paper.published import published
 from fullconv.pictures import Comparison, comparison_grid
 from fullconv.recipe import load_recipe
-from fullconv.training.run import RunResult, train
+from fullconv.training import Interrupted, RunResult, train
 
 METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 TITLES = ("pixel acc.", "mean acc.", "mean IU", "f.w. IU")
@@ -38,6 +38,8 @@ STAGES = ("32s-fixed", "32s", "16s", "8s")
 SHOWN = (3, 8, 21)
 """Validation scenes whose predictions are drawn."""
 THING = CLASSES.index("ball")
+PARTS = {"classifier", "heatmap.png", "fcn32s-fixed", "fcn8s", "stages.png"}
+"""What a demo has written when it is stopped before its result."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,17 @@ class Demo:
 def run(out: Path, console: Console | None = None) -> Demo:
     """Run the whole story into the folder ``out`` and return what it found; ``out/index.html`` shows it.
 
+    A demo that was stopped goes on where it was; its seconds are then those of the last part of it.
+
     Raises
     ------
     TrainingError
-        When ``out`` holds anything already.
+        When ``out`` holds anything but a demo that was stopped.
+    Interrupted
+        After Ctrl-C or SIGTERM; the same command goes on.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise TrainingError(f"{out} is not an empty folder; choose another --out, or delete what an earlier demo left there")
+    if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= PARTS):
+        raise TrainingError(f"{out} holds other things than a demo that was stopped; choose another --out, or delete it")
     console = console or Console(stderr=True)
     seconds: dict[str, float] = {}
 
@@ -141,7 +147,11 @@ def _dense(pretrained: Pretrained, out: Path) -> Proof:
 
 
 def _train(recipe: str, weights: Path, out: Path, console: Console) -> RunResult:
-    return train(load_recipe(recipe, {"model": {"weights": str(weights)}}), out, console=console)
+    chosen = load_recipe(recipe, {"model": {"weights": str(weights)}})
+    try:
+        return train(chosen, out, resume=(out / "recipe.yaml").exists(), console=console)
+    except Interrupted as stop:
+        raise Interrupted(f"{str(stop).partition(';')[0]}; give the same command again to go on") from None
 
 
 def _percent(result: RunResult, stage: str) -> tuple[float, ...]:

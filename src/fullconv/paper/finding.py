@@ -16,6 +16,7 @@ from fullconv.paper.published import published
 
 HEADER = ("what", "quantity", "paper", "reference", "measured", "seconds", "data", "protocol")
 """The columns of every table of experiments."""
+MEASURED = HEADER.index("measured")
 REPEATED = tuple(HEADER.index(column) for column in ("what", "seconds", "data", "protocol"))
 
 
@@ -154,7 +155,9 @@ class Finding:
             texts = row.cells(published(name).verified)
             same_item = texts[0] == before[0]
             hidden = {i for i in REPEATED if texts[i] == before[i] and (same_item or HEADER[i] == "data")}
-            shown.append(tuple("" if i in hidden else text for i, text in enumerate(texts)))
+            again = not row.measured and texts[MEASURED] == before[MEASURED]  # a reason is told once
+            told = [*texts[:MEASURED], "not run" if again else texts[MEASURED], *texts[MEASURED + 1 :]]
+            shown.append(tuple("" if i in hidden else text for i, text in enumerate(told)))
             before = texts
         return shown
 

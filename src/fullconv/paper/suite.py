@@ -4,7 +4,7 @@ import datetime
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Experiment:
     minutes: float
 
 
+FULL = 0.9
+"""The share of the recipes' steps below which a result says how short its trainings were."""
 EXPERIMENTS: dict[str, Experiment] = {
     "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", architectures.run, 4),
     "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", skips.run, 8),
@@ -108,6 +110,11 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
         finding = not_run(name, str(error), bench.data)
     except Interrupted as stop:
         raise Interrupted(f"{str(stop).partition(';')[0]}; give the same command again to go on") from None
+    if bench.scale < FULL:
+        note = (
+            f"Trainings had {bench.scale:.0%} of the recipes' steps (--budget): scores and verdicts of so short ones say little."
+        )
+        finding = replace(finding, notes=(*finding.notes, note))
     content = {
         "experiment": name,
         "title": experiment.title,

@@ -55,13 +55,17 @@ class RunFolder:
         FullconvError
             When the folder cannot be written.
         """
+        self.refuse_used()
+        self._write(self.recipe, to_yaml(recipe))
+        versions = {name: version(name) for name in LIBRARIES}
+        self._write_json(self.path / "versions.json", {"python": platform.python_version(), **versions})
+
+    def refuse_used(self) -> None:
+        """Stop when a run is here already, with a TrainingError."""
         if self.recipe.exists():
             raise TrainingError(
                 f"{self.path} holds a run already ({self.recipe.name}); go on with it by --resume, or choose another --out"
             )
-        self._write(self.recipe, to_yaml(recipe))
-        versions = {name: version(name) for name in LIBRARIES}
-        self._write_json(self.path / "versions.json", {"python": platform.python_version(), **versions})
 
     def withdraw(self) -> None:
         """Take back :meth:`start` when nothing was trained, so that the corrected command can start here."""

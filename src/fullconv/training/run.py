@@ -84,6 +84,8 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     leads = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of several processes that train together one writes
     console = (console or Console(stderr=True)) if leads else Console(quiet=True)
     folder = RunFolder(out)
+    if leads and not resume:
+        folder.refuse_used()  # before the data are read
     training, validation = open_dataset(recipe.data, recipe.data.train), open_dataset(recipe.data, recipe.data.val)
     if resume:
         folder.check(recipe)

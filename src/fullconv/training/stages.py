@@ -90,8 +90,8 @@ def starting_model(run: Run, index: int, before: FCN | None) -> FCN:
         previous = stage_name(recipe.train.stages[index - 1])
         coarser = before or load_checkpoint(run.folder.stage(previous) / "model.safetensors").model
         model.set_preprocessing(coarser.preprocessing)
-        report = carry_over(coarser, model)
-        run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
+        carry_over(coarser, model)
+        run.console.print(f"weights: those of stage {previous}; the new skip's scores start at zero", highlight=False)
     elif isinstance(recipe.model.weights, dict):
         report = join_streams(model, recipe.model.weights)
         run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
