@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 
 from fullconv.cli.apply import predict
 from fullconv.cli.data import data
-from fullconv.cli.judge import evaluate
+from fullconv.cli.judge import evaluate, tune
 from fullconv.cli.learn import demo, init, paper, train
 from fullconv.cli.look import geometry, heatmap, models, recipes
 from fullconv.errors import FullconvError
@@ -28,7 +28,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
-for command in (demo, init, train, paper, evaluate, predict, heatmap, geometry, models, recipes, data):
+for command in (demo, init, train, paper, evaluate, tune, predict, heatmap, geometry, models, recipes, data):
     app.command(command)
 
 

@@ -81,6 +81,7 @@ def predict(
     voc_submission: Literal["comp6"] | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
+    refine: str | None = None,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
     """Label every pixel of pictures; write a palette PNG of each picture's own size.
@@ -108,6 +109,8 @@ def predict(
         Predict again what is there already.
     head
         Which of the model's outputs; the first by default.
+    refine
+        crf: sharpen outlines by a fully connected CRF, seconds for a photograph; or a file of `fullconv tune` with its settings.
     as_json
         Print one JSON object.
     """
@@ -116,10 +119,12 @@ def predict(
     from fullconv.inference.jobs import find_jobs
     from fullconv.inference.predictor import load
     from fullconv.inference.rgbd import depths_for
+    from fullconv.inference.tuned import read_crf
 
     given = [*inputs, *(_lines_of_input() if listed else ())]
     if not given:
         raise DataError("nothing to predict; give pictures, folders or patterns after the checkpoint, or - and a list of them")
+    crf = read_crf(refine).crf if refine is not None else None
     outputs = [name for name, wanted in asdict(also).items() if wanted] + ([voc_submission] if voc_submission else [])
     jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint)
@@ -135,7 +140,7 @@ def predict(
                 bar.console.print(f"error: {' '.join(problem.split())}", highlight=False, markup=False, soft_wrap=True)
 
         try:
-            found = predict_files(predictor, jobs, outputs, head=head, overwrite=overwrite, depths=depths, progress=step)
+            found = predict_files(predictor, jobs, outputs, head=head, crf=crf, overwrite=overwrite, depths=depths, progress=step)
         except KeyboardInterrupt:
             again = " without --overwrite" if overwrite else ""
             raise KeyboardInterrupt(f"stopped; every file in {out} is whole, the same command{again} goes on") from None

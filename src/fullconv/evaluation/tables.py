@@ -50,11 +50,11 @@ def trimap_rows(evaluation: Evaluation) -> Rows:
 
 
 def side_by_side(evaluation: Evaluation) -> Table:
-    """Return a rich table with a column a model: the four metrics, their differences to the first, the IU of each class."""
+    """Return a rich table with a column a model: the four metrics, their differences to the first, mean IU near borders, each class."""
     report = evaluation.first.report
     table = Table(
         title=f"{escape(report.dataset)}, {report.images} images",
-        caption="in parentheses: 95 % interval over images; Δ: difference to the first, of pairs",
+        caption="in parentheses: 95 % interval over images; Δ: difference to the first, of pairs; within n px: of label borders",
     )
     table.add_column("%")
     for name in evaluation.studies:
@@ -65,6 +65,9 @@ def side_by_side(evaluation: Evaluation) -> Table:
     table.add_section()
     for title, *cells in difference_rows(evaluation):
         table.add_row(f"Δ {title}", *cells)
+    table.add_section()
+    for width, *cells in trimap_rows(evaluation):
+        table.add_row(f"mean IU within {width} px", *cells)
     table.add_section()
     for name, *cells in class_rows(evaluation):
         table.add_row(f"IU {escape(name)}", *cells)

@@ -18,6 +18,7 @@ from fullconv.inference.memory import no_more_than_free
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result
 from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor, Segmentation
+from fullconv.inference.refine import CRFSpec
 from fullconv.inference.rgbd import DepthFolder, Loaded, inputs_for
 from fullconv.inference.submission import check_plan, check_submission
 from fullconv.labels import LabelSet
@@ -61,6 +62,7 @@ def predict_files(
     outputs: Collection[str] = (),
     *,
     head: str | None = None,
+    crf: CRFSpec | None = None,
     overwrite: bool = False,
     together: int | None = None,
     depths: DepthFolder | None = None,
@@ -77,6 +79,8 @@ def predict_files(
         :data:`~fullconv.inference.outputs.SUMMARIES`, for all of them and also for those that are skipped.
     head
         Which output of the model.
+    crf
+        Refines what the model finds in each picture.
     overwrite
         Predict pictures again whose results are all there; otherwise they are skipped.
     together
@@ -108,7 +112,8 @@ def predict_files(
     with no_more_than_free() if on_cpu else contextlib.nullcontext():  # a GPU's driver maps more than it ever uses
         pictures = in_background(lambda job: _read(job, predictor.model.inputs, depths), todo, ahead=together)
         groups = group_by_size(pictures, together)
-        made = (one for group in groups for one in _predict(predictor, group, head, not WITH_SCORES.isdisjoint(wanted)))
+        scores = not WITH_SCORES.isdisjoint(wanted)
+        made = (one for group in groups for one in _predict(predictor, group, head, scores, crf))
         problems = in_background(lambda pair: _finish(*pair, wanted, outcome), zip(todo, made, strict=True), ahead=1)
         with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
             for problem in problems:
@@ -136,15 +141,17 @@ def _read(job: Job, wanted: Sequence[str], depths: DepthFolder | None) -> Read:
         return DataError(str(error))  # without the frames that it came from, which hold on to the picture
 
 
-def _predict(predictor: Predictor, group: Sequence[Read], head: str | None, scores: bool) -> Sequence[Predicted | DataError]:
+def _predict(
+    predictor: Predictor, group: Sequence[Read], head: str | None, scores: bool, crf: CRFSpec | None
+) -> Sequence[Predicted | DataError]:
     """Return for each picture of a group what was predicted, or what is wrong with it."""
     loaded = [picture for picture in group if not isinstance(picture, DataError)]
     try:
-        found = predictor.predict_batch([each.inputs for each in loaded], head, scores) if loaded else []
+        found = predictor.predict_batch([each.inputs for each in loaded], head, scores, crf) if loaded else []
     except DataError as error:
         if len(group) == 1:
             return [DataError(str(error))]  # without the frames that it came from, which hold on to the picture
-        return [made for picture in group for made in _predict(predictor, [picture], head, scores)]  # alone they may fit
+        return [made for picture in group for made in _predict(predictor, [picture], head, scores, crf)]  # alone they may fit
     return list(zip((each.image for each in loaded), found, strict=True)) or [
         picture for picture in group if isinstance(picture, DataError)
     ]

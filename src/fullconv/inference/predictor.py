@@ -18,8 +18,10 @@ from torch import Tensor
 
 from fullconv.data.intrinsics import Intrinsics
 from fullconv.data.pictures import read_picture
+from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.files import replacing
+from fullconv.inference.refine import CRFSpec, refine
 from fullconv.inference.rgbd import inputs_for
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import load_checkpoint
@@ -117,6 +119,7 @@ class Predictor:
         image: Picture,
         head: str | None = None,
         scores: bool = False,
+        crf: CRFSpec | None = None,
         *,
         depth: NDArray[np.floating] | None = None,
         camera: Intrinsics | None = None,
@@ -132,6 +135,8 @@ class Predictor:
             Which of the model's outputs; the first by default.
         scores
             Also return the probabilities.
+        crf
+            Refine the probabilities, and so the labels, by this CRF; see :mod:`fullconv.inference.refine`.
         depth, camera
             For a model that reads depth or HHA, see :func:`fullconv.inference.rgbd.inputs_for`.
 
@@ -142,10 +147,14 @@ class Predictor:
         SpecError
             When the model has no such head.
         """
-        return self.predict_batch([inputs_for(self.model.inputs, read_picture(image), depth, camera)], head, scores)[0]
+        return self.predict_batch([inputs_for(self.model.inputs, read_picture(image), depth, camera)], head, scores, crf)[0]
 
     def predict_batch(
-        self, pictures: Sequence[Mapping[str, NDArray[np.generic]]], head: str | None = None, scores: bool = False
+        self,
+        pictures: Sequence[Mapping[str, NDArray[np.generic]]],
+        head: str | None = None,
+        scores: bool = False,
+        crf: CRFSpec | None = None,
     ) -> list[Segmentation]:
         """Return the classes of several pictures of one size that go through the net together.
 
@@ -160,6 +169,13 @@ class Predictor:
         }
         with torch.inference_mode(), _memory_for(next(iter(batch.values()))):
             logits = self._finite(batch)[name]
+            if crf is not None:
+                coarse = logits.float().softmax(1).cpu().numpy()
+                images = (np.asarray(picture[RGB], np.uint8) for picture in pictures)
+                refined = [refine(*pair, crf) for pair in zip(coarse, images, strict=True)]
+                return [
+                    Segmentation(each.argmax(0).astype(np.uint8), each if scores else None, self.labels[name]) for each in refined
+                ]
             labels = logits.argmax(1).to(torch.uint8).cpu().numpy()
             probabilities = logits.float().softmax(1).cpu().numpy() if scores else [None] * len(labels)
         return [Segmentation(*each, self.labels[name]) for each in zip(labels, probabilities, strict=True)]

@@ -13,21 +13,19 @@ term stays in the sums. S is computed exactly by two passes over rows and column
 Letters: K classes, H height, W width.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
 from fullconv.data.sample import RGB
-from fullconv.errors import DataError, SpecError
+from fullconv.errors import DataError
 from fullconv.inference.permutohedral import Permutohedral
 from fullconv.spec.base import Spec
 
@@ -63,7 +61,10 @@ class CRFSpec(Spec):
     iterations: int = Field(default=10, ge=0, le=1000)
 
 
-def refine(probabilities: NDArray[np.float32], image: NDArray[np.uint8], crf: CRFSpec = CRFSpec()) -> NDArray[np.float32]:
+DEFAULT = CRFSpec()
+
+
+def refine(probabilities: NDArray[np.float32], image: NDArray[np.uint8], crf: CRFSpec = DEFAULT) -> NDArray[np.float32]:
     """Return the probabilities of each pixel's classes after mean field, float32 (K, H, W), summing to 1.
 
     Parameters
@@ -210,33 +211,3 @@ def picture_of(inputs: Mapping[str, Tensor]) -> NDArray[np.uint8]:
     if RGB not in inputs:
         raise DataError(f"the sample has {', '.join(inputs)} but no picture in colour; a CRF needs the stream {RGB}")
     return np.ascontiguousarray(inputs[RGB].numpy().transpose(1, 2, 0))
-
-
-def read_crf(name: str) -> CRFSpec:
-    """Return the settings that a name means: ``crf`` the default ones, a path those in a file of ``fullconv tune``.
-
-    Raises
-    ------
-    SpecError
-        For another name, and when there is no such file or it holds something else.
-
-    Examples
-    --------
-    >>> read_crf("crf").iterations
-    10
-    """
-    if name == "crf":
-        return CRFSpec()
-    path = Path(name)
-    if path.suffix.lower() != ".json":
-        raise SpecError(f"no refinement is called {name!r}; write crf, or the .json file that fullconv tune wrote")
-    try:
-        return CRFSpec.model_validate(json.loads(path.read_text(encoding="utf-8"))["crf"])
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror or error}; fullconv tune writes such files") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "crf"
-        raise SpecError(f"{path}: {where}: {first['msg']}; tune again, or correct it") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise SpecError(f"{path} is no file of fullconv tune, or damaged ({type(error).__name__}); tune again") from error

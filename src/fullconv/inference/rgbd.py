@@ -31,7 +31,9 @@ def inputs_for(
     depth: NDArray[np.floating] | None = None,
     camera: Intrinsics | None = None,
 ) -> dict[str, NDArray[np.generic]]:
-    """Return what a model is given for one picture: ``rgb`` and ``hha`` uint8 (H, W, 3), ``depth`` float32 (H, W, 1).
+    """Return what there is for a model to read of one picture: ``rgb`` and ``hha`` uint8 (H, W, 3), ``depth`` float32 (H, W, 1).
+
+    ``rgb`` is always there, the others when they are wanted.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def inputs_for(
     DataError
         When the model reads what is not given, or the sizes differ.
     """
-    found: dict[str, NDArray[np.generic]] = {RGB: image} if RGB in wanted else {}
+    found: dict[str, NDArray[np.generic]] = {RGB: image}
     if not {DEPTH, HHA} & set(wanted):
         return found
     size = (image.shape[0], image.shape[1])
