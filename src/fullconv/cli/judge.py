@@ -51,7 +51,7 @@ def evaluate(
     head
         Which of the models' outputs; the first by default.
     refine
-        crf: measure each model a second time with a fully connected CRF behind it; or a file of `fullconv tune` with its settings.
+        crf: measure each model with a fully connected CRF behind it too; or a file of `fullconv tune` with its settings.
     out
         Folder of a report: report.html with scores near borders, confusions and the worst images; JSON and CSV files.
     seed

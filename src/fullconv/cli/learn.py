@@ -125,7 +125,7 @@ def paper(
     experiments
         T1 (architectures), T2 (skips), upsampling (fixed or learned), T3 (region methods), T4 (colour, depth, HHA), F5
         (patchwise training), T5 (two tasks by one net), shift (shift-and-stitch and à trous), claims (cost of sliding,
-        momentum, balancing …), bound (of coarse outputs).
+        momentum, balancing …), bound (of coarse outputs), outlines (before and after a CRF).
     data
         Rendered scenes, PASCAL VOC, NYUDv2 (T4 and bound) or SIFT Flow (T5).
     root

@@ -50,7 +50,7 @@ def trimap_rows(evaluation: Evaluation) -> Rows:
 
 
 def side_by_side(evaluation: Evaluation) -> Table:
-    """Return a rich table with a column a model: the four metrics, their differences to the first, mean IU near borders, each class."""
+    """Return a rich table with a column a model: the four metrics, differences to the first, mean IU near borders, classes."""
     report = evaluation.first.report
     table = Table(
         title=f"{escape(report.dataset)}, {report.images} images",

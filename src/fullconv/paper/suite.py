@@ -12,7 +12,7 @@ from fullconv.errors import DataError, FullconvError, SpecError, TrainingError, 
 from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.page import Page
-from fullconv.paper import architectures, bound, claims, patches, region_methods, rgbd, shift, skips, tasks, upsampling
+from fullconv.paper import architectures, bound, claims, outlines, patches, region_methods, rgbd, shift, skips, tasks, upsampling
 from fullconv.paper.bench import Bench, machine
 from fullconv.paper.finding import HEADER, Finding, not_run
 from fullconv.paper.published import published
@@ -51,6 +51,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.run, 5),
     "claims": Experiment("dense against sliding; momentum, balancing, augmentation (sections 3.1, 4)", claims.run, 7),
     "bound": Experiment("the IU that coarse outputs could reach at most (journal version)", bound.run, 1),
+    "outlines": Experiment("coarse outlines before and after a fully connected CRF", outlines.run, 6),
 }
 
 

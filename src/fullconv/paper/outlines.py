@@ -1,0 +1,157 @@
+"""Coarse outlines, the weakness that the paper's readers name: FCN-8s before and after a fully connected CRF.
+
+The CRF is that of Krähenbühl and Koltun (NIPS 2011), which DeepLab (ICLR 2015) put behind nets like these; scores near borders
+are the trimap's of the same paper. Settings are found on some images of the validation split and measured on the others.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fullconv.data.sample import SEMANTIC, Dataset, Sample
+from fullconv.evaluation import METRICS, Evaluation, compare
+from fullconv.evaluation.plots import draw_trimaps
+from fullconv.evaluation.report import estimate
+from fullconv.evaluation.trimap import WIDTHS
+from fullconv.files import replacing
+from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.refine import DEFAULT, Refined
+from fullconv.inference.tune import tune
+from fullconv.inference.tuned import Tuned
+from fullconv.paper.bench import Bench, describe_data
+from fullconv.paper.finding import Claim, Finding, Picture, Row
+from fullconv.paper.skips import staged_recipe
+from fullconv.pictures import Comparison, comparison_grid
+
+PLAIN, UNTUNED, TUNED = "FCN-8s", "FCN-8s, CRF as it comes", "FCN-8s, CRF tuned"
+TUNED_ON = 20
+"""Images that settings are found on, about; evenly spread over the validation split."""
+DRAWN = 4
+
+
+class Part:
+    """Some samples of a data set, by their places in it."""
+
+    def __init__(self, dataset: Dataset, places: Sequence[int]) -> None:
+        self.dataset, self.places = dataset, places
+        self.name, self.labels = dataset.name, dataset.labels
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[self.places[index]]
+
+
+@dataclass(frozen=True)
+class _Seed:
+    """What one net gave: the CRF that was found for it, all scores, and the seconds of each CRF an image, by name."""
+
+    tuned: Tuned
+    found: Evaluation
+    seconds: Mapping[str, float]
+
+
+def run(bench: Bench) -> Finding:
+    """Return mean IU over all pixels and near borders of the nets of T2, with and without the CRF; draw them."""
+    recipes = [staged_recipe(bench, seed) for seed in range(bench.seeds)]
+    nets = [load(bench.train(recipe).out / "stage-8s" / "model.safetensors") for recipe in recipes]
+    dataset = bench.validation(recipes[0])
+    tuning, measured = divide(dataset)
+    seeds = [_measure(bench, net, tuning, measured) for net in nets]
+    finding = Finding(_rows(seeds, describe_data(measured)))
+    pictures = (_draw_labels(bench, nets[0], seeds[0].tuned, measured), _draw_bands(bench, seeds[0].found))
+    return Finding(finding.rows, _claims(finding, seeds[0].found), pictures, _notes(seeds, tuning, measured))
+
+
+def divide(dataset: Dataset) -> tuple[Part, Part]:
+    """Return the images to tune on, every so manyth of ``dataset``, and all others, to measure on."""
+    step = max(2, len(dataset) // TUNED_ON)
+    places = range(0, len(dataset), step)
+    return Part(dataset, places), Part(dataset, sorted(set(range(len(dataset))) - set(places)))
+
+
+def _measure(bench: Bench, net: Predictor, tuning: Dataset, measured: Dataset) -> _Seed:
+    bench.say(f"tuning a CRF on {describe_data(tuning)}")
+    tuned = tune(net, tuning, head=SEMANTIC, better=lambda found: bench.say(f"trial {found.trials}: {found.trimap_iu[1]:.3f}"))
+    crfs = {UNTUNED: Refined(net, SEMANTIC, DEFAULT), TUNED: Refined(net, SEMANTIC, tuned.crf)}
+    bench.say(f"measuring on the other {len(measured)}")
+    labels = net.labels[SEMANTIC]
+    plain = Refined(net, SEMANTIC, DEFAULT.model_copy(update={"iterations": 0}))
+    found = compare({name: (each, labels) for name, each in {PLAIN: plain, **crfs}.items()}, measured, head=SEMANTIC)
+    return _Seed(tuned, found, {name: statistics.median(crf.seconds) for name, crf in crfs.items()})
+
+
+def near(width: int) -> str:
+    """Return what the mean IU within so many pixels of a border is called.
+
+    Examples
+    --------
+    >>> near(4)
+    'mean IU within 4 px'
+    """
+    return f"{METRICS['mean_iu']} within {width} px"
+
+
+def _rows(seeds: Sequence[_Seed], data: str) -> tuple[Row, ...]:
+    rows = []
+    for name in (PLAIN, UNTUNED, TUNED):
+        studies = [seed.found.studies[name] for seed in seeds]
+        protocol = {PLAIN: "the net alone", UNTUNED: "default settings", TUNED: "tuned on other images"}[name]
+        values = [tuple(100 * study.report.scores.mean_iu for study in studies)]
+        values += list(zip(*([100 * band.mean_iu for band in study.trimap.scores()] for study in studies), strict=True))
+        for title, scores in zip([METRICS["mean_iu"], *map(near, WIDTHS)], values, strict=True):
+            rows.append(Row(name, title, scores, data, protocol))
+        if name != PLAIN:
+            rows.append(Row(name, "an image, s", tuple(s.seconds[name] for s in seeds), "median", protocol, digits=2))
+    return tuple(rows)
+
+
+def _claims(finding: Finding, first: Evaluation) -> tuple[Claim, ...]:
+    gains = [finding.row(TUNED, near(width)).mean - finding.row(PLAIN, near(width)).mean for width in WIDTHS]
+    listed = ", ".join(f"{width} px: {gain:+.1f}" for width, gain in zip(WIDTHS, gains, strict=True))
+    whole, ends = first.differences(TUNED)["mean_iu"]
+    return (
+        Claim("a tuned CRF raises mean IU near borders at every width", min(gains) > 0, listed),
+        Claim("most of all right at the border", gains[0] == max(gains), f"{gains[0]:+.1f} at 1 px, {gains[-1]:+.1f} at 32 px"),
+        Claim(
+            "it raises mean IU over all pixels, beyond the interval over images",
+            ends[0] > 0,
+            f"{estimate(whole, ends, sign='+')}, first seed",
+        ),
+    )
+
+
+def _notes(seeds: Sequence[_Seed], tuning: Part, measured: Part) -> tuple[str, ...]:
+    step = tuning.places[1] - tuning.places[0] if len(tuning) > 1 else 1
+    split = (
+        f"Tuned on images 0, {step}, {2 * step} … of {tuning.name}, {len(tuning)} in all; measured on the other {len(measured)}."
+    )
+    found = [
+        f"Seed {number}, found in {seed.tuned.trials} trials: "
+        + ", ".join(f"{name} {value:g}" for name, value in seed.tuned.crf.model_dump().items())
+        + "."
+        for number, seed in enumerate(seeds)
+    ]
+    return split, *found
+
+
+def _draw_labels(bench: Bench, net: Predictor, tuned: Tuned, measured: Part) -> Picture:
+    rows: list[Comparison] = []
+    after = Refined(net, SEMANTIC, tuned.crf)
+    for index in np.unique(np.linspace(0, len(measured) - 1, DRAWN + 2).round().astype(int))[1 : DRAWN + 1].tolist():
+        sample = measured[index]
+        before = net.predict(sample.picture, SEMANTIC).labels
+        rows.append((sample.picture, sample.targets[SEMANTIC].numpy(), {PLAIN: before, "with CRF": after(sample.inputs)}))
+    path = bench.folder / "outlines.png"
+    with replacing(path) as temporary:
+        comparison_grid(rows, measured.labels[SEMANTIC]).save(temporary, format="PNG")
+    return Picture(path.name, "Images that nothing was tuned on: truth, FCN-8s, and FCN-8s with the tuned CRF.")
+
+
+def _draw_bands(bench: Bench, found: Evaluation) -> Picture:
+    path = bench.folder / "bands.png"
+    draw_trimaps(path, {name: study.trimap for name, study in found.studies.items()})
+    return Picture(path.name, "Mean IU of the pixels within so many pixels of a border; first seed.")

@@ -1,0 +1,59 @@
+"""Outlines before and after a CRF: which images are for what, the verdicts, and the experiment end to end."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fullconv.data.scenes import Scenes
+from fullconv.evaluation.trimap import WIDTHS
+from fullconv.inference.refine import CRFSpec
+from fullconv.paper import outlines
+from fullconv.paper.bench import Bench
+from fullconv.paper.finding import Finding, Row
+from fullconv.paper.outlines import PLAIN, TUNED, divide, near
+from fullconv.paper.suite import run_experiment
+from fullconv.spec import Recipe
+
+
+@pytest.mark.parametrize(("count", "tuned"), [(2, 1), (3, 2), (100, 20), (445, 21)])
+def test_no_image_is_tuned_on_and_measured(count: int, tuned: int) -> None:
+    tuning, measured = divide(Scenes("val", count, (8, 8)))
+    assert len(tuning) == tuned
+    assert sorted([*tuning.places, *measured.places]) == list(range(count))
+
+
+def test_the_verdicts_follow_from_the_numbers() -> None:
+    class Found:
+        def __init__(self, low: float) -> None:
+            self.low = low
+
+        def differences(self, name: str) -> dict:
+            return {"mean_iu": (0.01, (self.low, 0.02))}
+
+    def verdicts(gains: tuple[float, ...], low: float) -> list[bool]:
+        rows = [Row(PLAIN, near(width), (30.0,), "", "") for width in WIDTHS]
+        rows += [Row(TUNED, near(width), (30.0 + gain,), "", "") for width, gain in zip(WIDTHS, gains, strict=True)]
+        return [claim.holds for claim in outlines._claims(Finding(tuple(rows)), Found(low))]
+
+    assert verdicts((6, 5, 4, 3, 2, 1), 0.005) == [True, True, True]
+    assert verdicts((1, 2, 3, 4, -1, 1), -0.005) == [False, False, False]
+
+
+def test_the_experiment_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(bench: Bench, seed: int) -> Recipe:
+        changes = {"model": {"name": "fcn8s-minivgg"}, "data": {"count": 8, "val_count": 5, "size": [24, 32]}}
+        return bench.recipe("scenes-fcn8s-minivgg", seed, changes)
+
+    monkeypatch.setattr(outlines, "staged_recipe", small)
+    monkeypatch.setattr(outlines, "TUNED_ON", 2)
+    monkeypatch.setattr(outlines, "DEFAULT", CRFSpec(iterations=2))
+    found = run_experiment("outlines", Bench(tmp_path, "", seeds=2, console=Console(quiet=True)), budget=0.006)
+    assert found.complete
+    assert all(len(row.measured) == 2 for row in found.rows)
+    assert found.row(PLAIN, "mean IU").data == "scenes val, 2 images"
+    assert found.notes[0] == "Tuned on images 0, 2, 4 … of scenes val, 3 in all; measured on the other 2."
+    stored = json.loads((tmp_path / "outlines" / "result.json").read_text())
+    assert [picture["file"] for picture in stored["pictures"]] == ["outlines.png", "bands.png"]
+    assert all((tmp_path / "outlines" / picture["file"]).exists() for picture in stored["pictures"])
