@@ -96,8 +96,9 @@ def tune(
 
     def score(crf: CRFSpec) -> float:
         if crf not in known:
+            highest = max((value for value, _ in known.values()), default=-1.0)
             known[crf] = measure(crf)
-            if known[crf][0] == max(value for value, _ in known.values()):
+            if known[crf][0] > highest:
                 better(describe(crf))
         return known[crf][0]
 
