@@ -56,7 +56,7 @@ def test_verdicts() -> None:
     scores = {"FCN-32s RGB": 30, "FCN-32s RGBD": 29, "FCN-32s HHA": 25, CONTROL: 31, LATE: 32, FINER: 32}
     rows = [Row(item, "mean IU", (value - 0.5, value + 0.5), "", "") for item, value in scores.items()]
     assert [claim.holds for claim in _claims(rows)] == [True, True, True, False, True, False]
-    assert _claims(rows)[2].evidence == "+1.0, spread 0.7, 2 seeds"
+    assert _claims(rows)[2].evidence == "+1.0; spread 0.7, 2 seeds"
 
 
 def test_data_without_depth(tmp_path: Path) -> None:

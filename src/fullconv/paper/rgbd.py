@@ -105,7 +105,9 @@ def _claims(rows: Sequence[Row]) -> list[Claim]:
 
     def above(text: str, better: str, worse: str) -> Claim:
         gap, spread = score[better].mean - score[worse].mean, max(score[better].spread, score[worse].spread)
-        return Claim(text, gap > spread, f"{gap:+.1f}, spread {spread:.1f}, {len(score[better].measured)} seeds")
+        seeds = len(score[better].measured)
+        many = f"spread {spread:.1f}, {seeds} seeds" if seeds > 1 else "one seed, so no spread"
+        return Claim(text, gap > spread, f"{gap:+.1f}; {many}")
 
     return [
         above("RGB-HHA is better than RGB in mean IU", LATE, "FCN-32s RGB"),
