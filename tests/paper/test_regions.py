@@ -18,7 +18,7 @@ from fullconv.nn.build import build_model
 from fullconv.paper.bench import Bench
 from fullconv.paper.proposals import Proposals, propose
 from fullconv.paper.region_methods import Stopwatch
-from fullconv.paper.regions import NONE, crop, features, fit_linear, paste, refine, region_labels, shapes
+from fullconv.paper.regions import NONE, crop, features, fit_linear, paste, refine, region_labels, shapes, things
 from fullconv.paper.suite import run_experiment
 from fullconv.spec import ModelSpec
 
@@ -187,3 +187,14 @@ def test_the_experiment_in_small(tmp_path: Path) -> None:
         assert 0 <= rows[method, "mean IU"][0] <= 100
     assert rows["SDS style", "seconds an image, features"] > rows["R-CNN style", "seconds an image, features"]
     assert (tmp_path / "T3/methods.png").stat().st_size > 5000
+
+
+def test_only_things_are_pasted_on_a_background() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1, 0.0], [0.2, 0.5, 0.2, 0.1], [0.1, 0.3, 0.2, 0.4], [0.3, 0.1, 0.4, 0.2]])
+    chosen, scores = things(probabilities, background=True)  # the first is background, the third is none
+    assert chosen.tolist() == [1, 3]
+    assert scores.tolist() == [[0, 0.5, 0.2], [0, 0.1, 0.4]]
+    chosen, scores = things(probabilities, background=False)
+    assert chosen.tolist() == [0, 1, 2, 3]
+    np.testing.assert_array_equal(scores, probabilities[:, :3])
+    assert (paste([], things(probabilities[:1], background=True)[1], (2, 3)) == 0).all()

@@ -17,6 +17,7 @@ from fullconv.data import open_dataset
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.evaluation import METRICS, Report
 from fullconv.files import replacing
+from fullconv.labels import LabelSet, is_background
 from fullconv.metrics import ConfusionMatrix
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
@@ -33,6 +34,7 @@ from fullconv.paper.regions import (
     refine,
     region_labels,
     shapes,
+    things,
     with_class,
 )
 from fullconv.paper.skips import staged_recipe
@@ -72,11 +74,15 @@ SCENES, PHOTOGRAPHS = Settings(64, 200, 100, 50), Settings(160, 200, 60, 100)
 
 @dataclass(frozen=True)
 class Classifiers:
-    """What the two methods have learned: a class from a box, a class from box and region, and a shape."""
+    """What the two methods have learned: a class from a box, a class from box and region, and a shape.
+
+    ``background`` says whether class 0 is what is left where no region is pasted.
+    """
 
     of_box: Linear
     of_region: Linear
     of_shape: Linear
+    background: bool
 
 
 class Stopwatch:
@@ -111,10 +117,10 @@ def run(bench: Bench) -> Finding:
     given = SCENES if bench.on_scenes else PHOTOGRAPHS
     settings = Settings(given.side, given.proposals, bench.steps(given.training), bench.steps(given.measured))
     training, validation = open_dataset(recipe.data, recipe.data.train), bench.validation(recipe)
-    classes = len(validation.labels[SEMANTIC])
+    labels = validation.labels[SEMANTIC]
     bench.say(f"classifiers of regions, learned from {settings.training} images with up to {settings.proposals} regions each")
-    classifiers = learn(model, [training[i] for i in range(min(settings.training, len(training)))], settings, classes)
-    measured = Measured({method: ConfusionMatrix(classes) for method in (FCN_8S, BOXES, REGIONS)})
+    classifiers = learn(model, [training[i] for i in range(min(settings.training, len(training)))], settings, labels)
+    measured = Measured({method: ConfusionMatrix(len(labels)) for method in (FCN_8S, BOXES, REGIONS)})
     rows: list[Comparison] = []
     places = spread_out(validation, settings.measured)
     for done, place in enumerate(places):
@@ -125,12 +131,13 @@ def run(bench: Bench) -> Finding:
         if len(rows) < DRAWN:
             rows.append((sample.picture, sample.targets[SEMANTIC].numpy(), found))
     with replacing(bench.folder / "methods.png") as temporary:
-        comparison_grid(rows, validation.labels[SEMANTIC]).save(temporary, format="PNG")
+        comparison_grid(rows, labels).save(temporary, format="PNG")
     return _finding(measured, validation, settings, len(places))
 
 
-def learn(model: FCN, samples: Sequence[Sample], settings: Settings, classes: int) -> Classifiers:
+def learn(model: FCN, samples: Sequence[Sample], settings: Settings, label_set: LabelSet) -> Classifiers:
     """Return the classifiers of regions of ``samples``; what no class covers half of is a class of its own."""
+    classes = len(label_set)
     boxes, both, labels, grids, truths = [], [], [], [], []
     for sample in samples:
         image, truth = sample.picture, sample.targets[SEMANTIC].numpy()
@@ -140,16 +147,17 @@ def learn(model: FCN, samples: Sequence[Sample], settings: Settings, classes: in
         boxes.append(of_box)
         both.append(np.concatenate([of_box, of_region], 1))
         labels.append(found)
-        things = np.flatnonzero(found != NONE)
-        named = Proposals(proposals.segments, proposals.members[things])
-        grids.append(with_class(shapes(named, [named.mask(n) for n in range(len(named))]), found[things], classes))
-        truths.append(shapes(named, [truth == found[thing] for thing in things]))
+        known = np.flatnonzero(found != NONE)
+        named = Proposals(proposals.segments, proposals.members[known])
+        grids.append(with_class(shapes(named, [named.mask(n) for n in range(len(named))]), found[known], classes))
+        truths.append(shapes(named, [truth == found[region] for region in known]))
     targets = torch.from_numpy(np.concatenate(labels))
     targets = torch.where(targets == NONE, classes, targets)
     return Classifiers(
         fit_linear(np.concatenate(boxes), targets, classes + 1),
         fit_linear(np.concatenate(both), targets, classes + 1),
         fit_linear(np.concatenate(grids), torch.from_numpy(np.concatenate(truths)), truths[0].shape[1]),
+        is_background(label_set.names[0]),
     )
 
 
@@ -167,9 +175,13 @@ def _measure(
     boxes = watch.lap()
     of_region = features(model, image, proposals, settings.side, masked=True)
     regions = watch.lap()
-    found[BOXES] = paste([proposals.mask(n) for n in range(len(proposals))], _scores(classifiers.of_box, of_box), sample.size)
+    chosen, scores = things(classifiers.of_box.logits(of_box).softmax(1).numpy(), background=classifiers.background)
+    found[BOXES] = paste([proposals.mask(region) for region in chosen], scores, sample.size)
     pasting = watch.lap()
-    found[REGIONS] = by_regions(classifiers, proposals, np.concatenate([of_box, of_region], 1), sample.size)
+    both = np.concatenate([of_box, of_region], 1)
+    chosen, scores = things(classifiers.of_region.logits(both).softmax(1).numpy(), background=classifiers.background)
+    masks = refined(classifiers, Proposals(proposals.segments, proposals.members[chosen]), scores) if len(chosen) else []
+    found[REGIONS] = paste(masks, scores, sample.size)
     refining = watch.lap()
     if warm:
         measured.seconds[FCN_8S].append({"forward": forward})
@@ -180,19 +192,11 @@ def _measure(
     return found
 
 
-def _scores(classifier: Linear, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the probabilities (N, K) of the classes, without that of none."""
-    return classifier.logits(inputs).softmax(1)[:, :-1].numpy()
-
-
-def by_regions(
-    classifiers: Classifiers, proposals: Proposals, inputs: NDArray[np.float32], size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Return the labels (H, W) in SDS's style, of the features (N, 2 C) of boxes and regions."""
-    scores = _scores(classifiers.of_region, inputs)
+def refined(classifiers: Classifiers, proposals: Proposals, scores: NDArray[np.floating]) -> list[NDArray[np.bool_]]:
+    """Return the regions (H, W) with the shapes that their classes, the best of ``scores`` (N, K), let expect."""
     masks = [proposals.mask(region) for region in range(len(proposals))]
     given = with_class(shapes(proposals, masks), scores.argmax(1), scores.shape[1])
-    return paste(refine(proposals, classifiers.of_shape.logits(given).sigmoid().numpy()), scores, size)
+    return refine(proposals, classifiers.of_shape.logits(given).sigmoid().numpy())
 
 
 def _finding(measured: Measured, dataset: Dataset, settings: Settings, images: int) -> Finding:

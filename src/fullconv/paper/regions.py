@@ -143,6 +143,20 @@ def paste(masks: Sequence[NDArray[np.bool_]], scores: NDArray[np.floating], size
     return labels
 
 
+def things(probabilities: NDArray[np.floating], *, background: bool) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    """Return which regions are pasted, and their scores (n, K), from probabilities (N, K + 1) of the classes and of none.
+
+    All are, unless class 0 is a ``background``: then it is what is left, as in the papers, and only regions that are rather
+    another class than background or none are pasted.
+    """
+    scores = probabilities[:, :-1].copy()
+    if not background:
+        return np.arange(len(scores)), scores
+    chosen = np.flatnonzero((probabilities.argmax(1) > 0) & (probabilities.argmax(1) < scores.shape[1]))
+    scores[:, 0] = 0
+    return chosen, scores[chosen]
+
+
 def shapes(proposals: Proposals, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
     """Return the share 0..1 of each cell of a 10×10 grid over a region's box that its mask covers, float32 (N, 100)."""
     found = []
