@@ -1,6 +1,7 @@
 """Pictures of every mode and rotation become the same upright RGB; what is no picture is one clear error."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.pictures import read_picture
+from fullconv.data.pictures import glance, read_picture
 from fullconv.errors import DataError
 
 COLORS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[255, 255, 255], [0, 0, 0], [128, 128, 128]]], np.uint8)
@@ -130,3 +131,10 @@ def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_floating_point_pixels_are_refused() -> None:
     with pytest.raises(DataError, match="floating point pixels have no agreed range"):
         read_picture(Image.fromarray(np.ones((3, 3), np.float32)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_glance_at_a_pipe_does_not_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match=r"a.jpg: a pipe or a device, not a file"):
+        glance(tmp_path / "a.jpg")

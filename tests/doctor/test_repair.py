@@ -1,6 +1,7 @@
 """Repaired copies: what is repaired, what is left, and that the source stays as it was."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,32 @@ def test_a_list_of_pairs_is_written_anew(folder: Folder, tmp_path: Path) -> None
     done, spec = repaired(folder, tmp_path / "copy", folder=FolderSpec(pairs=Path("pairs.csv")))
     assert done.kept == 13
     assert len(open_dataset(spec, "train")) == 9
+
+
+def test_a_list_in_a_folder_of_its_own(folder: Folder, tmp_path: Path) -> None:
+    lists = folder.root / "lists"
+    lists.mkdir()
+    rows = [(folder.image(n), folder.mask(n), "train" if n < 10 else "val") for n in range(14)]
+    lines = [",".join((os.path.relpath(image, lists), os.path.relpath(labels, lists), split)) for image, labels, split in rows]
+    (lists / "pairs.csv").write_text("\n".join(["image,mask,split", *lines]))
+    done, spec = repaired(folder, tmp_path / "copy", folder=FolderSpec(pairs=Path("lists/pairs.csv")))
+    assert done.kept == 14
+    assert len(open_dataset(spec, "train")) == 10
+
+
+def test_a_list_elsewhere_is_never_written_to(folder: Folder, tmp_path: Path) -> None:
+    lines = [f"{folder.image(n)},{folder.mask(n)},{'train' if n < 10 else 'val'}" for n in range(14)]
+    outside = folder.root.parent / "pairs.csv"
+    outside.write_text("\n".join(["image,mask,split", *lines]))
+    before = outside.read_bytes()
+    for pairs in (outside, Path("../pairs.csv")):
+        case = open_case(folder.spec(folder=FolderSpec(pairs=pairs)))
+        with pytest.raises(
+            SpecError, match=r"--fix copies folders that hold their list; .*pairs.csv lies elsewhere: put it into"
+        ):
+            repair(case, tmp_path / "copy")
+    assert outside.read_bytes() == before
+    assert not (tmp_path / "copy").exists()
 
 
 def test_nothing_is_overwritten_and_only_folders_are_copied(folder: Folder, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from fullconv.errors import DataError, FullconvError, SpecError, TrainingError
 from fullconv.paper import suite
 from fullconv.paper.bench import Bench
 from fullconv.paper.finding import Finding, paired
+from fullconv.paper.pretrained import scenes_classifier
 from fullconv.paper.suite import EXPERIMENTS, Experiment, choose, run_experiment
 from fullconv.training import Interrupted
 
@@ -56,7 +57,7 @@ def test_a_finished_experiment_is_not_run_again(bench: Bench, counting: Counting
     assert stored["complete"]
 
 
-def test_a_budget_scales_by_the_experiments_own_minutes(bench: Bench, counting: Counting) -> None:
+def test_a_budget_scales_all_experiments_alike(bench: Bench, counting: Counting) -> None:
     assert run_experiment("T2", bench, budget=2).rows[0].measured == (40.25,)
 
 
@@ -118,3 +119,75 @@ def test_every_experiment_has_a_page_in_the_docs() -> None:
 
 def test_titles_and_minutes_are_given() -> None:
     assert all(entry.title and 0 < entry.minutes <= 10 for entry in suite.EXPERIMENTS.values())
+
+
+def test_a_lost_page_is_written_again(bench: Bench, counting: Counting) -> None:
+    run_experiment("T2", bench)
+    page = bench.out / "index.html"
+    before = page.read_text()
+    page.unlink()
+    run_experiment("T2", bench)
+    assert page.read_text() == before
+    assert counting.runs == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("title", None),
+        ("seconds", "x"),
+        ("settings", {}),
+        ("notes", [5]),
+        ("rows", [{"item": "a"}]),
+        ("rows", 7),
+        ("claims", [[]]),
+    ],
+)
+def test_a_result_of_wrong_types_is_called_damaged(bench: Bench, counting: Counting, key: str, value: object) -> None:
+    run_experiment("T2", bench)
+    path = bench.out / "T2" / "result.json"
+    content = json.loads(path.read_text())
+    if value is None:
+        del content[key]
+    else:
+        content[key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(FullconvError, match=r"T2/result.json is damaged \(.*\); delete it to measure again"):
+        run_experiment("T2", bench)
+    path.write_text("[" * 100_000)
+    with pytest.raises(FullconvError, match=r"is damaged"):
+        run_experiment("T2", bench)
+
+
+def test_measured_rows_are_kept_when_the_data_are_gone(bench: Bench, counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_experiment("T2", bench)
+    path = bench.out / "T2" / "result.json"
+    content = json.loads(path.read_text())
+    content["complete"] = False
+    content["rows"].append({**content["rows"][0], "item": "FCN-4s", "measured": [], "needs": "more"})
+    path.write_text(json.dumps(content))
+
+    def missing(bench: Bench) -> Finding:
+        raise DataError("no VOC in here")
+
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", missing, minutes=8))
+    before = path.read_bytes()
+    with pytest.raises(FullconvError, match=r"no VOC in here; what was measured before stays in .*T2/result.json"):
+        run_experiment("T2", bench)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{"])
+def test_a_damaged_classifier(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "minivgg.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"minivgg.safetensors is damaged \(.*\); delete it to train it again"):
+        scenes_classifier(path)
+
+
+def test_a_classifier_of_other_steps_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "minivgg.safetensors"
+    first = scenes_classifier(path, steps=2)
+    assert scenes_classifier(path, steps=2) == first
+    with pytest.raises(TrainingError, match=r"was trained with steps 2, not 3; choose another --out, or delete it"):
+        scenes_classifier(path, steps=3)

@@ -56,3 +56,19 @@ def test_a_terminal_sees_a_bar() -> None:
 def test_a_file_sees_lines() -> None:
     text = progress_text(terminal=False)
     assert text == "FCN-32s 10/10 · loss 0.75 · rate 1e-12 · 14.0 images/s · 0:00 left\n"
+
+
+def test_an_empty_file_gets_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.touch()
+    log = MetricsFile(path, ("semantic",))
+    log.append("32s", 3, {"loss": 1.5})
+    assert log.rows() == [{"stage": "32s", "step": 3, "loss": 1.5}]
+
+
+@pytest.mark.parametrize("content", [b"stage,step,loss\n32s,3,1\n8s", b"stage,step\n32s,x\n", b"\xff\xfe\x00", b"a,b\n1,2\n"])
+def test_a_damaged_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(content)
+    with pytest.raises(FullconvError, match=r"metrics.csv is damaged \(.*\); delete it: only the curves lose what is in it"):
+        MetricsFile(path, ("semantic",)).rows()

@@ -1,3 +1,4 @@
+import io
 import resource
 import signal
 from collections.abc import Callable
@@ -128,7 +129,13 @@ def test_a_full_disk_keeps_the_last_save(
     same(whole, tmp_path / "out")
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut"])
+def _zipped(content: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut", _zipped([1])])
 def test_a_damaged_resume_file(
     unbroken: tuple[Recipe, Path], content: bytes, before_step: Before, tmp_path: Path, quiet: Console
 ) -> None:
@@ -137,8 +144,9 @@ def test_a_damaged_resume_file(
     with pytest.raises(Interrupted):
         train(recipe, out, console=quiet)
     (out / "stage-32s" / "resume.ckpt").write_bytes(content)
-    with pytest.raises(TrainingError, match=r"cannot go on from .*resume.ckpt: .*; delete it to start the stage again"):
+    with pytest.raises(TrainingError, match=r"cannot go on from .*resume.ckpt: .*; delete it to start the stage again") as raised:
         train(recipe, out, resume=True, console=quiet)
+    assert "weights_only" not in str(raised.value)  # no advice to unpickle what may be anything
 
 
 def test_a_resume_file_runs_no_code(unbroken: tuple[Recipe, Path], before_step: Before, tmp_path: Path, quiet: Console) -> None:

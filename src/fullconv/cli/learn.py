@@ -145,8 +145,10 @@ def paper(
     from fullconv.paper.bench import Bench
     from fullconv.paper.suite import choose, run_experiment
 
-    if seeds < 1 or (budget is not None and not 0 < budget < math.inf):
-        raise SpecError(f"--seeds {seeds} and --budget {budget} must be above 0")
+    if seeds < 1:
+        raise SpecError(f"--seeds {seeds} must be 1 or more")
+    if budget is not None and not 0 < budget < math.inf:
+        raise SpecError(f"--budget {budget} must be a number of minutes above 0")
     bench = Bench(out, "", data, root, backbone, seeds=seeds)
     found = {}
     for name in choose(experiments):

@@ -255,6 +255,11 @@ def _listed(path: Path, split: str) -> list[Pair]:
     if not chosen:
         there = ", ".join(sorted({row["split"] or "" for row in rows}))
         raise DataError(f"{path}: no line has the split {split!r}; there are {there or 'no lines'}")
+    empty = [column for row in chosen for column in ("image", "mask") if not (row[column] or "").strip()]
+    if empty:
+        raise DataError(
+            f"{path}: {len(empty)} cells of the split {split!r} are empty, the first in the column {empty[0]}; fill them"
+        )
     pairs = []
     for row in chosen:
         image, mask = (path.parent / str(row[column]) for column in ("image", "mask"))

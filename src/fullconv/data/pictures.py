@@ -81,7 +81,7 @@ def glance(path: str | os.PathLike[str], side: int = 16) -> Glance:
     DataError
         When :func:`read_picture` would.
     """
-    with _reading(str(path)), Image.open(path) as image:
+    with _reading(str(path)), _opened(path) as image:
         size, orientation = (image.height, image.width), image.getexif().get(ORIENTATION, 1)
         if image.format == "JPEG":
             drafted = image.draft("L", (2 * side, 2 * side))  # the pixels' share of its last, cut blocks is the box

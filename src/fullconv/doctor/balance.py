@@ -37,6 +37,8 @@ def leaks(case: Case) -> Iterator[Finding]:
         yield Finding("warning", "no validation split", 1, what, fix)
         return
     trained, measured = ([fact for fact in case.facts if fact.split == source.split] for source in case.sources)
+    if not trained or not measured:  # told already: nothing of a split is there
+        return
     found = [(trained[a], measured[b]) for a, b in twins(*(_thumbnails(facts) for facts in (trained, measured)))]
     if found:
         same = sum(1 for a, b in found if a.pair and b.pair and filecmp.cmp(a.pair.image, b.pair.image, shallow=False))

@@ -114,6 +114,11 @@ def _check(case: Case, out: Path) -> Path:
     inside = root.resolve() in (out.resolve(), *out.resolve().parents)
     if inside or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise SpecError(f"--fix {out} must be a new or empty folder outside {root}")
+    pairs = case.spec.folder.pairs
+    if pairs is not None and (pairs.is_absolute() or ".." in pairs.parts):
+        raise SpecError(
+            f"--fix copies folders that hold their list; {pairs} lies elsewhere: put it into {root}, paths relative to it"
+        )
     return root
 
 
@@ -125,7 +130,7 @@ def _copy(case: Case, root: Path, work: Path, progress: Progress) -> Repair:
         if fact.readable and fact.pair:
             image, mask = (_place(path, root, work) for path in (fact.pair.image, fact.pair.mask))
             mask = _write(fact, case, fact.pair, image, mask, indices, done)
-            rows.append((image.relative_to(work).as_posix(), mask.relative_to(work).as_posix(), fact.split))
+            rows.append((image, mask, fact.split))
             done.kept += 1
         else:
             done.left_out.append(fact.name)
@@ -211,7 +216,11 @@ def _indexed(colors: NDArray[np.integer], indices: dict[Color, int]) -> Image.Im
     return image
 
 
-def _write_list(path: Path, rows: list[tuple[str, str, str]]) -> None:
+def _write_list(path: Path, rows: list[tuple[Path, Path, str]]) -> None:
+    """Write the pairs, their paths relative to the list."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as handle:
-        csv.writer(handle).writerows([COLUMNS, *rows])
+        writer = csv.writer(handle)
+        writer.writerow(COLUMNS)
+        for *files, split in rows:
+            writer.writerow([*(Path(os.path.relpath(str(file), path.parent)).as_posix() for file in files), split])

@@ -84,8 +84,9 @@ def results_of_each(outputs: Collection[str]) -> list[str]:
 def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
     """Yield each picture with its path relative to the input's own folder (of a pattern: to the part without wildcards)."""
     path = Path(item)
-    if not item:
-        raise DataError("a picture's name is empty; give files, folders or patterns")
+    if not item or "\0" in item:
+        what = "has a NUL in it; a list has one name a line" if item else "is empty; give files, folders or patterns"
+        raise DataError(f"a picture's name {what}")
     try:
         folder, exists = path.is_dir(), path.exists()
     except OSError:  # such as a name that is too long; reading it will say so

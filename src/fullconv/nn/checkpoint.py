@@ -36,6 +36,8 @@ FORMAT = 1
 ADVICE = "give a model.safetensors that `fullconv train` wrote"
 LONGEST_HEADER = 100_000_000
 """In bytes, that safetensors reads; the first eight bytes of a file say how long its header is."""
+SAID = 200
+"""Letters of a library's message that are passed on."""
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -178,5 +180,5 @@ def _refuse_other_kinds(file: Path) -> None:
 def _first_line(error: Exception) -> str:
     if isinstance(error, FullconvError):
         return str(error)
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:SAID]}{'…' * (len(text) > SAID)}" if text else type(error).__name__

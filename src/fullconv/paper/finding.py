@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.markup import escape
 from rich.table import Table
 
@@ -117,11 +118,9 @@ class Finding:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Finding":
-        """Return what :meth:`to_dict` made."""
-        rows = (Row(**(row | {"measured": tuple(row["measured"])})) for row in content["rows"])
-        claims = (Claim(**claim) for claim in content["claims"])
-        pictures = (Picture(**picture) for picture in content["pictures"])
-        return cls(tuple(rows), tuple(claims), tuple(pictures), tuple(content["notes"]))
+        """Return what :meth:`to_dict` made; a ValueError or KeyError where it is something else."""
+        fields = {key: content[key] for key in ("rows", "claims", "pictures", "notes")}
+        return TypeAdapter(cls).validate_python(fields)
 
     def table(self, name: str) -> Table:
         """Return the rows as a rich table, the claims below; ``name`` is the experiment's, such as ``T2``."""

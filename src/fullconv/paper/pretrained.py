@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fullconv.data.scenes import CLASSES, object_crop
+from fullconv.errors import TrainingError
 from fullconv.files import replacing
 from fullconv.nn.backbones import BACKBONES, minivgg
 from fullconv.nn.normalise import Normalise
@@ -47,8 +48,7 @@ def scenes_classifier(path: Path, seed: int = 0, steps: int = STEPS) -> Pretrain
         Of training; half a minute for the default.
     """
     if path.exists():
-        with safe_open(path, "pt") as file:
-            return Pretrained(path, float(file.metadata()["accuracy"]))
+        return _trained_before(path, seed, steps)
     side = BACKBONES["minivgg"].native_side
     training, unseen = ([object_crop(0, split, i, (side, side)) for i in range(count)] for split, count in CROPS.items())
     torch.manual_seed(seed)
@@ -56,6 +56,20 @@ def scenes_classifier(path: Path, seed: int = 0, steps: int = STEPS) -> Pretrain
     train_classifier(classifier, normalise, training, steps=steps, seed=seed)
     right = accuracy(classifier, normalise, unseen)
     header = {"preprocessing": json.dumps(normalise.preprocessing), "accuracy": str(right)}
+    header |= {"seed": str(seed), "steps": str(steps)}
     with replacing(path) as temporary:
         save_file(classifier.state_dict(), temporary, header)
     return Pretrained(path, right)
+
+
+def _trained_before(path: Path, seed: int, steps: int) -> Pretrained:
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+        found = Pretrained(path, float(header["accuracy"]))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path} is damaged ({error}); delete it to train it again") from error
+    for key, wanted in (("seed", seed), ("steps", steps)):
+        if header.get(key, str(wanted)) != str(wanted):
+            raise TrainingError(f"{path} was trained with {key} {header[key]}, not {wanted}; choose another --out, or delete it")
+    return found

@@ -76,6 +76,11 @@ def choose(names: Sequence[str]) -> list[str]:
     return [name for name in EXPERIMENTS if name in chosen]
 
 
+def _longest() -> float:
+    """Return the minutes of the longest experiment at the recipes' own steps."""
+    return max(experiment.minutes for experiment in EXPERIMENTS.values())
+
+
 def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Finding:
     """Return what experiment ``name`` finds, from ``result.json`` when it was finished before with the same settings.
 
@@ -86,7 +91,8 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
     bench
         Where it runs; its name and scale are set here.
     budget
-        Minutes on two cores for each seed: scales all training steps by this over the experiment's own minutes.
+        Minutes on two cores for each seed, about: scales all training steps by this over the longest experiment's. One factor
+        for all of them, as they share trained nets.
 
     Raises
     ------
@@ -96,11 +102,12 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
         After Ctrl-C or SIGTERM; the same command goes on.
     """
     experiment = EXPERIMENTS[name]
-    bench = bench.named(name, 1.0 if budget is None else budget / experiment.minutes)
+    bench = bench.named(name, 1.0 if budget is None else budget / _longest())
     stored = bench.folder / "result.json"
     finding = _finished(stored, bench.settings())
     if finding is not None:
         bench.say(f"{name} is finished already ({stored})")
+        write_page(bench.out)  # which may have failed, or is lost
         return finding
     bench.say(f"{name}: {experiment.title}")
     start = time.monotonic()
@@ -108,6 +115,8 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
         with alone_in(bench.out):
             finding = experiment.run(bench)
     except (DataError, WeightsError, SpecError) as error:
+        if _measured_before(stored):
+            raise FullconvError(f"{error}; what was measured before stays in {stored}") from error
         finding = not_run(name, str(error), bench.data)
     except Interrupted as stop:
         raise Interrupted(f"{str(stop).partition(';')[0]}; give the same command again to go on") from None
@@ -136,7 +145,7 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
 
 def _finished(path: Path, settings: Mapping[str, Any]) -> Finding | None:
     content = _read(path)
-    if content is None or not any(row["measured"] for row in content["rows"]):  # nothing that could be mixed up
+    if content is None or not _measured_before(path):  # nothing that could be mixed up
         return None
     for key, value in settings.items():
         if content["settings"].get(key) != value:
@@ -147,14 +156,20 @@ def _finished(path: Path, settings: Mapping[str, Any]) -> Finding | None:
     return Finding.from_dict(content) if content["complete"] else None
 
 
+def _measured_before(path: Path) -> bool:
+    content = _read(path)
+    return content is not None and any(row["measured"] for row in content["rows"])
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        Finding.from_dict(content), content["settings"].items(), content["experiment"], content["complete"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FullconvError(f"{path} is damaged ({error}); delete it to measure again") from error
+        Finding.from_dict(content), content["complete"], content["title"]
+        _heading(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FullconvError(f"{path} is damaged ({' '.join(str(error).split())}); delete it to measure again") from error
     return dict(content)
 
 
@@ -175,14 +190,14 @@ def write_page(out: Path) -> None:
 def _heading(content: Mapping[str, Any]) -> str:
     """Return the command, date and machine of a result as Markdown."""
     name, settings = content["experiment"], content["settings"]
-    line = command(name, settings, EXPERIMENTS[name].minutes)
+    line = command(name, settings)
     return f"`{line}`: {content['date']}, {content['machine']}, {content['seconds']:.0f} s.\n\n"
 
 
 def _section(page: Page, name: str, content: Mapping[str, Any]) -> None:
     finding = Finding.from_dict(content)
     page.heading(f"{name}: {content['title']}")
-    page.code(command(name, content["settings"], EXPERIMENTS[name].minutes))
+    page.code(command(name, content["settings"]))
     page.text(f"{content['date']}, {content['machine']}, {content['seconds']:.0f} s. Published: {published(name).source}.")
     page.table(HEADER, finding.cells(name))
     for claim in finding.claims:
@@ -193,12 +208,12 @@ def _section(page: Page, name: str, content: Mapping[str, Any]) -> None:
         page.picture(f"{name}/{picture.file}", picture.caption)
 
 
-def command(name: str, settings: Mapping[str, Any], minutes: float) -> str:
+def command(name: str, settings: Mapping[str, Any]) -> str:
     """Return the command that measures experiment ``name`` with these settings.
 
     Examples
     --------
-    >>> command("T2", {"data": "voc2012", "root": "VOCdevkit", "backbone": "vgg16", "scale": 1.0, "seeds": 1}, 8)
+    >>> command("T2", {"data": "voc2012", "root": "VOCdevkit", "backbone": "vgg16", "scale": 1.0, "seeds": 1})
     'fullconv paper T2 --data voc2012 --root VOCdevkit --backbone vgg16'
     """
     words = ["fullconv paper", name, "--data", settings["data"]]
@@ -209,5 +224,5 @@ def command(name: str, settings: Mapping[str, Any], minutes: float) -> str:
     if settings["seeds"] != 1:
         words += ["--seeds", str(settings["seeds"])]
     if settings["scale"] != 1:
-        words += ["--budget", f"{settings['scale'] * minutes:g}"]
+        words += ["--budget", f"{settings['scale'] * _longest():g}"]
     return " ".join(words)

@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, PositiveInt, TypeAdapter
+
 from fullconv.errors import SpecError, TrainingError
 from fullconv.files import replacing
 from fullconv.recipe import load_recipe, to_yaml
@@ -25,6 +27,17 @@ MACHINE = (
     *(f"train.{key}" for key in ("accelerator", "devices", "nodes", "strategy")),
 )
 """What may differ between a run and its continuation: where it runs, not what it computes."""
+
+
+class Record(BaseModel):
+    """What is kept of a stage that is done; the heads' scores are those of :meth:`fullconv.evaluation.Report.to_dict`."""
+
+    stage: str
+    steps: PositiveInt
+    rate: float
+    images: PositiveInt
+    seconds: float
+    heads: dict[str, dict[str, Any]]
 
 
 class RunFolder:
@@ -99,9 +112,12 @@ class RunFolder:
         if not self.result.exists():
             return []
         try:
-            return list(json.loads(self.result.read_text(encoding="utf-8"))["stages"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise TrainingError(f"{self.result} is damaged ({error}); choose another --out and start again") from error
+            stages = json.loads(self.result.read_text(encoding="utf-8"))["stages"]
+            TypeAdapter(list[Record]).validate_python(stages)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            reason = " ".join(str(error).split())
+            raise TrainingError(f"{self.result} is damaged ({reason}); delete it, and its stages are trained again") from error
+        return list(stages)
 
     def write_result(self, content: Mapping[str, Any]) -> None:
         """Write ``result.json``."""

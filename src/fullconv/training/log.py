@@ -29,7 +29,7 @@ class MetricsFile:
 
     def append(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Add a row; ``values`` by column, what is not given stays empty."""
-        fresh = not self.path.exists()
+        fresh = not self.path.exists() or self.path.stat().st_size == 0
         try:
             with self.path.open("a", newline="", encoding="utf-8") as handle:
                 writer = csv.DictWriter(handle, self.columns)
@@ -40,15 +40,24 @@ class MetricsFile:
             raise FullconvError(f"cannot write {self.path}: {error.strerror}; free space, then go on by --resume") from error
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all rows: ``stage`` a text, ``step`` an int, the others floats, without those that are empty."""
+        """Return all rows: ``stage`` a text, ``step`` an int, the others floats, without those that are empty.
+
+        Raises
+        ------
+        FullconvError
+            When the file is damaged.
+        """
         if not self.path.exists():
             return []
-        with self.path.open(newline="", encoding="utf-8") as handle:
-            return [
-                {"stage": row.pop("stage"), "step": int(row.pop("step"))}
-                | {column: float(value) for column, value in row.items() if value}
-                for row in csv.DictReader(handle)
-            ]
+        try:
+            with self.path.open(newline="", encoding="utf-8") as handle:
+                return [
+                    {"stage": row.pop("stage"), "step": int(row.pop("step"))}
+                    | {column: float(value) for column, value in row.items() if value}
+                    for row in csv.DictReader(handle)
+                ]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise FullconvError(f"{self.path} is damaged ({error}); delete it: only the curves lose what is in it") from error
 
     def cut(self, stage: str, step: int) -> None:
         """Drop the rows of ``stage`` after ``step``: a run that was killed wrote them after its last save."""

@@ -184,13 +184,16 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
         try:
             trainer.fit(module, ckpt_path=resume, weights_only=True)
-        except (EOFError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
             if "DataLoader worker" in str(error):
                 # such as SIGTERM to the whole process group, or too little memory
                 raise Stopped("a process that reads images was ended from outside; what was saved last is kept") from error
             if resume is None or trainer.global_step:
                 raise
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            damaged = isinstance(
+                error, pickle.UnpicklingError | AttributeError | TypeError
+            )  # and torch would advise to unpickle it
+            reason = "it is damaged" if damaged else next(iter(str(error).splitlines()), type(error).__name__)
             raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
 
 
