@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from fullconv.data.scenes import render
 from fullconv.errors import SpecError
 from fullconv.nn.build import build_model
 from fullconv.paper.bench import Bench
+from fullconv.paper.gallery import spread_out
 from fullconv.paper.proposals import Proposals, propose
-from fullconv.paper.region_methods import Stopwatch
+from fullconv.paper.region_methods import Measured, Stopwatch
 from fullconv.paper.regions import NONE, crop, features, fit_linear, paste, refine, region_labels, shapes, things
 from fullconv.paper.suite import run_experiment
 from fullconv.spec import ModelSpec
+
+BUDGET = 0.012
+"""Minutes: two steps a stage, two training and two measured images."""
 
 
 def two_halves() -> Proposals:
@@ -71,7 +76,8 @@ def test_boxes_are_the_least_that_hold_the_region() -> None:
         assert found.box(region) == (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
 
 
-def test_without_scikit_image(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def without_scikit_image(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def missing(name: str, *more: Any, **named: Any) -> Any:
@@ -80,8 +86,15 @@ def test_without_scikit_image(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *more, **named)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(SpecError, match=r"region proposals need scikit-image: pip install 'fullconv\[regions\]'"):
+
+
+@pytest.mark.usefixtures("without_scikit_image")
+def test_without_scikit_image_nothing_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"^region proposals need scikit-image: pip install 'fullconv\[regions\]'$"):
         propose(np.zeros((8, 8, 3), np.uint8), 5)
+    found = run_experiment("T3", Bench(tmp_path, "", console=Console(quiet=True)), BUDGET)
+    assert {row.needs for row in found.rows} == {"region proposals need scikit-image: pip install 'fullconv[regions]'"}
+    assert not (tmp_path / "runs").exists()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
@@ -156,6 +169,7 @@ def test_shapes_are_shares_of_cells() -> None:
     np.testing.assert_allclose(grid[6:, 6:], 1, atol=1e-6)
     np.testing.assert_allclose(grid[:4], 0, atol=1e-6)
     np.testing.assert_allclose(grid[:, :4], 0, atol=1e-6)
+    assert shapes(Proposals(segments, np.zeros((0, 3), bool)), []).shape == (0, 100)  # as in an image without truth
 
 
 def test_refinement_takes_shapes_back_to_segments() -> None:
@@ -177,7 +191,7 @@ def test_a_stopwatch_counts_from_look_to_look(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_experiment_in_small(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "", console=Console(quiet=True))
-    run_experiment("T3", bench, 0.4)  # five training and two or three measured images
+    run_experiment("T3", bench, BUDGET)
     content = json.loads((tmp_path / "T3/result.json").read_text())
     rows = {(row["item"], row["quantity"]): row["measured"] for row in content["rows"]}
     for method in ("R-CNN style", "SDS style"):
@@ -187,6 +201,15 @@ def test_the_experiment_in_small(tmp_path: Path) -> None:
         assert 0 <= rows[method, "mean IU"][0] <= 100
     assert rows["SDS style", "seconds an image, features"] > rows["R-CNN style", "seconds an image, features"]
     assert (tmp_path / "T3/methods.png").stat().st_size > 5000
+    dataset = bench.validation(bench.recipe("scenes-fcn4s-minivgg"))
+    regions = [len(propose(dataset[place].picture, 200)) for place in spread_out(dataset, 2)]
+    assert f"The median image had {statistics.median(regions):.0f} proposals" in content["notes"][0]
+
+
+def test_seconds_of_a_region_are_those_of_the_regions_there_were() -> None:
+    measured = Measured({}, regions=[50, 200, 100])
+    measured.seconds["SDS style"] = [{"features": 1.0}, {"features": 2.0}, {"features": 3.0}]
+    assert measured.features_each("SDS style") == pytest.approx(0.02)  # of 0.02, 0.01, 0.03
 
 
 def test_only_things_are_pasted_on_a_background() -> None:

@@ -51,7 +51,7 @@ class Proposals:
 
 
 def propose(image: NDArray[np.uint8], most: int) -> Proposals:
-    """Return at most ``most`` regions of an image uint8 (H, W, 3), the largest groups first.
+    """Return at most ``most`` regions of an image uint8 (H, W, 3), the latest merges first, which are most of the large ones.
 
     Raises
     ------

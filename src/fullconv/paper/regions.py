@@ -159,12 +159,12 @@ def things(probabilities: NDArray[np.floating], *, background: bool) -> tuple[ND
 
 def shapes(proposals: Proposals, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
     """Return the share 0..1 of each cell of a 10×10 grid over a region's box that its mask covers, float32 (N, 100)."""
-    found = []
+    found = torch.zeros(len(masks), GRID * GRID)
     for region, mask in enumerate(masks):
         top, left, bottom, right = proposals.box(region)
         part = torch.from_numpy(mask[top:bottom, left:right]).float()[None, None]
-        found.append(F.interpolate(part, (GRID, GRID), mode="bilinear", antialias=True).flatten())
-    return torch.stack(found).numpy()
+        found[region] = F.interpolate(part, (GRID, GRID), mode="bilinear", antialias=True).flatten()
+    return found.numpy()
 
 
 def with_class(grids: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
