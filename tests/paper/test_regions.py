@@ -13,16 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from fullconv.data import open_dataset
 from fullconv.data.scenes import render
 from fullconv.errors import SpecError
+from fullconv.labels import LabelSet, voc_colors
 from fullconv.nn.build import build_model
+from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.paper.bench import Bench
 from fullconv.paper.gallery import spread_out
 from fullconv.paper.proposals import Proposals, propose
-from fullconv.paper.region_methods import Measured, Stopwatch
+from fullconv.paper.region_costs import Measured
+from fullconv.paper.region_methods import Described, Lesson, learn, mean_iu
+from fullconv.paper.region_reader import Reader, Stopwatch
 from fullconv.paper.regions import NONE, crop, features, fit_linear, paste, refine, region_labels, shapes, things
 from fullconv.paper.suite import run_experiment
-from fullconv.spec import ModelSpec
+from fullconv.spec import DataSpec, ModelSpec
 
 BUDGET = 0.012
 """Minutes: two steps a stage, two training and two measured images."""
@@ -113,11 +118,12 @@ def test_labels_of_regions_by_hand() -> None:
     truth = np.zeros((8, 12), np.uint8)
     truth[:, 6:] = 2
     truth[:, 6:8] = 255  # not known
-    assert region_labels(two_halves(), truth, 3).tolist() == [0, 0, 2]
+    assert region_labels(two_halves(), truth, 3, 0.5).tolist() == [0, 0, 2]
     truth[:3, :6] = 1
     truth[3:6, :6] = 2
-    assert region_labels(two_halves(), truth, 3).tolist() == [2, NONE, 2]
-    assert region_labels(two_halves(), np.full((8, 12), 255, np.uint8), 3).tolist() == [NONE] * 3
+    assert region_labels(two_halves(), truth, 3, 0.5).tolist() == [2, NONE, 2]
+    assert region_labels(two_halves(), truth, 3, 0.63).tolist() == [NONE, NONE, 2]  # of the whole, 50 of 80 are of class 2
+    assert region_labels(two_halves(), np.full((8, 12), 255, np.uint8), 3, 0.5).tolist() == [NONE] * 3
 
 
 def test_what_is_outside_a_region_is_hidden() -> None:
@@ -154,9 +160,9 @@ def test_a_linear_classifier_tells_apart_what_is_apart() -> None:
     centres = np.array([[0, 0], [4, 0], [0, 4]])
     targets = rng.integers(0, 3, 300)
     inputs = (centres[targets] + rng.normal(size=(300, 2)) * 0.4).astype(np.float32)
-    found = fit_linear(inputs, torch.from_numpy(targets), 3)
+    found = fit_linear(inputs, torch.from_numpy(targets), 3, decay=1e-3)
     assert (found.logits(inputs).argmax(1).numpy() == targets).mean() > 0.98
-    soft = fit_linear(inputs, torch.from_numpy((inputs[:, :1] > 2).astype(np.float32)), 1)
+    soft = fit_linear(inputs, torch.from_numpy((inputs[:, :1] > 2).astype(np.float32)), 1, decay=1e-3)
     np.testing.assert_array_equal(soft.logits(inputs)[:, 0].numpy() > 0, inputs[:, 0] > 2)
 
 
@@ -180,6 +186,58 @@ def test_refinement_takes_shapes_back_to_segments() -> None:
     np.testing.assert_array_equal(refined[0], proposals.segments == 0)
     np.testing.assert_array_equal(refined[1], proposals.mask(1))  # nothing would be left
     np.testing.assert_array_equal(refined[2], proposals.mask(2))
+
+
+def lesson(rng: np.random.Generator, noise: float) -> Lesson:
+    """Three columns of class 0, 1, 1 or 0, 1, 2, and the whole; features say which class a column has, and which is the whole."""
+    segments = np.repeat(np.arange(3), 4)[None].repeat(6, 0)
+    members = np.array([[True, True, True], [True, False, False], [False, True, False], [False, False, True]])
+    classes = np.array([0, 1, rng.integers(1, 3)])
+    seen = np.zeros((4, 4), np.float32)
+    seen[0, 3] = 1
+    seen[1:, :3] = np.eye(3)[classes] + noise * rng.normal(size=(3, 3))
+    return Lesson(Described(Proposals(segments, members), seen, seen), classes[segments].astype(np.uint8))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_method_learns_to_label(masked: bool) -> None:
+    rng = np.random.default_rng(0)
+    labeller = learn([lesson(rng, 0.1) for _ in range(20)], 3, background=False, masked=masked)
+    assert mean_iu(labeller, [lesson(rng, 0.1) for _ in range(5)], 3) == 1
+    on_background = learn([lesson(rng, 0.1) for _ in range(20)], 3, background=True, masked=masked)
+    assert mean_iu(on_background, [lesson(rng, 0.1) for _ in range(5)], 3) == 1
+
+
+def test_settings_are_chosen_where_they_matter() -> None:
+    rng = np.random.default_rng(0)
+    lessons = [lesson(rng, 0.6) for _ in range(40)]
+    new = [lesson(rng, 0.6) for _ in range(20)]
+    unchosen = learn(lessons[:4], 3, background=False, masked=False)  # too few to hold one out: the whole teaches class 1
+    assert mean_iu(learn(lessons, 3, background=False, masked=False), new, 3) > mean_iu(unchosen, new, 3) + 0.1
+
+
+def test_an_image_without_things_is_background() -> None:
+    rng = np.random.default_rng(0)
+    labeller = learn([lesson(rng, 0.1) for _ in range(20)], 3, background=True, masked=True)
+    given = lesson(rng, 0.1).described
+    only = np.zeros_like(given.box)
+    only[:, 0] = 1
+    assert (labeller(Described(given.proposals, only, only)) == 0).all()
+
+
+def test_a_kept_reading_is_read_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(ModelSpec(name="fcn32s-minivgg"), {"semantic": 3})
+    save_checkpoint(tmp_path / "model.safetensors", model, {"semantic": LabelSet(("a", "b", "c"), voc_colors(3))})
+    dataset = open_dataset(DataSpec(name="scenes", count=2, val_count=2, size=(48, 64)), "val")
+    first = Reader(tmp_path / "model.safetensors", 64, 20, tmp_path / "kept").read(dataset[0], "val-0")
+    assert (first.seconds > 0).all()
+    again = Reader(tmp_path / "model.safetensors", 64, 20, tmp_path / "kept").read(dataset[0], "val-0")
+    np.testing.assert_array_equal(first.seconds, again.seconds)  # a second reading would take other times
+    np.testing.assert_array_equal(first.described.region, again.described.region)
+    fewer = Reader(tmp_path / "model.safetensors", 64, 10, tmp_path / "kept").read(dataset[0], "val-0")
+    assert len(fewer.described.proposals) == 10
+    np.testing.assert_allclose(fewer.described.box, first.described.box[:10], atol=1e-5)
 
 
 def test_a_stopwatch_counts_from_look_to_look(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from fullconv.training.classifier import accuracy, train_classifier
 
 CROPS = {"train": 1400, "val": 210}
 """Pictures of single objects to train the classifier on, and to judge it."""
-STEPS = 300
+STEPS, BATCH = 300, 32
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,11 @@ def scenes_classifier(path: Path, seed: int = 0, steps: int = STEPS) -> Pretrain
     if path.exists():
         return _trained_before(path, seed, steps)
     side = BACKBONES["minivgg"].native_side
-    training, unseen = ([object_crop(0, split, i, (side, side)) for i in range(count)] for split, count in CROPS.items())
+    counts = {**CROPS, "train": min(CROPS["train"], steps * BATCH)}  # a few steps do not see all of them
+    training, unseen = ([object_crop(0, split, i, (side, side)) for i in range(count)] for split, count in counts.items())
     torch.manual_seed(seed)
     classifier, normalise = minivgg(len(CLASSES)), Normalise(BACKBONES["minivgg"].preprocessing)
-    train_classifier(classifier, normalise, training, steps=steps, seed=seed)
+    train_classifier(classifier, normalise, training, steps=steps, batch_size=BATCH, seed=seed)
     right = accuracy(classifier, normalise, unseen)
     header = {"preprocessing": json.dumps(normalise.preprocessing), "accuracy": str(right)}
     header |= {"seed": str(seed), "steps": str(steps)}

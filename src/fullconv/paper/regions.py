@@ -6,8 +6,7 @@ the features of the box are joined with those of the region alone, all outside i
 refined on a 10×10 grid, then taken back to the finest segments.
 
 Both read the features of a trained FCN's own trunk, averaged over the box: the papers fine-tune theirs. Their classifiers are
-SVMs, and their refinement has one model a class and sees the features too; here one logistic regression classifies, and one
-refines all classes.
+SVMs, and their refinement has one model a class; here one logistic regression classifies, and one refines all classes.
 
 Letters: N regions, K classes, C channels, H W image.
 """
@@ -28,10 +27,10 @@ GRID = 10
 """Rows and columns that a region's shape is refined on."""
 TOGETHER = 32
 """Boxes that go through the network at once."""
-DECAY = 1e-3
 MAJORITY = 0.5
+"""Share of a finest segment that a refined region must cover to have it."""
 NONE = -1
-"""The label of a region that no class covers half of."""
+"""The label of a region that no class covers enough of."""
 
 
 @torch.inference_mode()
@@ -73,14 +72,22 @@ def crop(pixels: Tensor, proposals: Proposals, region: int, side: int, outside: 
     return F.interpolate(part[None], (side, side), mode="bilinear", antialias=True)[0]
 
 
-def region_labels(proposals: Proposals, truth: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """Return the class int64 (N,) that covers at least half of the known pixels of each region, :data:`NONE` where none does."""
+def region_labels(proposals: Proposals, truth: NDArray[np.uint8], classes: int, share: float) -> NDArray[np.int64]:
+    """Return the class int64 (N,) that covers at least ``share`` of each region's known pixels, :data:`NONE` where none does.
+
+    Parameters
+    ----------
+    truth
+        uint8 (H, W); values from ``classes`` on are not known.
+    share
+        From a half to 1.
+    """
     segments = len(proposals.members[0])
     known = truth < classes
     counts = np.bincount(proposals.segments[known] * classes + truth[known], minlength=segments * classes)
     of_regions = proposals.members.astype(np.int64) @ counts.reshape(segments, classes)
     best = of_regions.argmax(1)
-    covered = of_regions.max(1) >= np.maximum(MAJORITY * of_regions.sum(1), 1)
+    covered = of_regions.max(1) >= np.maximum(share * of_regions.sum(1), 1)
     return np.where(covered, best, NONE)
 
 
@@ -98,8 +105,8 @@ class Linear:
         return (torch.from_numpy(inputs) - self.mean) / self.deviation @ self.weight + self.bias
 
 
-def fit_linear(inputs: NDArray[np.float32], targets: Tensor, outputs: int, *, steps: int = 60) -> Linear:
-    """Return the logistic regression of ``inputs`` (N, C) on ``targets``, by L-BFGS with weight decay.
+def fit_linear(inputs: NDArray[np.float32], targets: Tensor, outputs: int, *, decay: float, steps: int = 60) -> Linear:
+    """Return the logistic regression of ``inputs`` (N, C) on ``targets``, by L-BFGS.
 
     Parameters
     ----------
@@ -107,6 +114,8 @@ def fit_linear(inputs: NDArray[np.float32], targets: Tensor, outputs: int, *, st
         int64 (N,): one of ``outputs`` classes each; or float (N, outputs) in 0..1: each output by itself.
     outputs
         K.
+    decay
+        Of the squared weights, beside the mean loss.
     steps
         Of the optimiser.
     """
@@ -119,7 +128,7 @@ def fit_linear(inputs: NDArray[np.float32], targets: Tensor, outputs: int, *, st
 
     def step() -> Tensor:
         optimiser.zero_grad()
-        total = loss(standard @ weight + bias, targets) + DECAY * weight.square().sum()
+        total = loss(standard @ weight + bias, targets) + decay * weight.square().sum()
         total.backward()
         return total
 
@@ -167,9 +176,11 @@ def shapes(proposals: Proposals, masks: Sequence[NDArray[np.bool_]]) -> NDArray[
     return found.numpy()
 
 
-def with_class(grids: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """Return what the refinement reads, float32 (N, 100 + K): the shapes and which class each region has."""
-    return np.concatenate([grids, np.eye(classes, dtype=np.float32)[labels]], 1)
+def with_class(
+    grids: NDArray[np.float32], labels: NDArray[np.int64], classes: int, seen: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return what the refinement reads, float32 (N, 100 + K + C): shapes, which class each region has, and features (N, C)."""
+    return np.concatenate([grids, np.eye(classes, dtype=np.float32)[labels], seen], 1)
 
 
 def refine(proposals: Proposals, grids: NDArray[np.floating]) -> list[NDArray[np.bool_]]:

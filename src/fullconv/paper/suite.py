@@ -12,7 +12,7 @@ from fullconv.errors import DataError, FullconvError, SpecError, TrainingError, 
 from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.page import Page
-from fullconv.paper import architectures, bound, claims, outlines, patches, region_methods, rgbd, shift, skips, tasks, upsampling
+from fullconv.paper import architectures, bound, claims, outlines, patches, region_costs, rgbd, shift, skips, tasks, upsampling
 from fullconv.paper.bench import Bench, machine
 from fullconv.paper.finding import HEADER, Finding, not_run
 from fullconv.paper.published import published
@@ -44,7 +44,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", architectures.run, 4),
     "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", skips.run, 8),
     "upsampling": Experiment("fixed against learned deconvolution (section 3.3)", upsampling.run, 6),
-    "T3": Experiment("FCN-8s against classified regions: scores and cost (table 3)", region_methods.run, 8),
+    "T3": Experiment("FCN-8s against classified regions: scores and cost (table 3)", region_costs.run, 8),
     "T4": Experiment("colour, depth and HHA, fused early and late (table 4)", rgbd.run, 8),
     "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", patches.run, 4),
     "T5": Experiment("two tasks by one net: semantic and geometric classes (section 5, table 5)", tasks.run, 8),
