@@ -15,7 +15,7 @@ from fullconv.nn.normalise import Normalise
 from fullconv.paper.bench import Bench
 from fullconv.paper.finding import Finding, Row
 from fullconv.paper.suite import run_experiment
-from fullconv.paper.tasks import ALONE, BOTH, HEADS, JOINT, _as_good, _cheaper, context, recipe_of
+from fullconv.paper.tasks import ALONE, BOTH, HEADS, JOINT, WEIGHED, _as_good, _cheaper, context, recipe_of, run_name
 
 BUDGET = 0.012
 """Minutes: a handful of steps a stage."""
@@ -39,26 +39,26 @@ def finding(bench: Bench) -> Finding:
 
 
 def stored(bench: Bench, item: str) -> dict:  # type: ignore[type-arg]
-    run = bench.run_folder(f"T5-scenes-{'-'.join(HEADS[item])}")
+    run = bench.run_folder(run_name(bench, item))
     return json.loads((run / "result.json").read_text())["stages"][-1]  # type: ignore[no-any-return]
 
 
 def test_rows_are_what_the_runs_stored(bench: Bench, finding: Finding) -> None:
     titles = {"pixel accuracy": "pixel_accuracy", "mean accuracy": "mean_accuracy", "mean IU": "mean_iu"}
-    for item in (JOINT, ALONE["semantic"]):
+    for item in (JOINT, WEIGHED, ALONE["semantic"]):
         for title, key in {**titles, "f.w. IU": "frequency_weighted_iu"}.items():
             assert finding.row(item, title).measured == pytest.approx((100 * stored(bench, item)["heads"]["semantic"][key],))
-    for item in (JOINT, ALONE["geometric"]):
+    for item in (JOINT, WEIGHED, ALONE["geometric"]):
         expected = 100 * stored(bench, item)["heads"]["geometric"]["pixel_accuracy"]
         assert finding.row(item, "geometric accuracy").measured == pytest.approx((expected,))
     assert [finding.row(JOINT, title).paper for title in ("mean IU", "geometric accuracy")] == [39.5, 94.3]
-    assert len(finding.rows) == 5 + 4 + 1 + 4 * 3
+    assert len(finding.rows) == 5 + 5 + 4 + 1 + 5 * 3
     assert finding.complete
 
 
 def test_the_nets_share_nothing_but_what_they_start_from(bench: Bench, finding: Finding) -> None:
     """The joint net is both single ones with one trunk less, and the costs of two add up."""
-    runs = {item: bench.run_folder(f"T5-scenes-{'-'.join(heads)}") for item, heads in HEADS.items()}
+    runs = {item: bench.run_folder(run_name(bench, item)) for item in HEADS}
     models = {item: load_checkpoint(run / "model.safetensors").model for item, run in runs.items()}
     trunk = sum(p.numel() for p in models[JOINT].trunk_parameters())
     size = {item: finding.row(item, "parameters M").mean for item in (*HEADS, BOTH)}
@@ -72,8 +72,11 @@ def test_the_nets_share_nothing_but_what_they_start_from(bench: Bench, finding: 
     assert finding.row(BOTH, "forward ms").mean > max(finding.row(item, "forward ms").mean for item in ALONE.values())
 
 
-def test_the_recipes_differ_by_their_heads_alone(bench: Bench) -> None:
-    joint, *others = (recipe_of(bench, item, 3) for item in HEADS)
+def test_the_recipes_differ_by_their_heads_and_one_weight_alone(bench: Bench) -> None:
+    joint, weighed, *others = (recipe_of(bench, item, 3) for item in HEADS)
+    assert weighed.train.head_weights == {"semantic": 1.0, "geometric": 0.25}
+    lighter = weighed.train.model_copy(update={"head_weights": joint.train.head_weights})
+    assert weighed.model_copy(update={"train": lighter}) == joint
     assert joint.data.heads == ("semantic", "geometric")
     assert joint.train.seed == 3
     for other, head in zip(others, ALONE, strict=True):
@@ -86,14 +89,14 @@ def test_the_recipes_differ_by_their_heads_alone(bench: Bench) -> None:
 def test_pictures_and_notes(bench: Bench, finding: Finding) -> None:
     assert [picture.file for picture in finding.pictures] == ["semantic.png", "geometric.png"]
     assert all((bench.out / "T5" / picture.file).stat().st_size > 5000 for picture in finding.pictures)
-    assert finding.notes[0].startswith("IU by semantic class, joint / alone, seed 0: floor ")
-    assert finding.notes[1].startswith("IU by geometric class, joint / alone, seed 0: horizontal ")
+    assert finding.notes[0].startswith("IU by semantic class, joint / weighed / alone, seed 0: floor ")
+    assert finding.notes[1].startswith("IU by geometric class, joint / weighed / alone, seed 0: horizontal ")
     assert "Tighe et al. (geometry) 90.8 geometric accuracy; " in context()
     assert "FCN-8s of the journal version (unverified) 85.9 pixel accuracy, 53.9 mean accuracy, 41.2 mean IU" in context()
 
 
 def rows(joint: dict[str, float], semantic: dict[str, float], geometric: dict[str, float]) -> Finding:
-    nets = {JOINT: joint, ALONE["semantic"]: semantic, ALONE["geometric"]: geometric}
+    nets = {JOINT: joint, WEIGHED: joint, ALONE["semantic"]: semantic, ALONE["geometric"]: geometric}
     return Finding(tuple(Row(item, title, (value,), "", "") for item, net in nets.items() for title, value in net.items()))
 
 
@@ -109,7 +112,7 @@ def rows(joint: dict[str, float], semantic: dict[str, float], geometric: dict[st
 def test_as_good_is_at_most_a_point_behind(mean_iu: float, pixel_accuracy: float, geometric: float, holds: list[bool]) -> None:
     joint = {"mean IU": mean_iu, "pixel accuracy": pixel_accuracy, "geometric accuracy": geometric}
     found = rows(joint, {"mean IU": 40.0, "pixel accuracy": 80.0}, {"geometric accuracy": 90.0})
-    assert [claim.holds for claim in _as_good(found)] == holds
+    assert [claim.holds for claim in _as_good(found)] == holds * 2
 
 
 @pytest.mark.parametrize(("training", "forward", "holds"), [(120.0, 29.0, [True, True]), (210.0, 30.0, [False, False])])
