@@ -80,22 +80,24 @@ def test_every_result_and_what_is_skipped(
     assert capsys.readouterr().err == f"3 of 3 pictures predicted into {out}\n"
 
 
-def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], sigint: None
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_whole_files_and_the_same_command_goes_on(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], sigint: None, number: signal.Signals
 ) -> None:
-    album, out = tmp_path / "album", tmp_path / "out"
+    album, out, before = tmp_path / "album", tmp_path / "out", signal.getsignal(signal.SIGTERM)
     album.mkdir()
-    for number in range(100):
-        Image.fromarray(np.full((40, 60, 3), number, np.uint8)).save(album / f"{number}.bmp")
+    for grey in range(100):
+        Image.fromarray(np.full((40, 60, 3), grey, np.uint8)).save(album / f"{grey}.bmp")
 
     def interrupt() -> None:
         while not (out / "1.png").exists():
             time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     threading.Thread(target=interrupt).start()
     command = ["predict", str(checkpoint), str(album), "--out", str(out), "--areas"]
     assert main(command) == 130
+    assert signal.getsignal(signal.SIGTERM) == before
     assert capsys.readouterr().err == f"stopped; every file in {out} is whole, the same command goes on\n"
     left = {path.name for path in out.iterdir()}
     assert 0 < len(left) < 100
@@ -104,4 +106,4 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(
             assert labels.size == (60, 40)
     assert main(command) == 0
     assert f", {len(left)} skipped" in capsys.readouterr().err
-    assert {path.name for path in out.iterdir()} == {*(f"{number}.png" for number in range(100)), "areas.csv"}
+    assert {path.name for path in out.iterdir()} == {*(f"{grey}.png" for grey in range(100)), "areas.csv"}

@@ -1,14 +1,16 @@
 """The command ``fullconv``: parse, call the library, print. No logic, and torch is imported only inside commands.
 
 Results go to standard output, everything else to standard error. An error that fullconv raises on purpose is one line and
-exit code 1; wrong usage is exit code 2, Ctrl-C 130.
+exit code 1; wrong usage is exit code 2; Ctrl-C and SIGTERM are 130.
 """
 
 import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from cyclopts import App, CycloptsError, UnknownCommandError
@@ -36,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a sign such as × shows a question mark
-    code = _run(arguments)
+    with _terminated_is_interrupted():
+        code = _run(arguments)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -47,6 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(f"cannot print the result: {error.strerror}", 1)
         return code or 1
     return code
+
+
+@contextlib.contextmanager
+def _terminated_is_interrupted() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that nothing half written stays."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -162,6 +162,7 @@ def _cores() -> int:
 
 def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command takes it for an interrupt, and a worker would say so at length
 
 
 def _read_pairs(pairs: Iterable[Pair], split: str, label_map: LabelMap) -> list[Facts]:
