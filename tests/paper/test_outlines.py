@@ -1,5 +1,6 @@
 """Outlines before and after a CRF: which images are for what, the verdicts, and the experiment end to end."""
 
+import io
 import json
 from pathlib import Path
 
@@ -51,8 +52,17 @@ def test_the_experiment_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(outlines, "staged_recipe", small)
     monkeypatch.setattr(outlines, "TUNED_ON", 2)
     monkeypatch.setattr(outlines, "DEFAULT", CRFSpec(iterations=2))
-    found = run_experiment("outlines", Bench(tmp_path, "", seeds=2, console=Console(quiet=True)), budget=0.006)
+    said = io.StringIO()
+    bench = Bench(tmp_path, "", seeds=2, console=Console(file=said))
+    found = run_experiment("outlines", bench, budget=0.006)
     assert found.complete
+    assert said.getvalue().count("tuning a CRF") == 2
+    (tmp_path / "outlines" / "result.json").unlink()
+    (tmp_path / "outlines" / "crf-seed1.json").unlink()  # as when the second search was interrupted
+    again = run_experiment("outlines", bench, budget=0.006)
+    assert said.getvalue().count("tuning a CRF") == 3
+    scores, same = ([row.measured for row in each.rows if "IU" in row.quantity] for each in (found, again))
+    assert scores == same
     assert all(len(row.measured) == 2 for row in found.rows)
     assert found.row(PLAIN, "mean IU").data == "scenes val, 2 images"
     assert found.notes[0] == "Tuned on images 0, 2, 4 … of scenes val, 3 in all; measured on the other 2."

@@ -90,12 +90,21 @@ def test_what_cannot_run_is_tried_again_the_next_time(bench: Bench, counting: Co
     assert run_experiment("T2", replace(bench, root=Path("VOCdevkit"))).complete
 
 
-def test_an_interruption_says_how_to_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [
+        (Interrupted("stopped after step 7 of 9; go on with: fullconv train …"), "stopped after step 7 of 9"),
+        (KeyboardInterrupt(), "stopped"),
+    ],
+)
+def test_an_interruption_says_how_to_go_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, stop: KeyboardInterrupt, said: str
+) -> None:
     def stopped(bench: Bench) -> Finding:
-        raise Interrupted("stopped after step 7 of 9; go on with: fullconv train …")
+        raise stop
 
     monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", stopped, minutes=8))
-    with pytest.raises(Interrupted, match=r"^stopped after step 7 of 9; give the same command again to go on$"):
+    with pytest.raises(Interrupted, match=rf"^{said}; give the same command again to go on$"):
         run_experiment("T2", bench)
     assert not (bench.out / "T2" / "result.json").exists()
 

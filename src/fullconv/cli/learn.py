@@ -149,6 +149,8 @@ def paper(
         raise SpecError(f"--seeds {seeds} must be 1 or more")
     if budget is not None and not 0 < budget < math.inf:
         raise SpecError(f"--budget {budget} must be a number of minutes above 0")
+    if data == "scenes" and root is not None:
+        raise SpecError(f"--root {root} says nothing to scenes, which are rendered; name real data with --data")
     bench = Bench(out, "", data, root, backbone, seeds=seeds)
     found = {}
     for name in choose(experiments):

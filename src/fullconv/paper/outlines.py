@@ -19,7 +19,7 @@ from fullconv.files import replacing
 from fullconv.inference.predictor import Predictor, load
 from fullconv.inference.refine import DEFAULT, Refined
 from fullconv.inference.tune import tune
-from fullconv.inference.tuned import Tuned
+from fullconv.inference.tuned import Tuned, read_crf
 from fullconv.paper.bench import Bench, describe_data
 from fullconv.paper.finding import Claim, Finding, Picture, Row
 from fullconv.paper.skips import staged_recipe
@@ -63,7 +63,7 @@ def run(bench: Bench) -> Finding:
     nets = [load(bench.train(recipe).out / "stage-8s" / "model.safetensors") for recipe in recipes]
     dataset = bench.validation(recipes[0])
     tuning, measured = divide(dataset)
-    seeds = [_measure(bench, net, tuning, measured) for net in nets]
+    seeds = [_measure(bench, net, _tuned(bench, seed, net, tuning), measured) for seed, net in enumerate(nets)]
     finding = Finding(_rows(seeds, describe_data(measured)))
     pictures = (_draw_labels(bench, nets[0], seeds[0].tuned, measured), _draw_bands(bench, seeds[0].found))
     return Finding(finding.rows, _claims(finding, seeds[0].found), pictures, _notes(seeds, tuning, measured))
@@ -78,9 +78,19 @@ def divide(dataset: Dataset) -> tuple[Part, Part]:
     return Part(dataset, places), Part(dataset, [others[place] for place in kept])
 
 
-def _measure(bench: Bench, net: Predictor, tuning: Dataset, measured: Dataset) -> _Seed:
-    bench.say(f"tuning a CRF on {describe_data(tuning)}")
-    tuned = tune(net, tuning, head=SEMANTIC, better=lambda found: bench.say(f"trial {found.trials}: {found.trimap_iu[1]:.3f}"))
+def _tuned(bench: Bench, seed: int, net: Predictor, tuning: Dataset) -> Tuned:
+    """Return the CRF for a net; it is kept, as the search is long and a run may be interrupted."""
+    path = bench.folder / f"crf-seed{seed}.json"
+    if not path.exists():
+        bench.say(f"tuning a CRF on {describe_data(tuning)}")
+        found = tune(
+            net, tuning, head=SEMANTIC, better=lambda so_far: bench.say(f"trial {so_far.trials}: {so_far.trimap_iu[1]:.3f}")
+        )
+        found.write(path)
+    return read_crf(str(path))
+
+
+def _measure(bench: Bench, net: Predictor, tuned: Tuned, measured: Dataset) -> _Seed:
     crfs = {UNTUNED: Refined(net, SEMANTIC, DEFAULT), TUNED: Refined(net, SEMANTIC, tuned.crf)}
     bench.say(f"measuring on the other {len(measured)}")
     labels = net.labels[SEMANTIC]

@@ -118,8 +118,8 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
         if _measured_before(stored):
             raise FullconvError(f"{error}; what was measured before stays in {stored}") from error
         finding = not_run(name, str(error), bench.data)
-    except Interrupted as stop:
-        raise Interrupted(f"{str(stop).partition(';')[0]}; give the same command again to go on") from None
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"{str(stop).partition(';')[0] or 'stopped'}; give the same command again to go on") from None
     if bench.scale < FULL:
         note = (
             f"Trainings had {bench.scale:.0%} of the recipes' steps (--budget): scores and verdicts of so short ones say little."
