@@ -188,6 +188,8 @@ def test_recipes(shell: Shell) -> None:
     assert names["scenes-fcn8s-minivgg"] in shell.out
     assert "model:" in shell.out
     assert "nearest shipped: " in shell.fails(1, "recipes", "scenes-fcn8s-minivg")
+    assert shell("recipes") == 0
+    assert "[rgb+depth]" in shell.out
 
 
 # --- heatmap ---

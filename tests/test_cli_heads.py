@@ -1,6 +1,7 @@
 """A model of two heads on the command line: trained, stopped, resumed, then measured and put to work head by head."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,22 @@ def test_a_joint_run_is_resumed_and_measured_by_head(tmp_path: Path, capsys: pyt
         measured = json.loads(capsys.readouterr().out)
         for metric in ("mean_iu", "pixel_accuracy", "iu"):
             assert measured[metric] == pytest.approx(again["stages"][-1]["heads"][head][metric], nan_ok=True)
+
+
+def test_results_of_another_way_are_not_taken_for_these(
+    joint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["predict", str(joint), str(scenes), "--out", str(tmp_path), "--head"]
+    assert main([*command, "geometric"]) == 0
+    before = (tmp_path / "0.png").read_bytes()
+    assert main([*command, "geometric"]) == 0
+    assert "0 of 3 pictures" in capsys.readouterr().err
+    for more, now in ((["semantic"], "head semantic"), (["geometric", "--refine", "crf"], "head geometric, CRF {.*}")):
+        assert main([*command, *more]) == 1
+        told = capsys.readouterr().err
+        assert re.search(
+            f"0.png was predicted by head geometric, and now by {now}; choose another --out, or --overwrite it", told
+        )
+    assert (tmp_path / "0.png").read_bytes() == before
+    assert main([*command, "semantic", "--overwrite"]) == 0
+    assert (tmp_path / "0.png").read_bytes() != before

@@ -61,9 +61,9 @@ def test_evaluate_sets_both_side_by_side(checkpoint: Path, recipe: Path, capsys:
     assert main([*command, "--refine", "crf", "--json"]) == 0
     printed, told = capsys.readouterr()
     found = json.loads(printed)["models"]
-    assert list(found) == [str(checkpoint), "with CRF"]
+    assert list(found) == [str(checkpoint), "the model + CRF"]
     assert found[str(checkpoint)]["trimap"] == alone["trimap"]
-    assert found["with CRF"]["differences"]["mean_iu"]["value"] != 0
+    assert found["the model + CRF"]["differences"]["mean_iu"]["value"] != 0
     assert told.startswith("the CRF took ")
     assert main([*command, "--refine", "crf"]) == 0
     assert "mean IU within 4 px" in capsys.readouterr().out
@@ -80,10 +80,13 @@ def test_tune_writes_what_refine_reads(
     printed, told = capsys.readouterr()
     found = Tuned.model_validate_json(printed)
     assert found == Tuned.model_validate_json(out.read_text())
-    assert (found.data, found.images, found.crf.iterations, found.crf.smoothness_weight) == ("scenes val", 2, 1, 0)
-    assert f"scenes val, 2 images, {found.trials} trials: mean IU near borders " in told
-    assert main(["evaluate", str(checkpoint), "--data", str(recipe), "--refine", str(out), "--json"]) == 0
-    assert f"note: {out} was tuned on scenes val itself" in capsys.readouterr().err
+    assert (found.data, found.images, found.crf.iterations, found.crf.smoothness_weight) == ("scenes train", 2, 1, 0)
+    assert f"scenes train, 2 images, {found.trials} trials; mean IU without and with the CRF: near borders " in told
+    measure = ["evaluate", str(checkpoint), "--data", str(recipe), "--refine", str(out), "--json"]
+    assert main(measure) == 0
+    assert "was tuned on" not in capsys.readouterr().err
+    assert main([*measure, "--split", "train"]) == 0
+    assert f"note: {out} was tuned on scenes train itself" in capsys.readouterr().err
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

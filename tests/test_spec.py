@@ -153,6 +153,21 @@ def test_overrides_of_a_list_entry_that_is_not_there() -> None:
         load_recipe("scenes-fcn8s-minivgg", parse_overrides(["--train.stages.5.steps", "1"]))
 
 
+def test_steps_of_a_stage_in_short_form() -> None:
+    assert load_recipe("scenes-fcn32s-minivgg").train.stages[0].steps != 5
+    for tokens in (["--train.stages.0.steps", "5"], ["--train.steps", "5"]):
+        recipe = load_recipe("scenes-fcn32s-minivgg", parse_overrides(tokens))
+        assert [(stage.stride, stage.steps) for stage in recipe.train.stages] == [(32, 5)]
+
+
+def test_steps_that_no_stage_would_take_are_refused() -> None:
+    with pytest.raises(SpecError, match=r"each has its own here; give --train.stages.0.steps, --train.stages.1.steps, --train"):
+        load_recipe("scenes-fcn8s-minivgg", {"train": {"steps": 5}})
+    stages = [{"stride": 32, "steps": 7}, 16, 8]
+    recipe = load_recipe("scenes-fcn8s-minivgg", {"train": {"steps": 5, "stages": stages}})
+    assert [stage.steps for stage in recipe.train.stages] == [7, 5, 5]
+
+
 @given(st.dictionaries(st.sampled_from(["seed", "batch_size", "steps"]), st.integers(1, 10**6), min_size=1))
 def test_overrides_read_what_yaml_writes(values: dict[str, int]) -> None:
     tokens = [f"--train.{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in values.items()]

@@ -60,7 +60,18 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise SpecError(f"{path} holds {type(content).__name__}; a recipe is a mapping with the keys {_listed(Recipe)}")
-    return read_recipe(_merge({"name": path.stem, **content}, overrides or {}, ""), str(name))
+    recipe = read_recipe(_merge({"name": path.stem, **content}, overrides or {}, ""), str(name))
+    _refuse_idle_steps(content, overrides or {}, str(name))
+    return recipe
+
+
+def _refuse_idle_steps(content: Mapping[str, Any], overrides: Mapping[str, Any], source: str) -> None:
+    """Raise SpecError when ``train.steps`` is asked for and every stage has steps of its own: nothing would come of it."""
+    train, asked = content.get("train", {}), overrides.get("train", {})
+    stages = _merge(train, asked, "train.").get("stages", [])
+    if "steps" in asked and all(isinstance(stage, Mapping) and stage.get("steps") for stage in stages):
+        keys = ", ".join(f"--train.stages.{number}.steps" for number in range(len(stages)))
+        raise SpecError(f"{source}: --train.steps is for stages without steps, and each has its own here; give {keys}")
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -147,6 +158,8 @@ def _merge(base: Any, changes: Mapping[str, Any], where: str) -> Any:
 
 
 def _change(old: Any, new: Any, where: str) -> Any:
+    if isinstance(old, int) and isinstance(new, Mapping) and where.startswith("train.stages."):
+        old = {"stride": old}  # the short form of a stage
     nested = isinstance(new, Mapping) and isinstance(old, dict | list)
     return _merge(old, new, where) if nested else new
 

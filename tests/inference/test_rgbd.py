@@ -90,7 +90,9 @@ def test_what_a_command_may_lack(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"the model reads rgb only; leave --depth out"):
         depths_for(("rgb",), tmp_path, None, None)
     assert depths_for(("rgb",), None, None, None) is None
-    with pytest.raises(SpecError, match=r"the model reads rgb, depth: give --depth DIR, a folder of depth maps .*; got None"):
+    with pytest.raises(
+        SpecError, match=r"the model reads rgb, depth: give --depth DIR, a folder of depth maps called as the pictures$"
+    ):
         depths_for(("rgb", "depth"), None, None, None)
     with pytest.raises(SpecError, match=r"give --depth-unit, which files do not say: metres"):
         depths_for(("rgb", "depth"), tmp_path, None, None)

@@ -85,12 +85,13 @@ def test_the_table_shows_rows_and_verdicts() -> None:
     row = paired("T2", "FCN-8s", "mean IU", (44.0,), data="scenes val", protocol="staged")
     console = Console(width=160, record=True, quiet=False)
     with console.capture() as capture:
-        console.print(Finding((row,), (Claim("8s is better", False, "-1.0"),)).table("T2"))
+        console.print(Finding((row,), (Claim("8s is better", False, "-1.0"),), notes=("few steps",)).table("T2"))
     text = capture.get()
     assert "62.7" in text
     assert "65.5" in text
     assert "44.0" in text
     assert "DOES NOT HOLD: 8s is better (-1.0)" in text
+    assert "few steps" in text
 
 
 def test_a_reason_is_told_once() -> None:

@@ -4,7 +4,7 @@ import json
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
@@ -81,7 +81,7 @@ def evaluate(
         models[name] = _predict(predictor, head), labels
         if tuned is not None:
             behind.append(Refined(predictor, head, tuned.crf))
-            models[f"{name} + CRF" if others else "with CRF"] = behind[-1], labels
+            models[f"{name} + CRF" if others else "the model + CRF"] = behind[-1], labels
     if tuned is not None and tuned.data == samples.name:
         log(f"note: {refine} was tuned on {tuned.data} itself, so its scores are too good; tune on one split, measure on another")
     with progress_bar("evaluating") as bar:
@@ -128,7 +128,7 @@ def tune(
     root
         Its folder.
     split
-        Such as train; val, or what the recipe says, by default. Not the one that you report.
+        Such as val; train, or what the recipe trains on, by default. Not the one that you report.
     count
         Only the first so many images. All of them together take some thirty times as long as to refine them once.
     head
@@ -151,7 +151,7 @@ def tune(
     first = read_crf(start).crf
     predictor = load(checkpoint)
     head = predictor.head(head)
-    samples = _open(data, root, split, count, head, [predictor], refined=True)
+    samples = _open(data, root, split, count, head, [predictor], refined=True, default="train")
     with progress_bar("tuning") as bar:
         task = bar.add_task("images", total=None)
 
@@ -172,9 +172,10 @@ def tune(
     found.write(path)
     if as_json:
         show(found.model_dump_json())
+    near, whole = (" and ".join(map(percent, pair)) for pair in (found.trimap_iu, found.mean_iu))
     log(
-        f"{found.data}, {found.images} images, {found.trials} trials: mean IU near borders {percent(found.trimap_iu[0])} -> "
-        f"{percent(found.trimap_iu[1])}, everywhere {percent(found.mean_iu[0])} -> {percent(found.mean_iu[1])}; {path}"
+        f"{found.data}, {found.images} images, {found.trials} trials; mean IU without and with the CRF: near borders {near}, "
+        f"everywhere {whole}; {path}"
     )
     if found.trimap_iu[1] <= found.trimap_iu[0]:
         log("note: no setting was better than none; do not use --refine with this model")
@@ -189,6 +190,7 @@ def _open(
     predictors: Iterable["Predictor"],
     *,
     refined: bool,
+    default: Literal["train", "val"] = "val",
 ) -> "Dataset":
     """Return a split of a data set by its name or a recipe's, with the truth of ``head`` and what models and CRF read."""
     from fullconv.data import open_dataset
@@ -200,7 +202,7 @@ def _open(
     changes = {
         "root": root or given.root,
         "train": "none",
-        "val": split or given.val,
+        "val": split or getattr(given, default),
         "val_count": count or given.val_count,
         "heads": (head,),
         "streams": tuple(dict.fromkeys([*inputs, *(["rgb"] if refined else [])])),

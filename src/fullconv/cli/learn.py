@@ -133,7 +133,8 @@ def paper(
     backbone
         Of the nets that are trained on real data: squeezenet1_1, and vgg16 on VOC or caffe-vgg16 on SIFT Flow.
     budget
-        Minutes for each experiment and seed on two idle cores, about: scales all training steps. Without it the recipes' own.
+        Minutes of training for each experiment and seed on two idle cores, about: scales all training steps. Measuring and
+        tuning take their own time. Without it the recipes' own steps.
     seeds
         How many times each net is trained.
     out

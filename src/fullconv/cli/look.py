@@ -113,6 +113,7 @@ def recipes(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("-
     as_json
         Print one JSON object.
     """
+    from rich.markup import escape
     from rich.table import Table
 
     from fullconv.recipe import find_recipe, load_recipe, shipped_recipes
@@ -127,5 +128,5 @@ def recipes(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("-
         return
     table = Table("recipe", "what it is")
     for recipe_name, line in found.items():
-        table.add_row(recipe_name, line)
+        table.add_row(recipe_name, escape(line))  # [rgb] is no markup
     show(table)

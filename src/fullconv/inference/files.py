@@ -15,7 +15,7 @@ from fullconv.files import replacing
 from fullconv.inference.annotations import Labelled
 from fullconv.inference.jobs import Job, results_of_each
 from fullconv.inference.memory import no_more_than_free
-from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result
+from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result, way_of
 from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor, Segmentation
 from fullconv.inference.refine import CRFSpec
@@ -92,6 +92,8 @@ def predict_files(
 
     Raises
     ------
+    DataError
+        When there are results that were predicted in another way, by another head or with another CRF.
     FullconvError
         When a result cannot be written, as further ones could not either; when an archive for VOC's server is asked for, and
         model or pictures are not VOC's.
@@ -102,19 +104,17 @@ def predict_files(
     outcome = Outcome()
     if "comp6" in outputs:
         check_plan([job.name.stem for job in jobs], predictor.labels[predictor.head(head)])
-    todo = []
-    for job in jobs:
-        if overwrite or not all(job.path(name).is_file() for name in wanted):
-            todo.append(job)
-        else:
-            outcome.skipped.append(str(job.source))
+    way = f"head {predictor.head(head)}" + (f", CRF {crf.model_dump_json()}" if crf else "")
+    todo = [job for job in jobs if overwrite or not _is_done(job, wanted, way)]
+    waiting = set(todo)
+    outcome.skipped = [str(job.source) for job in jobs if job not in waiting]
     done = 0
     with no_more_than_free() if on_cpu else contextlib.nullcontext():  # a GPU's driver maps more than it ever uses
         pictures = in_background(lambda job: _read(job, predictor.model.inputs, depths), todo, ahead=together)
         groups = group_by_size(pictures, together)
         scores = not WITH_SCORES.isdisjoint(wanted)
         made = (one for group in groups for one in _predict(predictor, group, head, scores, crf))
-        problems = in_background(lambda pair: _finish(*pair, wanted, outcome), zip(todo, made, strict=True), ahead=1)
+        problems = in_background(lambda pair: _finish(*pair, wanted, way, outcome), zip(todo, made, strict=True), ahead=1)
         with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
             for problem in problems:
                 done += 1
@@ -130,6 +130,14 @@ def predict_files(
                 sizes = {job.name.stem: glance(job.source).size for job in jobs if str(job.source) not in outcome.failed}
                 outcome.faults = check_submission(jobs[0].out / file, sizes)
     return outcome
+
+
+def _is_done(job: Job, wanted: Sequence[str], way: str) -> bool:
+    """Return whether all results of a picture are there; those of another way are not taken for them."""
+    labels = job.path("labels")
+    if labels.is_file() and (before := way_of(labels)) not in (None, way):
+        raise DataError(f"{labels} was predicted by {before}, and now by {way}; choose another --out, or --overwrite it")
+    return all(job.path(name).is_file() for name in wanted)
 
 
 def _read(job: Job, wanted: Sequence[str], depths: DepthFolder | None) -> Read:
@@ -157,12 +165,12 @@ def _predict(
     ]
 
 
-def _finish(job: Job, made: Predicted | DataError, wanted: Sequence[str], outcome: Outcome) -> str | None:
+def _finish(job: Job, made: Predicted | DataError, wanted: Sequence[str], way: str, outcome: Outcome) -> str | None:
     """Write the results of a picture, note what became of it, and return what was wrong."""
     if not isinstance(made, DataError):
         image, found = made
         try:
-            outcome.written[str(job.source)] = _write(job, Result(job.source, image, found), wanted)
+            outcome.written[str(job.source)] = _write(job, Result(job.source, image, found, way), wanted)
             outcome.predicted[str(job.source)] = shares(found.labels, found.label_set)
             return None
         except MemoryError:

@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from fullconv.inference.annotations import Labelled, to_geojson, to_labelme, write_areas, write_coco
 from fullconv.inference.predictor import Segmentation
 from fullconv.inference.submission import write_comp6
 from fullconv.labels import LabelSet
+
+WAY = "fullconv"
+"""The text of a PNG with labels that says how they were predicted."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,30 @@ class Result:
         Its pixels, uint8 (H, W, 3) RGB.
     found
         What was predicted, with scores when one of :data:`WITH_SCORES` is to be written.
+    way
+        How it was predicted, such as ``head semantic``; kept in the labels' file.
     """
 
     source: Path
     image: NDArray[np.uint8]
     found: Segmentation
+    way: str
 
 
 def _labels(result: Result, path: Path) -> None:
-    result.found.label_set.to_image(result.found.labels).save(path, format="PNG")
+    about = PngInfo()
+    about.add_text(WAY, result.way)
+    result.found.label_set.to_image(result.found.labels).save(path, format="PNG", pnginfo=about)
+
+
+def way_of(labels: Path) -> str | None:
+    """Return how a file of labels was predicted; ``None`` where it does not say."""
+    try:
+        with Image.open(labels) as picture:
+            way = picture.info.get(WAY)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    return way if isinstance(way, str) else None
 
 
 def _overlay(result: Result, path: Path) -> None:

@@ -172,7 +172,8 @@ def depths_for(wanted: Sequence[str], folder: Path | None, unit: str | None, cam
             raise SpecError(f"the model reads {reads} only; leave --depth out")
         return None
     if folder is None or not folder.is_dir():
-        raise SpecError(f"the model reads {reads}: give --depth DIR, a folder of depth maps called as the pictures; got {folder}")
+        got = "" if folder is None else f"; {folder} is none"
+        raise SpecError(f"the model reads {reads}: give --depth DIR, a folder of depth maps called as the pictures{got}")
     if unit is None:
         raise SpecError("give --depth-unit, which files do not say: metres, centimetres, millimetres, or the metres in one step")
     if HHA in wanted and camera is None:

@@ -71,6 +71,5 @@ def read_crf(name: str) -> Tuned:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise SpecError(
-            f"{path}: {where + ': ' if where else ''}{first['msg']}; correct it, or run fullconv tune again"
-        ) from error
+        fault = f"unknown; crf may have {', '.join(CRFSpec.model_fields)}" if first["type"] == "extra_forbidden" else first["msg"]
+        raise SpecError(f"{path}: {where + ': ' if where else ''}{fault}; correct it, or run fullconv tune again") from error

@@ -123,12 +123,12 @@ class Finding:
         return TypeAdapter(cls).validate_python(fields)
 
     def table(self, name: str) -> Table:
-        """Return the rows as a rich table, the claims below; ``name`` is the experiment's, such as ``T2``."""
+        """Return the rows as a rich table, claims and notes below; ``name`` is the experiment's, such as ``T2``."""
         verdicts = (f"{'holds' if claim.holds else 'DOES NOT HOLD'}: {claim.text} ({claim.evidence})" for claim in self.claims)
         source = published(name).source
         seeds = max((len(row.measured) for row in self.rows), default=0)
         title = f"{name}; measured: mean ± standard deviation of {seeds} seeds" if seeds > 1 else name
-        table = Table(title=escape(title), caption=escape("\n".join((f"paper: {source}", *verdicts))))
+        table = Table(title=escape(title), caption=escape("\n".join((f"paper: {source}", *verdicts, *self.notes))))
         table.caption_justify = "left"
         for number, column in enumerate(HEADER):
             table.add_column(column, justify="right" if 2 <= number <= 5 else "left", overflow="fold")

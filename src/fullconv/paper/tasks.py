@@ -128,16 +128,16 @@ def _costs(nets: Mapping[str, Net], models: Mapping[str, FCN], forward: Mapping[
     """Return parameters, seconds of training and time of a forward pass of every net, and of the two single ones together."""
     parameters = {item: sum(p.numel() for p in model.parameters()) / 1e6 for item, model in models.items()}
     training = {item: trained.seconds for item, trained in nets.items()}
-    times = {item: list(values) for item, values in forward.items()}
+    times = {item: 1000 * statistics.median(values) for item, values in forward.items()}
     parameters[BOTH] = sum(parameters[item] for item in ALONE.values())
     training[BOTH] = tuple(map(sum, zip(*(training[item] for item in ALONE.values()), strict=True)))
-    times[BOTH] = list(map(sum, zip(*(times[item] for item in ALONE.values()), strict=True)))
+    times[BOTH] = sum(times[item] for item in ALONE.values())
     passes = f"CPU, threads: {torch.get_num_threads()}, median of {REPEATS}"
     return {
         item: [
             Row(item, SIZE, (parameters[item],), "–", "all layers", digits=3),
             Row(item, TRAINING, training[item], "training images", nets[JOINT].protocol),
-            Row(item, FORWARD, (1000 * statistics.median(times[item]),), f"{SIDE}×{SIDE}", passes),
+            Row(item, FORWARD, (times[item],), f"{SIDE}×{SIDE}", passes),
         ]
         for item in (*HEADS, BOTH)
     }
