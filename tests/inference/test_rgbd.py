@@ -9,10 +9,11 @@ from PIL import Image
 
 from fullconv.cli import main
 from fullconv.data.intrinsics import NYUD, Intrinsics
+from fullconv.data.rgbd import inputs_for, parse_camera
 from fullconv.data.scenes import SEMANTIC, Scenes
 from fullconv.errors import DataError, SpecError
 from fullconv.inference.predictor import Predictor, load
-from fullconv.inference.rgbd import DepthFolder, depths_for, inputs_for, parse_camera
+from fullconv.inference.rgbd import DepthFolder, depths_for
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.spec import ModelSpec

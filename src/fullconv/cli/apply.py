@@ -1,5 +1,6 @@
 """The command ``predict``: a trained model, put to work on pictures."""
 
+import contextlib
 import json
 import os
 import sys
@@ -131,6 +132,9 @@ def predict(
     predictor.head(head)
     depths = depths_for(predictor.model.inputs, depth.depth, depth.depth_unit, depth.camera)
     log_head(predictor.labels, head)
+    if depths is not None:
+        with contextlib.suppress(DataError):  # it will be told with the others
+            log(f"depth: {jobs[0].name} has a median of {depths.median(jobs[0].name):.2g} m")
     with progress_bar("predicting") as bar:
         task = bar.add_task("pictures", total=None)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from fullconv.data.camvid import open_camvid
 from fullconv.data.context import open_pascal_context
-from fullconv.data.folder import open_folder
+from fullconv.data.folder_depth import open_own
 from fullconv.data.nyud import open_nyudv2
 from fullconv.data.sample import DEPTH, HHA, RGB, Dataset
 from fullconv.data.sbd import open_sbd_voc2011, open_sbd_voc2012
@@ -27,10 +27,10 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
     "siftflow": open_siftflow,
     "pascal-context": open_pascal_context,
     "camvid": open_camvid,
-    "folder": open_folder,
+    "folder": open_own,
 }
 """How each data set is opened from a ``DataSpec`` and the name of a split."""
-STREAMS = {"nyudv2": (RGB, DEPTH, HHA), "scenes": (RGB, DEPTH, HHA)}
+STREAMS = dict.fromkeys(("nyudv2", "scenes", "folder"), (RGB, DEPTH, HHA))
 """The input streams of data sets that have more than ``rgb``."""
 
 

@@ -13,10 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.images import decode
+from fullconv.data.pictures import SUFFIXES
 from fullconv.errors import DataError
 
 UNITS: Mapping[str, float] = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001}
 """Metres in one step of a stored value."""
+
+DEPTH_SUFFIXES = sorted(SUFFIXES | {".npy"})
+"""Of files that depth is looked for in."""
 
 PLAUSIBLE = (0.1, 40.0)
 """Metres between which the median depth of a picture lies; outside it, a unit was mistaken."""

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fullconv.data.depth import DEPTH_SUFFIXES
 from fullconv.data.masks import MASK_SUFFIXES, read_labels
 from fullconv.data.pictures import SUFFIXES, read_upright
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
@@ -163,6 +164,24 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
 
 def _without(files: dict[str, Path], names: Sequence[str]) -> dict[str, Path]:
     return {name: files[name] for name in sorted(files.keys() - set(names))}
+
+
+def find_depths(root: Path, folder: FolderSpec, split: str, pairs: Sequence[Pair]) -> list[Path]:
+    """Return the depth map of each pair: below ``folder.depth`` under the name of its image.
+
+    Raises
+    ------
+    DataError
+        When there are none for some, or two for one.
+    """
+    found = _by_key(root, folder.depth or "", split, DEPTH_SUFFIXES, "")
+    alone = [pair.name for pair in pairs if pair.name not in found]
+    if alone:
+        raise DataError(
+            f"{len(alone)} of {len(pairs)} images have no depth in {root / (folder.depth or '').format(split=split)}: "
+            f"{', '.join(alone[:3])}{', …' if len(alone) > 3 else ''}; depth maps have their images' names"
+        )
+    return [found[pair.name] for pair in pairs]
 
 
 def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path], dict[str, Path]]:

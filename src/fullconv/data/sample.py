@@ -72,7 +72,7 @@ class Sample:
 
     @classmethod
     def from_arrays(
-        cls, name: str, inputs: Mapping[str, NDArray[np.uint8]], targets: Mapping[str, NDArray[np.uint8]]
+        cls, name: str, inputs: Mapping[str, NDArray[np.generic]], targets: Mapping[str, NDArray[np.uint8]]
     ) -> "Sample":
         """Return the sample of numpy images (H, W, C), or (H, W) for one channel, and masks uint8 (H, W).
 
@@ -90,12 +90,12 @@ class Sample:
         )
 
 
-def _image(array: NDArray[np.uint8]) -> tv_tensors.Image:
+def _image(array: NDArray[np.generic]) -> tv_tensors.Image:
     channels_first = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     return tv_tensors.Image(_tensor(channels_first))
 
 
-def _tensor(array: NDArray[np.uint8]) -> Tensor:
+def _tensor(array: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fullconv.data.images import read_mask
 from fullconv.data.pictures import glance, read_picture
+from fullconv.data.rgbd import inputs_for
 from fullconv.errors import DataError
 from fullconv.files import replacing
 from fullconv.inference.annotations import Labelled
@@ -19,7 +20,7 @@ from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result, 
 from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor, Segmentation
 from fullconv.inference.refine import CRFSpec
-from fullconv.inference.rgbd import DepthFolder, Loaded, inputs_for
+from fullconv.inference.rgbd import DepthFolder, Loaded
 from fullconv.inference.submission import check_plan, check_submission
 from fullconv.labels import LabelSet
 from fullconv.pictures import shares

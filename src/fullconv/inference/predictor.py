@@ -18,11 +18,11 @@ from torch import Tensor
 
 from fullconv.data.intrinsics import Intrinsics
 from fullconv.data.pictures import read_picture
+from fullconv.data.rgbd import inputs_for
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.files import replacing
 from fullconv.inference.refine import CRFSpec, refine
-from fullconv.inference.rgbd import inputs_for
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN

@@ -49,6 +49,12 @@ class FolderSpec(Spec):
         What a mask's name has after its image's, such as ``_mask``.
     pairs
         A CSV file below the root with the columns image, mask, split, in place of all that.
+    depth
+        Folder of depth maps below the root, called as the images, for nets that read depth or HHA; ``{split}`` as in ``images``.
+    depth_unit
+        Of their values: metres, centimetres, millimetres, or the metres in one step.
+    camera
+        ``nyud``, or ``FX,FY,CX,CY,HEIGHT,WIDTH`` in pixels; HHA needs it.
     val_share, test_share, seed
         Of drawn splits: the share of pairs that fall to val and to test, and which do.
     """
@@ -57,6 +63,9 @@ class FolderSpec(Spec):
     masks: str = "masks/{split}"
     mask_suffix: str = ""
     pairs: Path | None = None
+    depth: str | None = None
+    depth_unit: PositiveFloat | str | None = None
+    camera: str | None = None
     val_share: float = Field(default=0.2, ge=0, lt=1)
     test_share: float = Field(default=0.0, ge=0, lt=1)
     seed: NonNegativeInt = 0
@@ -67,6 +76,8 @@ class FolderSpec(Spec):
             raise ValueError(f"val_share {self.val_share} and test_share {self.test_share} leave nothing to train on")
         if ("{split}" in self.images) != ("{split}" in self.masks):
             raise ValueError(f"images {self.images!r} and masks {self.masks!r} must both have {{split}}, or none of them")
+        if self.depth is not None and ("{split}" in self.depth) != ("{split}" in self.images and self.pairs is None):
+            raise ValueError(f"depth {self.depth!r} must have {{split}} where images {self.images!r} have it, and not with pairs")
         return self
 
 

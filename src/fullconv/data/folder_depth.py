@@ -1,0 +1,77 @@
+"""Depth beside the user's own images and masks: the streams ``depth`` and ``hha`` of a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fullconv.data.depth import metres_per_step, read_depth
+from fullconv.data.folder import FolderSegmentation, find_depths, open_folder
+from fullconv.data.kept import KeptHHA
+from fullconv.data.rgbd import inputs_for, parse_camera
+from fullconv.data.sample import HHA, RGB, Dataset, Sample
+from fullconv.errors import DataError
+from fullconv.spec import DataSpec
+
+
+class FolderWithDepth:
+    """A folder's samples with the streams ``rgb``, ``depth`` in metres (0 where there is none) and ``hha`` that are asked for.
+
+    Parameters
+    ----------
+    dataset
+        The images and masks.
+    depths
+        The depth map of each pair.
+    spec
+        With streams, unit, camera, and the folder where HHA pictures are kept.
+
+    Raises
+    ------
+    DataError
+        For an unknown unit or camera, and when HHA is asked for without a camera; on access, when a depth map is damaged,
+        implausible in its unit, or of another size than its image.
+    """
+
+    def __init__(self, dataset: FolderSegmentation, depths: Sequence[Path], spec: DataSpec) -> None:
+        self.dataset, self.depths, self.streams = dataset, tuple(depths), spec.streams
+        self.name, self.labels = dataset.name, dataset.labels
+        self.unit = spec.folder.depth_unit
+        if self.unit is None:
+            raise DataError("data.folder.depth_unit is missing, which files do not say: metres, centimetres, millimetres")
+        metres_per_step(self.unit)  # refuses an unknown one before any depth is read
+        self.camera = parse_camera(spec.folder.camera) if spec.folder.camera else None
+        if HHA in spec.streams and self.camera is None:
+            raise DataError("HHA needs the camera: set data.folder.camera to nyud or FX,FY,CX,CY,HEIGHT,WIDTH in pixels")
+        self.kept = KeptHHA(spec.hha)
+
+    def __len__(self) -> int:
+        return len(self.depths)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample, path = self.dataset[index], self.depths[index]
+        image = sample.inputs[RGB].numpy().transpose(1, 2, 0)
+        depth = read_depth(path, self.unit or "")
+        try:
+            found = inputs_for(
+                self.streams,
+                image,
+                depth,
+                self.camera,
+                lambda depth, camera: self.kept.picture(sample.name, lambda: depth, camera, sample.size),
+            )
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        targets = {head: mask.numpy() for head, mask in sample.targets.items()}
+        return Sample.from_arrays(sample.name, {stream: found[stream] for stream in self.streams}, targets)
+
+
+def open_own(spec: DataSpec, split: str) -> Dataset:
+    """Return a split of the user's own folder, see :func:`fullconv.data.folder.open_folder`, with depth where it is asked for."""
+    found = open_folder(spec, split)
+    if set(spec.streams) == {RGB}:
+        return found
+    if spec.folder.depth is None:
+        raise DataError(
+            f"the streams {', '.join(spec.streams)} of a folder need its depth: set data.folder.depth to the folder of depth "
+            "maps, such as depth/{split}, data.folder.depth_unit, and for hha data.folder.camera"
+        )
+    return FolderWithDepth(found, find_depths(Path(spec.root or ""), spec.folder, split, found.pairs), spec)
