@@ -116,6 +116,23 @@ def test_damaged_and_executable_arrays_are_refused(tmp_path):
         read_depth(path, "metres")
 
 
+@pytest.mark.parametrize(
+    ("whole", "damaged"),
+    [
+        (b"'descr'", b"((((((("),
+        (b"'descr'", b"'descr:"),
+        (b"(4, 5), }         ", b"(99999999, 999), }"),
+        (b"(4, 5), }   ", b"(9**99, 5), }"),
+    ],
+)
+def test_arrays_with_damaged_headers_are_refused(whole, damaged, tmp_path):
+    path = saved(tmp_path, "m.npy", np.ones((4, 5)))
+    assert whole in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(whole, damaged))
+    with pytest.raises(DataError, match=r"m\.npy: cannot be read as a \.npy array of numbers \(.*\)$"):
+        read_depth(path, "metres")
+
+
 def test_holes_are_zero_nan_and_infinity():
     depth = np.array([[1, 0, np.nan, np.inf, 3]], np.float32)
     np.testing.assert_array_equal(check_depth(depth), [[True, False, False, False, True]])

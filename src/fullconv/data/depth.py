@@ -6,6 +6,7 @@ measured (a hole).
 
 import math
 import os
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -135,9 +136,12 @@ def _read_array(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as a .npy array of numbers ({error})") from error
+        # mapped, so that a damaged header cannot ask for more memory than the file has
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, tokenize.TokenError) as error:
+        # numpy parses the header as Python, hence the last two
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: cannot be read as a .npy array of numbers ({reason})") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "uif":
         raise DataError(f"{path}: a depth map is an array of numbers; this one holds {getattr(values, 'dtype', type(values))}")
     return values.astype(np.float64)
