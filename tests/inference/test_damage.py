@@ -26,7 +26,7 @@ from fullconv.nn.normalise import IMAGENET, Normalise
 
 @pytest.fixture(scope="module")
 def predictor(checkpoint: Path) -> Predictor:
-    return load(checkpoint)
+    return load(checkpoint, "cpu")
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from fullconv.labels import LabelSet, voc_colors
 
 @pytest.fixture(scope="module")
 def predictor(checkpoint: Path) -> Predictor:
-    return load(checkpoint)
+    return load(checkpoint, "cpu")
 
 
 def picture(path: Path, size: tuple[int, int] = (20, 30)) -> Path:

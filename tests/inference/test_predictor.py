@@ -15,7 +15,7 @@ from fullconv.nn.checkpoint import load_checkpoint
 
 @pytest.fixture(scope="module")
 def predictor(checkpoint: Path) -> Predictor:
-    return load(checkpoint)
+    return load(checkpoint, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,17 @@ def test_path_image_and_array_agree(predictor: Predictor, image: np.ndarray, tmp
 
 def test_the_public_name(checkpoint: Path, image: np.ndarray) -> None:
     assert fullconv.load(checkpoint).predict(image).labels.shape == (41, 67)
+
+
+def test_the_device_is_a_gpu_where_there_is_one_or_what_is_asked_for(checkpoint: Path) -> None:
+    assert load(checkpoint).device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert load(checkpoint, "cpu").device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "meta", "cuda:77", "cpu:zero", "hpu", "xla", "vulkan", "fpga"])
+def test_devices_that_are_none(checkpoint: Path, name: str) -> None:
+    with pytest.raises(SpecError, match=rf"torch finds no device '{name}' here; give auto, cpu, or cuda, cuda:1, mps"):
+        load(checkpoint, name)
 
 
 def test_the_saved_png_holds_labels_and_palette(predictor: Predictor, image: np.ndarray, tmp_path: Path) -> None:

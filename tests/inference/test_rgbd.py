@@ -13,7 +13,7 @@ from fullconv.data.rgbd import inputs_for, parse_camera
 from fullconv.data.scenes import SEMANTIC, Scenes
 from fullconv.errors import DataError, SpecError
 from fullconv.inference.predictor import Predictor, load
-from fullconv.inference.rgbd import DepthFolder, depths_for
+from fullconv.inference.rgbd import Depths, depths_for
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.spec import ModelSpec
@@ -54,7 +54,7 @@ def test_the_command_gives_what_the_model_gives(fused: Path, album: Path) -> Non
     camera = "60,60,31.5,23.5,48,64"
     arguments = ["predict", str(fused), f"{album}/rgb", "--out", f"{album}/out", "--depth", f"{album}/depth"]
     assert main([*arguments, "--depth-unit", "millimetres", "--camera", camera]) == 0
-    predictor = load(fused)
+    predictor = load(fused, "cpu")
     for name in ("a", "kitchen/b"):
         image = np.array(Image.open(album / "rgb" / f"{name}.png"))
         depth = np.array(Image.open(album / "depth" / f"{name}.png"), np.float32) / 1000
@@ -69,11 +69,24 @@ def test_the_command_gives_what_the_model_gives(fused: Path, album: Path) -> Non
         assert (predictor.predict(image, depth=depth, camera=CAMERA).labels == expected).all()
 
 
+def test_one_picture_takes_one_file_of_depth(fused: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--depth-unit", "millimetres", "--camera", "60,60,31.5,23.5,48,64"]
+    picture, depth = f"{album}/rgb/kitchen/b.png", f"{album}/depth/kitchen/b.png"
+    assert main(["predict", str(fused), picture, "--out", f"{album}/one", "--depth", depth, *given]) == 0
+    assert main(["predict", str(fused), picture, "--out", f"{album}/two", "--depth", f"{album}/depth/kitchen", *given]) == 0
+    assert (album / "one" / "b.png").read_bytes() == (album / "two" / "b.png").read_bytes()
+    capsys.readouterr()
+    assert main(["predict", str(fused), f"{album}/rgb", "--out", f"{album}/out", "--depth", depth, *given]) == 1
+    assert capsys.readouterr().err == (
+        f"error: --depth {depth} is the depth of one picture, and there are 2; give a folder of depth maps\n"
+    )
+
+
 def test_depth_of_other_kinds_is_read_too(album: Path) -> None:
     millimetres = np.array(Image.open(album / "depth/a.png"))
     (album / "depth/a.png").unlink()
     np.save(album / "depth/a.npy", millimetres)
-    assert DepthFolder(album / "depth", "millimetres").read(Path("a.jpeg"))[20, 20] == pytest.approx(millimetres[20, 20] / 1000)
+    assert Depths(album / "depth", "millimetres").read(Path("a.jpeg"))[20, 20] == pytest.approx(millimetres[20, 20] / 1000)
 
 
 def test_a_missing_depth_is_reported_and_the_others_go_on(fused: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,22 +102,22 @@ def test_a_missing_depth_is_reported_and_the_others_go_on(fused: Path, album: Pa
 
 def test_what_a_command_may_lack(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"the model reads rgb only; leave --depth out"):
-        depths_for(("rgb",), tmp_path, None, None)
-    assert depths_for(("rgb",), None, None, None) is None
+        depths_for(("rgb",), tmp_path, None, None, 1)
+    assert depths_for(("rgb",), None, None, None, 1) is None
     with pytest.raises(
         SpecError, match=r"the model reads rgb, depth: give --depth DIR, a folder of depth maps called as the pictures$"
     ):
-        depths_for(("rgb", "depth"), None, None, None)
+        depths_for(("rgb", "depth"), None, None, None, 1)
     with pytest.raises(SpecError, match=r"give --depth-unit, which files do not say: metres"):
-        depths_for(("rgb", "depth"), tmp_path, None, None)
+        depths_for(("rgb", "depth"), tmp_path, None, None, 1)
     with pytest.raises(
         SpecError, match=r"the model reads hha: give --camera nyud, or --camera FX,FY,CX,CY,HEIGHT,WIDTH in pixels"
     ):
-        depths_for(("hha",), tmp_path, "metres", None)
+        depths_for(("hha",), tmp_path, "metres", None, 1)
     with pytest.raises(DataError, match=r"no depth unit 'feet'; there are metres, centimetres, millimetres, or a number"):
-        depths_for(("rgb", "depth"), tmp_path, "feet", None)
-    found = depths_for(("rgb", "hha"), tmp_path, "0.04", "nyud")
-    assert found == DepthFolder(tmp_path, 0.04, NYUD)
+        depths_for(("rgb", "depth"), tmp_path, "feet", None, 1)
+    found = depths_for(("rgb", "hha"), tmp_path, "0.04", "nyud", 1)
+    assert found == Depths(tmp_path, 0.04, NYUD)
 
 
 @pytest.mark.parametrize(

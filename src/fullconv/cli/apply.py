@@ -59,7 +59,8 @@ class Depth:
     Parameters
     ----------
     depth
-        Folder of depth maps (16-bit PNG, TIFF, .npy and so on) that are called as the pictures, in the same tree.
+        Folder of depth maps (16-bit PNG, TIFF, .npy and so on) that are called as the pictures, in the same tree; or one file of
+        one picture.
     depth_unit
         Of their values: metres, centimetres, millimetres, or the metres in one step.
     camera
@@ -83,6 +84,7 @@ def predict(
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
     refine: str | None = None,
+    device: str = "auto",
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
     """Label every pixel of pictures; write a palette PNG of each picture's own size.
@@ -112,6 +114,8 @@ def predict(
         Which of the model's outputs; the first by default.
     refine
         crf: sharpen outlines by a fully connected CRF, seconds for a photograph; or a file of `fullconv tune` with its settings.
+    device
+        cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
     as_json
         Print one JSON object.
     """
@@ -128,9 +132,9 @@ def predict(
     crf = read_crf(refine).crf if refine is not None else None
     outputs = [name for name, wanted in asdict(also).items() if wanted] + ([voc_submission] if voc_submission else [])
     jobs = find_jobs(given, out, outputs)
-    predictor = load(checkpoint)
+    predictor = load(checkpoint, device)
     predictor.head(head)
-    depths = depths_for(predictor.model.inputs, depth.depth, depth.depth_unit, depth.camera)
+    depths = depths_for(predictor.model.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
     log_head(predictor.labels, head)
     if depths is not None:
         with contextlib.suppress(DataError):  # it will be told with the others

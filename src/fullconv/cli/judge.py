@@ -30,6 +30,7 @@ def evaluate(
     refine: str | None = None,
     out: Path | None = None,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    device: str = "auto",
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
     """Measure trained models on a data set: the paper's four metrics with their intervals, and the IU of every class.
@@ -56,6 +57,8 @@ def evaluate(
         Folder of a report: report.html with scores near borders, confusions and the worst images; JSON and CSV files.
     seed
         Of the draws of images that the intervals come from.
+    device
+        cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
     as_json
         Print one JSON object.
     """
@@ -67,7 +70,7 @@ def evaluate(
     from fullconv.inference.tuned import read_crf
 
     tuned = read_crf(refine) if refine is not None else None
-    predictors = {name: load(path) for name, path in _names((checkpoint, *others)).items()}
+    predictors = {name: load(path, device) for name, path in _names((checkpoint, *others)).items()}
     first = next(iter(predictors.values()))
     log_head(first.labels, head)
     head = first.head(head)
@@ -113,6 +116,7 @@ def tune(
     head: str | None = None,
     start: str = "crf",
     out: Path | None = None,
+    device: str = "auto",
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
     """Find the CRF for `--refine` that raises a trained model's scores near borders most; measure on other images afterwards.
@@ -137,6 +141,8 @@ def tune(
         Settings to begin with: crf for the default ones, or a file that this command wrote.
     out
         The file; crf.json beside the checkpoint by default.
+    device
+        cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
     as_json
         Print one JSON object.
     """
@@ -149,7 +155,7 @@ def tune(
     if path.suffix.lower() != ".json":
         raise SpecError(f"--out {path}: settings are written as JSON; end the name in .json")
     first = read_crf(start).crf
-    predictor = load(checkpoint)
+    predictor = load(checkpoint, device)
     head = predictor.head(head)
     samples = _open(data, root, split, count, head, [predictor], refined=True, default="train")
     with progress_bar("tuning") as bar:

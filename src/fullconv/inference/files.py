@@ -20,7 +20,7 @@ from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result, 
 from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor, Segmentation
 from fullconv.inference.refine import CRFSpec
-from fullconv.inference.rgbd import DepthFolder, Loaded
+from fullconv.inference.rgbd import Depths, Loaded
 from fullconv.inference.submission import check_plan, check_submission
 from fullconv.labels import LabelSet
 from fullconv.pictures import shares
@@ -66,7 +66,7 @@ def predict_files(
     crf: CRFSpec | None = None,
     overwrite: bool = False,
     together: int | None = None,
-    depths: DepthFolder | None = None,
+    depths: Depths | None = None,
     progress: Callable[[int, int, str | None], None] = lambda done, of, problem: None,
 ) -> Outcome:
     """Predict every picture and write the results; a broken picture is noted and the others go on.
@@ -141,7 +141,7 @@ def _is_done(job: Job, wanted: Sequence[str], way: str) -> bool:
     return all(job.path(name).is_file() for name in wanted)
 
 
-def _read(job: Job, wanted: Sequence[str], depths: DepthFolder | None) -> Read:
+def _read(job: Job, wanted: Sequence[str], depths: Depths | None) -> Read:
     try:
         image = read_picture(job.source)
         depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)

@@ -232,13 +232,37 @@ def _memory_for(images: Tensor) -> Iterator[None]:
         raise DataError(f"no memory for an image of {height}×{width} pixels; cut it into parts or shrink it") from error
 
 
-def load(path: str | Path) -> Predictor:
+def load(path: str | Path, device: str = "auto") -> Predictor:
     """Return the model of a file that training wrote, ready to predict.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    device
+        Where it computes: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` and what else torch knows; ``auto`` is ``cuda`` where there is
+        one and ``cpu`` elsewhere.
 
     Raises
     ------
+    SpecError
+        When this machine has no such device.
     WeightsError
         When there is no such file, or it is damaged or of another kind.
     """
+    found = _device(device)
     checkpoint = load_checkpoint(path)
-    return Predictor(checkpoint.model, checkpoint.labels)
+    return Predictor(checkpoint.model.to(found), checkpoint.labels)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # fails where nothing computes, as on "meta"
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        raise SpecError(
+            f"torch finds no device {name!r} here; give auto, cpu, or cuda, cuda:1, mps where there is one"
+        ) from error
+    return device

@@ -19,20 +19,20 @@ from fullconv.errors import DataError, SpecError
 
 
 @dataclass(frozen=True)
-class DepthFolder:
-    """Depth maps in a folder, called as the pictures that they belong to.
+class Depths:
+    """Depth maps in a folder, called as the pictures that they belong to; or the one of a single picture.
 
     Parameters
     ----------
-    folder
-        The tree is that of the pictures; suffixes may differ.
+    path
+        A folder, whose tree is that of the pictures; suffixes may differ. Or a file, which is any picture's depth.
     unit
         See :func:`fullconv.data.depth.read_depth`.
     camera
         Of all pictures; only HHA needs it.
     """
 
-    folder: Path
+    path: Path
     unit: str | float
     camera: Intrinsics | None = None
 
@@ -47,14 +47,16 @@ class DepthFolder:
         DataError
             When there is no depth of that name, or several; when it cannot be read.
         """
-        found = [path for kind in DEPTH_SUFFIXES if (path := self.folder / name.with_suffix(kind)).is_file()]
+        if self.path.is_file():
+            return read_depth(self.path, self.unit)
+        found = [path for kind in DEPTH_SUFFIXES if (path := self.path / name.with_suffix(kind)).is_file()]
         if len(found) != 1:
             what = (
                 f"both {found[0].name} and {found[1].name}"
                 if found
                 else f"no {name.with_suffix('').as_posix()}.* of {', '.join(DEPTH_SUFFIXES)}"
             )
-            raise DataError(f"{what} in {self.folder}: the depth of a picture must have its name, once")
+            raise DataError(f"{what} in {self.path}: the depth of a picture must have its name, once")
         return read_depth(found[0], self.unit)
 
     def median(self, name: Path) -> float:
@@ -63,19 +65,21 @@ class DepthFolder:
         return float(np.median(depth[depth > 0]))
 
 
-def depths_for(wanted: Sequence[str], folder: Path | None, unit: str | None, camera: str | None) -> DepthFolder | None:
+def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camera: str | None, pictures: int) -> Depths | None:
     """Return where the depth lies that a model needs, ``None`` if it needs none, from what a command was given.
 
     Parameters
     ----------
     wanted
         The inputs that the model reads.
-    folder
-        Of the depth maps.
+    path
+        Of the depth maps: a folder, or one file for one picture.
     unit
         A name or a number, as text.
     camera
         See :func:`fullconv.data.rgbd.parse_camera`.
+    pictures
+        How many there are.
 
     Raises
     ------
@@ -86,12 +90,14 @@ def depths_for(wanted: Sequence[str], folder: Path | None, unit: str | None, cam
     """
     reads = ", ".join(wanted)
     if not {DEPTH, HHA} & set(wanted):
-        if folder is not None:
+        if path is not None:
             raise SpecError(f"the model reads {reads} only; leave --depth out")
         return None
-    if folder is None or not folder.is_dir():
-        got = "" if folder is None else f"; {folder} is none"
+    if path is None or not path.exists():
+        got = "" if path is None else f"; {path} is not there"
         raise SpecError(f"the model reads {reads}: give --depth DIR, a folder of depth maps called as the pictures{got}")
+    if path.is_file() and pictures > 1:
+        raise SpecError(f"--depth {path} is the depth of one picture, and there are {pictures}; give a folder of depth maps")
     if unit is None:
         raise SpecError("give --depth-unit, which files do not say: metres, centimetres, millimetres, or the metres in one step")
     if HHA in wanted and camera is None:
@@ -99,7 +105,7 @@ def depths_for(wanted: Sequence[str], folder: Path | None, unit: str | None, cam
     step: str | float = unit
     with contextlib.suppress(ValueError):
         step = float(unit)
-    return DepthFolder(folder, step, parse_camera(camera) if camera else None)
+    return Depths(path, step, parse_camera(camera) if camera else None)
 
 
 @dataclass(frozen=True)
