@@ -99,6 +99,14 @@ def test_pictures_are_never_overwritten(album: Path) -> None:
         find_jobs([str(album / "a.png")], album)
 
 
+def test_results_do_not_lie_among_a_folders_pictures(album: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"album is the pictures' own folder, where results are taken for pictures; choose another"
+    ):
+        find_jobs([str(album)], album)
+    assert len(find_jobs([str(album)], album / "labels")) == 3
+
+
 def test_inputs_that_match_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no pictures in this folder; looked for \.bmp"):
@@ -166,9 +174,29 @@ def test_what_is_there_is_skipped_and_a_partly_written_set_is_not(predictor: Pre
     assert second.skipped == [str(album / "a.png"), str(album / "sea" / "deep" / "c.bmp")]
     assert told == [(1, 1, None)]
     assert contents(out) == whole | {"a.png": b"mine"}
+    (out / "a.png").unlink()
+    (out / "a-overlay.png").unlink()
     third = predict_files(predictor, jobs, ["overlay"], overwrite=True)
     assert (len(third.predicted), third.skipped) == (3, [])
     assert contents(out) == whole
+
+
+def test_what_somebody_else_wrote_is_never_overwritten(predictor: Predictor, album: Path, tmp_path: Path) -> None:
+    """A folder of depth maps or hand-made masks as --out, or annotations that lie there."""
+    out = tmp_path / "out"
+    picture(out / "sea" / "b.png")
+    (out / "a.json").write_text("{}")
+    before = contents(out)
+    jobs = find_jobs([str(album)], out)
+    for outputs, overwrite, name in (
+        (["overlay"], False, r"sea/b\.png"),
+        ([], True, r"sea/b\.png"),
+        (["labelme"], True, r"a\.json"),
+    ):
+        with pytest.raises(DataError, match=rf"{name} was not written by predict and would be overwritten; choose another --out"):
+            predict_files(predictor, jobs, outputs, overwrite=overwrite)
+        assert contents(out) == before
+    assert predict_files(predictor, jobs).skipped == [str(album / "sea" / "b.PNG")]  # it has labels, say by hand
 
 
 def test_a_run_that_is_stopped_leaves_whole_files_and_goes_on(predictor: Predictor, album: Path, tmp_path: Path) -> None:

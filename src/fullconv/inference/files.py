@@ -94,7 +94,8 @@ def predict_files(
     Raises
     ------
     DataError
-        When there are results that were predicted in another way, by another head or with another CRF.
+        When there are results that were predicted in another way, by another head or with another CRF; when files that were
+        not predicted are where results would go, also with ``overwrite``.
     FullconvError
         When a result cannot be written, as further ones could not either; when an archive for VOC's server is asked for, and
         model or pictures are not VOC's.
@@ -106,7 +107,7 @@ def predict_files(
     if "comp6" in outputs:
         check_plan([job.name.stem for job in jobs], predictor.labels[predictor.head(head)])
     way = f"head {predictor.head(head)}" + (f", CRF {crf.model_dump_json()}" if crf else "")
-    todo = [job for job in jobs if overwrite or not _is_done(job, wanted, way)]
+    todo = [job for job in jobs if not _is_done(job, wanted, way, overwrite)]
     waiting = set(todo)
     outcome.skipped = [str(job.source) for job in jobs if job not in waiting]
     done = 0
@@ -133,12 +134,17 @@ def predict_files(
     return outcome
 
 
-def _is_done(job: Job, wanted: Sequence[str], way: str) -> bool:
-    """Return whether all results of a picture are there; those of another way are not taken for them."""
+def _is_done(job: Job, wanted: Sequence[str], way: str, overwrite: bool) -> bool:
+    """Return whether all results of a picture are there and to be kept; what somebody else wrote is never written over."""
     labels = job.path("labels")
-    if labels.is_file() and (before := way_of(labels)) not in (None, way):
+    there = [path for name in wanted if (path := job.path(name)).is_file()]
+    done = len(there) == len(wanted) and not overwrite
+    before = way_of(labels) if labels.is_file() else None
+    if there and before is None and not done:
+        raise DataError(f"{there[0]} was not written by predict and would be overwritten; choose another --out, or move it away")
+    if before not in (None, way) and not overwrite:
         raise DataError(f"{labels} was predicted by {before}, and now by {way}; choose another --out, or --overwrite it")
-    return all(job.path(name).is_file() for name in wanted)
+    return done
 
 
 def _read(job: Job, wanted: Sequence[str], depths: Depths | None) -> Read:

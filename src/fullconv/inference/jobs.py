@@ -52,7 +52,7 @@ def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -
     ------
     DataError
         When an input matches nothing; when two pictures would get the same result file, or one would be overwritten by a
-        result. The files are named.
+        result; when the results of a folder would lie among its pictures, and be taken for some. The files are named.
 
     Examples
     --------
@@ -92,6 +92,8 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
     except OSError:  # such as a name that is too long; reading it will say so
         folder = exists = False
     if folder:
+        if _real(path) == _real(out):
+            raise DataError(f"{out} is the pictures' own folder, where results are taken for pictures; choose another for them")
         found = _within(path, out)
         if not found:
             raise DataError(f"{item}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}")
@@ -112,7 +114,7 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
 
 def _within(folder: Path, out: Path) -> list[Path]:
     """Return a folder's pictures, without hidden files and without earlier results where ``out`` lies inside it."""
-    results = None if _real(out) == _real(folder) else _real(out)
+    results = _real(out)
     denied: list[OSError] = []
     found: list[Path] = []
     for here, folders, files in os.walk(folder, onerror=denied.append):
