@@ -56,6 +56,8 @@ def test_eight_bits_that_reach_to_ten_metres(tmp_path):
         (METRES * 1000, "metres", r"m\.npy, read as metres: .*2500 m.*looks like millimetres taken for metres"),
         (METRES * 100, "metres", r"the median depth is 250 m, not between 0\.1 and 40 m; it looks like centimetres"),
         (METRES, "millimetres", r"0\.0025 m.*it looks like metres taken for millimetres"),
+        (METRES * 10_000, "centimetres", r"read as centimetres: .*it looks like millimetres taken for centimetres"),
+        (METRES * 10, "millimetres", r"read as millimetres: .*it looks like centimetres taken for millimetres"),
         (METRES, "centimetres", r"0\.025 m.*it looks like metres taken for centimetres"),
         (METRES * 1e6, "metres", r"the median depth is 2\.5e\+06 m.*; check the unit"),
         (METRES * 1000, 1.0, r"read as 1 m a step: .*looks like millimetres"),

@@ -103,6 +103,8 @@ def test_a_missing_depth_is_reported_and_the_others_go_on(fused: Path, album: Pa
 def test_what_a_command_may_lack(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"the model reads rgb only; leave --depth out"):
         depths_for(("rgb",), tmp_path, None, None, 1)
+    with pytest.raises(SpecError, match=r"the model reads rgb only; leave --depth-unit and --camera out"):
+        depths_for(("rgb",), None, "feet", "", 1)
     assert depths_for(("rgb",), None, None, None, 1) is None
     with pytest.raises(
         SpecError, match=r"the model reads rgb, depth: give --depth DIR, a folder of depth maps called as the pictures$"
@@ -121,10 +123,21 @@ def test_what_a_command_may_lack(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "kinect", "1,2,3", "1,2,3,4,5", "1,2,3,4,a,5", "0,1,2,3,4,5", "nan,1,2,3,4,5", "1,1,1,1,inf,5"]
+    "text",
+    ["", "kinect", "1,2,3", "1,2,3,4,5", "1,2,3,4,a,5", "0,1,2,3,4,5", "nan,1,2,3,4,5", "1,1,1,1,inf,5", "50,50,3,2,48.5,64"],
 )
 def test_cameras_that_are_none(text: str) -> None:
     with pytest.raises(DataError, match=rf"no camera '{text}'; give nyud, or FX,FY,CX,CY,HEIGHT,WIDTH|intrinsics must be finite"):
+        parse_camera(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["0.8,1.1,0.5,0.5,48,64", "3.6,3.6,31.5,23.5,48,64", "60,9e5,31.5,23.5,48,64", "60,60,1e300,23.5,48,64"]
+)
+def test_cameras_in_other_units_than_pixels(text: str) -> None:
+    with pytest.raises(
+        DataError, match=r"is none for pictures of 48x64 .*: focal lengths lie between 0.1 and 20 times the longer"
+    ):
         parse_camera(text)
 
 

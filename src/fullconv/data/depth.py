@@ -27,14 +27,6 @@ PLAUSIBLE = (0.1, 40.0)
 """Metres between which the median depth of a picture lies; outside it, a unit was mistaken."""
 
 _USUAL = 2.5  # metres, the median of a room
-_MISTAKES = {
-    0.001: "millimetres taken for metres",
-    0.01: "centimetres taken for metres",
-    100: "metres taken for centimetres",
-    1000: "metres taken for millimetres",
-}
-"""What a depth was mistaken for when this factor makes it usual."""
-
 _ONE_CHANNEL = ("L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
@@ -66,7 +58,7 @@ def read_depth(path: str | os.PathLike[str], unit: str | float) -> NDArray[np.fl
     values = _read_array(path) if Path(path).suffix.lower() == ".npy" else _read_image(path)
     depth = values * metres_per_step(unit)
     try:
-        known = check_depth(depth)
+        known = _known(depth, unit if isinstance(unit, str) else "metres")
     except DataError as error:
         raise DataError(f"{path}, read as {unit if isinstance(unit, str) else f'{unit:g} m a step'}: {error}") from error
     return np.where(known, depth, 0).astype(np.float32)
@@ -86,6 +78,11 @@ def check_depth(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
     >>> check_depth(np.array([[1.5, 0.0, np.nan]])).tolist()
     [[True, False, False]]
     """
+    return _known(depth, "metres")
+
+
+def _known(depth: NDArray[np.floating], unit: str) -> NDArray[np.bool_]:
+    """See :func:`check_depth`; ``unit`` is what the values were taken for before they became metres."""
     if not isinstance(depth, np.ndarray) or depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
         found = f"{depth.dtype} {depth.shape}" if isinstance(depth, np.ndarray) else type(depth).__name__
         raise DataError(f"a depth map is a floating point array (H, W) in metres; got {found}")
@@ -96,16 +93,20 @@ def check_depth(depth: NDArray[np.floating]) -> NDArray[np.bool_]:
         raise DataError(f"a depth map of {depth.shape[0]}x{depth.shape[1]} with nothing but holes (0, NaN or infinity)")
     median = float(np.median(depth[known]))
     if not PLAUSIBLE[0] <= median <= PLAUSIBLE[1]:
-        raise DataError(_implausible(median))
+        raise DataError(_implausible(median, unit))
     return known
 
 
-def _implausible(median: float) -> str:
+def _implausible(median: float, unit: str) -> str:
     found = f"the median depth is {median:.4g} m, not between {PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} m"
-    factor = min(_MISTAKES, key=lambda factor: abs(math.log(median * factor / _USUAL)))
+    # by the factor that would make the depth right
+    mistakes = {step / UNITS[unit]: f"{name} taken for {unit}" for name, step in UNITS.items() if name != unit}
+    if unit == "metres":  # these values may have been another unit's before
+        mistakes |= {1 / step: f"metres taken for {name}" for name, step in UNITS.items() if name != unit}
+    factor = min(mistakes, key=lambda factor: abs(math.log(median * factor / _USUAL)))
     if not PLAUSIBLE[0] <= median * factor <= PLAUSIBLE[1]:
         return f"{found}; check the unit"
-    return f"{found}; it looks like {_MISTAKES[factor]}"
+    return f"{found}; it looks like {mistakes[factor]}"
 
 
 def metres_per_step(unit: str | float) -> float:

@@ -16,6 +16,7 @@ from fullconv.errors import DataError
 CAMERAS = {"nyud": NYUD}
 """Cameras by name."""
 SIX = "FX,FY,CX,CY,HEIGHT,WIDTH"
+_FOCAL = (0.1, 20)  # of the longer side: views from 157 degrees down to 3, so that millimetres or shares are noticed
 _SAME_SHAPE = 0.01  # how far the ratio of height and width may be off before intrinsics are those of another view
 
 
@@ -93,10 +94,18 @@ def parse_camera(text: str) -> Intrinsics:
     if text in CAMERAS:
         return CAMERAS[text]
     try:
-        fx, fy, cx, cy, height, width = map(float, text.split(","))
-        return Intrinsics(fx, fy, cx, cy, (int(height), int(width)))
-    except (ValueError, OverflowError) as error:
+        *lengths, height, width = text.split(",")
+        fx, fy, cx, cy = map(float, lengths)
+        found = Intrinsics(fx, fy, cx, cy, (int(height), int(width)))
+    except ValueError as error:
         raise DataError(
             f"no camera {text!r}; give {', '.join(CAMERAS)}, or {SIX}: focal lengths, principal point, and the size of the "
             "images that they hold for, in pixels"
         ) from error
+    longest = max(found.size)
+    if not all(_FOCAL[0] * longest <= focal <= _FOCAL[1] * longest for focal in (fx, fy)) or max(abs(cx), abs(cy)) > 2 * longest:
+        raise DataError(
+            f"the camera {text!r} is none for pictures of {found.size[0]}x{found.size[1]} (height x width): focal lengths lie "
+            f"between {_FOCAL[0]:g} and {_FOCAL[1]:g} times the longer side and the principal point near the middle, in pixels"
+        )
+    return found

@@ -90,8 +90,10 @@ def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camer
     """
     reads = ", ".join(wanted)
     if not {DEPTH, HHA} & set(wanted):
-        if path is not None:
-            raise SpecError(f"the model reads {reads} only; leave --depth out")
+        if given := [
+            f"--{name}" for name, value in (("depth", path), ("depth-unit", unit), ("camera", camera)) if value is not None
+        ]:
+            raise SpecError(f"the model reads {reads} only; leave {' and '.join(given)} out")
         return None
     if path is None or not path.exists():
         got = "" if path is None else f"; {path} is not there"
@@ -105,7 +107,7 @@ def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camer
     step: str | float = unit
     with contextlib.suppress(ValueError):
         step = float(unit)
-    return Depths(path, step, parse_camera(camera) if camera else None)
+    return Depths(path, step, parse_camera(camera) if camera is not None else None)
 
 
 @dataclass(frozen=True)
