@@ -122,7 +122,8 @@ def rewrite(path: Path, **changes: object) -> None:
         ({"model": {"name": "fcn8s-nonesuch"}}, "contradicts itself: no backbone is called 'nonesuch'"),
         ({"model": {"nam": "fcn8s-minivgg"}}, "contradicts itself: ValidationError"),
         ({"preprocessing": {"rgb": {}}}, "contradicts itself: preprocessing"),
-        ({"preprocessing": {"thermal": GREY}}, "contradicts itself: RuntimeError"),
+        ({"preprocessing": {"thermal": GREY}}, "contradicts itself: it prepares thermal, and reads rgb"),
+        ({"preprocessing": {}}, "contradicts itself: it prepares nothing, and reads rgb"),
     ],
 )  # fmt: skip
 def test_a_header_that_does_not_fit(path: Path, changes: dict[str, object], message: str) -> None:

@@ -142,6 +142,8 @@ def test_weights_that_do_not_fit_the_streams(tmp_path: Path) -> None:
     color = save(tmp_path / "color.safetensors", net("rgb"))
     with pytest.raises(WeightsError, match=r"color.safetensors has no stream 'hha'; it has rgb"):
         join_streams(net("rgb", "hha"), {"rgb": color, "hha": color})
+    with pytest.raises(WeightsError, match=r"model\.weights\.hha: no checkpoint .*gone: no such file"):
+        join_streams(net("rgb", "hha"), {"rgb": color, "hha": str(tmp_path / "gone")})
     two = build_model(ModelSpec(name="fcn32s-minivgg"), {"semantic": 4})
     with pytest.raises(
         WeightsError, match=r"has the heads \{'semantic': 3\}, and the model that it is to start \{'semantic': 4\}"
@@ -150,6 +152,32 @@ def test_weights_that_do_not_fit_the_streams(tmp_path: Path) -> None:
     other = build_model(ModelSpec(name="fcn32s-squeezenet1_1"), HEADS)
     with pytest.raises(WeightsError, match=r"fit only in part"):
         join_streams(other, {"rgb": color})
+
+
+def test_one_input_of_two_streams_has_one_preprocessing(tmp_path: Path, images: dict[str, Tensor]) -> None:
+    color, early = net("rgb", seed=1), net("rgb+depth", seed=2)
+    files = {"rgb": save(tmp_path / "a.safetensors", color), "rgb+depth": save(tmp_path / "b.safetensors", early)}
+    fused = net("rgb", "rgb+depth")
+    join_streams(fused, files)
+    with torch.inference_mode():
+        mean = (color(images["rgb"])["semantic"] + early(images)["semantic"]) / 2
+        torch.testing.assert_close(fused(images)["semantic"], mean, atol=1e-4, rtol=1e-4)
+    color.set_preprocessing({"rgb": CAFFE})
+    save(tmp_path / "a.safetensors", color)
+    with pytest.raises(
+        WeightsError, match=r"a\.safetensors prepares rgb as .*BGR.* and .*b\.safetensors as .*; train both alike"
+    ):
+        join_streams(net("rgb", "rgb+depth"), files)
+
+
+def test_only_a_streams_own_inputs_are_taken_from_its_file(tmp_path: Path) -> None:
+    both = net("rgb", "hha", seed=1)
+    both.set_preprocessing({"rgb": CAFFE, "hha": CAFFE})
+    depth = net("hha", seed=2)
+    files = {"hha": save(tmp_path / "b.safetensors", depth), "rgb": save(tmp_path / "a.safetensors", both)}
+    fused = net("rgb", "hha")
+    join_streams(fused, files)
+    assert fused.preprocessing == {"rgb": both.preprocessing["rgb"], "hha": depth.preprocessing["hha"]}
 
 
 def test_a_missing_input_is_named(images: dict[str, Tensor]) -> None:

@@ -126,6 +126,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         labels = {head: LabelSet.from_dict(classes) for head, classes in header["heads"].items()}
         model = build_model(ModelSpec.model_validate(header["model"]), {head: len(classes) for head, classes in labels.items()})
+        if set(header["preprocessing"]) != set(model.inputs):
+            raise WeightsError(
+                f"it prepares {', '.join(header['preprocessing']) or 'nothing'}, and reads {', '.join(model.inputs)}"
+            )
         model.set_preprocessing(header["preprocessing"])
         model.load_state_dict(tensors)
         history = [dict(entry) for entry in header["history"]]

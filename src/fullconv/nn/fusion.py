@@ -4,6 +4,7 @@ The reference trains FCN-32s on colour and on HHA, puts both into one net that a
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from fullconv.errors import WeightsError
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.nn.weights import TransplantReport, Weights, transplant
+from fullconv.spec import inputs_of
 
 
 def join_streams(model: FCN, files: Mapping[str, str]) -> TransplantReport:
@@ -28,18 +30,30 @@ def join_streams(model: FCN, files: Mapping[str, str]) -> TransplantReport:
     Raises
     ------
     WeightsError
-        When a file is no model, has no such stream, or other heads or another backbone.
+        When a file is no model, has no such stream, or other heads or another backbone; when two files give one input
+        different preprocessing, of which the model has one for all its streams. The stream is named.
     """
     tensors: dict[str, Tensor] = {}
+    given: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for stream, file in files.items():
-        trained = load_checkpoint(file).model
+        try:
+            trained = load_checkpoint(file).model
+        except WeightsError as error:
+            raise WeightsError(f"model.weights.{stream}: {error}") from error
         if stream not in trained.trunks:
             raise WeightsError(f"{file} has no stream {stream!r}; it has {', '.join(trained.trunks)}")
         if trained.heads != model.heads:
             raise WeightsError(f"{file} has the heads {trained.heads}, and the model that it is to start {model.heads}")
         own = (f"trunks.{stream}.", *(f"score.{head}.{stream}." for head in model.heads))
         tensors |= {name: tensor for name, tensor in trained.state_dict().items() if name.startswith(own)}
-        model.set_preprocessing({name: trained.preprocessing[name] for name in trained.inputs if name in model.inputs})
+        for name in inputs_of(stream):
+            stated = trained.preprocessing[name]
+            other, before = given.setdefault(name, (file, stated))
+            if before != stated:
+                raise WeightsError(
+                    f"{other} prepares {name} as {before} and {file} as {stated}, and one net reads it one way; train both alike"
+                )
+    model.set_preprocessing({name: stated for name, (_, stated) in given.items()})
     skips = [f"score.{head}.{stream}.{stride}" for head in model.heads for stream in files for stride in model.strides[1:]]
     weights = Weights(tensors, " + ".join(files.values()), None)
     return transplant(weights, model, expected_missing=("upsample.", "normalise.", *skips))
