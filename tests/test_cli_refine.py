@@ -82,6 +82,14 @@ def test_tune_writes_what_refine_reads(
     assert found == Tuned.model_validate_json(out.read_text())
     assert (found.data, found.images, found.crf.iterations, found.crf.smoothness_weight) == ("scenes train", 2, 1, 0)
     assert f"scenes train, 2 images, {found.trials} trials; mean IU without and with the CRF: near borders " in told
+    assert main(command) == 1
+    assert capsys.readouterr().err == (
+        f"error: {out} is there already; go on from it with --start {out}, or choose another --out\n"
+    )
+    assert found == Tuned.model_validate_json(out.read_text())
+    assert main(["tune", str(checkpoint), "--data", str(recipe), "--count", "2", "--start", str(out), "--out", str(out)]) == 0
+    assert Tuned.model_validate_json(out.read_text()).trimap_iu[1] >= found.trimap_iu[1]
+    capsys.readouterr()
     measure = ["evaluate", str(checkpoint), "--data", str(recipe), "--refine", str(out), "--json"]
     assert main(measure) == 0
     assert "was tuned on" not in capsys.readouterr().err

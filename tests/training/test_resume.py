@@ -172,5 +172,25 @@ def test_the_second_signal_ends_at_once() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
+def test_the_second_signal_in_a_step_says_how_to_go_on(
+    unbroken: tuple[Recipe, Path], before_step: Before, tmp_path: Path, quiet: Console
+) -> None:
+    recipe, whole = unbroken
+    out = tmp_path / "out"
+
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before_step(3, twice)
+    with pytest.raises(Interrupted, match=r"^stopped at once, without the steps since the last save; go on with: fullconv train"):
+        train(recipe, out, console=quiet)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    before_step(-1, lambda: None)
+    train(recipe, out, resume=True, console=quiet)
+    same(whole, out)
+
+
 def test_nobody_asked() -> None:
     assert StopRequest().asked is False

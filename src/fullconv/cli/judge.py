@@ -140,7 +140,7 @@ def tune(
     start
         Settings to begin with: crf for the default ones, or a file that this command wrote.
     out
-        The file; crf.json beside the checkpoint by default.
+        The file; crf.json beside the checkpoint by default. One that is there is only written when --start names it.
     device
         cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
     as_json
@@ -154,6 +154,8 @@ def tune(
     path = out or checkpoint.with_name("crf.json")
     if path.suffix.lower() != ".json":
         raise SpecError(f"--out {path}: settings are written as JSON; end the name in .json")
+    if path.exists() and Path(start).resolve() != path.resolve():
+        raise SpecError(f"{path} is there already; go on from it with --start {path}, or choose another --out")
     first = read_crf(start).crf
     predictor = load(checkpoint, device)
     head = predictor.head(head)
@@ -174,7 +176,8 @@ def tune(
                 predictor, samples, head=head, start=first, progress=lambda n: bar.update(task, completed=n), better=better
             )
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped; {path} holds the best settings so far, --start {path} goes on from them") from None
+            left = f"{path} holds the best settings so far, --start {path} goes on from them"
+            raise KeyboardInterrupt(f"stopped; {left if path.exists() else 'before the first trial was done'}") from None
     found.write(path)
     if as_json:
         show(found.model_dump_json())

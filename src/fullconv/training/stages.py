@@ -184,6 +184,11 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
         try:
             trainer.fit(module, ckpt_path=resume, weights_only=True)
+        except SystemExit as end:
+            if not isinstance(end.__context__, KeyboardInterrupt):
+                raise
+            # the second Ctrl-C, of which Lightning makes an exit without a word
+            raise KeyboardInterrupt("stopped at once, without the steps since the last save") from None
         except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
             if "DataLoader worker" in str(error):
                 # such as SIGTERM to the whole process group, or too little memory
