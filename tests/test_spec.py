@@ -70,6 +70,7 @@ def test_a_stage_without_a_rate_takes_a_hundredth_of_the_one_before() -> None:
         ({"train__stages": [{"stride": 8, "rates": 3}]}, r"called train.stages.0.rates; did you mean train.stages.0.rate\?$"),
         ({"train__optimizer": {"zzz": 1}}, r"no key is called train.optimizer.zzz; known here: name, rate, momentum"),
         ({"train__loss": "men"}, r"train.loss: input should be 'mean' or 'sum'; got 'men'"),
+        ({"data__heads": "semantic"}, r"data.heads is a list in brackets, such as \[a, b\]; got 'semantic'"),
         ({"train__batch_size": 0}, r"train.batch_size: input should be greater than 0; got 0"),
         ({"train__stages": [7]}, r"train.stages.0.stride: input should be 32, 16, 8 or 4; got 7$"),
         ({"train__stages": [8, 16]}, r"stages must go from coarse to fine, such as \[32, 16, 8\]; got \[8, 16\]"),

@@ -181,6 +181,8 @@ def _explain(entry: Any) -> str:
         return _unknown_key(spec, dotted)
     if entry["type"] == "missing":
         return f"{dotted} is missing"
+    if entry["type"] == "tuple_type":
+        return f"{dotted} is a list in brackets, such as [a, b]; got {entry['input']!r}"
     said = entry["msg"].removeprefix("Value error, ")
     said = said[0].lower() + said[1:]
     return f"{dotted}: {said}; got {entry['input']!r}" if dotted and entry["type"] != "value_error" else said

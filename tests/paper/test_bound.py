@@ -181,3 +181,10 @@ def test_data_that_an_experiment_is_not_for() -> None:
         SpecError, match=r"no recipe of this experiment is for 'nyudv2'; accepted are scenes, voc2011 and voc2012"
     ):
         recipe_for(nyud, "s", "voc-{backbone}")
+
+
+def test_backbones_that_an_experiment_does_not_train_on_scenes() -> None:
+    assert recipe_for(Bench(Path("out"), "T2"), "scenes-minivgg") == "scenes-minivgg"
+    assert recipe_for(Bench(Path("out"), "T5", backbone="alexnet"), "scenes-{backbone}") == "scenes-alexnet"
+    with pytest.raises(SpecError, match=r"trains minivgg on scenes, not 'alexnet'; leave --backbone out, or name --data"):
+        recipe_for(Bench(Path("out"), "T2", backbone="alexnet"), "scenes-minivgg")

@@ -134,6 +134,14 @@ def test_on_sift_flow_the_recipe_goes_by_the_backbone(tmp_path: Path) -> None:
         recipe_of(Bench(tmp_path, "T5", "voc2012"), JOINT, 0)
 
 
+def test_on_scenes_the_small_net_starts_from_its_classifier_and_squeezenet_from_imagenet(tmp_path: Path) -> None:
+    imagenet = recipe_of(Bench(tmp_path, "T5", backbone="squeezenet1_1"), JOINT, 1)
+    assert (imagenet.model.name, imagenet.model.weights) == ("fcn16s-squeezenet1_1", "imagenet")
+    assert (imagenet.data.name, imagenet.data.heads) == ("scenes", ("semantic", "geometric"))
+    with pytest.raises(SpecError, match=r"no recipe is called 'scenes-fcn16s-joint-vgg16'"):
+        recipe_of(Bench(tmp_path, "T5", backbone="vgg16"), JOINT, 1)
+
+
 def test_without_the_data_the_papers_row_says_what_is_needed(tmp_path: Path) -> None:
     found = run_experiment("T5", Bench(tmp_path, "", "siftflow", console=Console(quiet=True)))
     assert {row.item for row in found.rows} == {JOINT}

@@ -109,7 +109,7 @@ def paper(
     *experiments: str,
     data: Literal["scenes", "voc2011", "voc2012", "nyudv2", "siftflow"] = "scenes",
     root: Path | None = None,
-    backbone: str = "squeezenet1_1",
+    backbone: str | None = None,
     budget: float | None = None,
     seeds: int = 1,
     out: Path = Path("paper"),
@@ -131,7 +131,8 @@ def paper(
     root
         Folder of the data; of VOC the one that holds VOC2011 or VOC2012.
     backbone
-        Of the nets that are trained on real data: squeezenet1_1, and vgg16 on VOC or caffe-vgg16 on SIFT Flow.
+        Of the nets that are trained on real data: squeezenet1_1 by default, or vgg16 on VOC, caffe-vgg16 on SIFT Flow. On scenes
+        minivgg, or for T5 squeezenet1_1 from ImageNet.
     budget
         Minutes of training for each experiment and seed on two idle cores, about: scales all training steps. Measuring and
         tuning take their own time. Without it the recipes' own steps.

@@ -18,6 +18,8 @@ from fullconv.spec import Recipe
 from fullconv.training import RunResult, train
 
 LEAST_STEPS = 2
+SMALL = "minivgg"
+"""The backbone of the nets on scenes, which are trained from scratch."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Bench:
     root
         Folder of the data; scenes need none.
     backbone
-        Of the nets that are trained on real data.
+        Of the nets that are trained; by default ``minivgg`` on scenes and ``squeezenet1_1`` on real data, see :attr:`trunk`.
     scale
         Factor on all training steps.
     seeds
@@ -48,7 +50,7 @@ class Bench:
     name: str
     data: str = "scenes"
     root: Path | None = None
-    backbone: str = "squeezenet1_1"
+    backbone: str | None = None
     scale: float = 1.0
     seeds: int = 1
     console: Console = field(default_factory=lambda: Console(stderr=True))
@@ -64,6 +66,11 @@ class Bench:
     def on_scenes(self) -> bool:
         """Whether the data are rendered."""
         return self.data == "scenes"
+
+    @property
+    def trunk(self) -> str:
+        """The backbone of the nets that are trained."""
+        return self.backbone or (SMALL if self.on_scenes else "squeezenet1_1")
 
     def run_folder(self, run: str, seed: int = 0) -> Path:
         """Return the folder of a trained net."""
@@ -115,8 +122,8 @@ class Bench:
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the experiment's numbers, for ``result.json``."""
-        keys = ("data", "root", "backbone", "scale", "seeds")
-        return {key: str(value) if isinstance(value := getattr(self, key), Path) else value for key in keys}
+        keys = {"data": "data", "root": "root", "backbone": "trunk", "scale": "scale", "seeds": "seeds"}
+        return {key: str(value) if isinstance(value := getattr(self, name), Path) else value for key, name in keys.items()}
 
     def named(self, name: str, scale: float) -> "Bench":
         """Return the bench of another experiment."""
@@ -144,18 +151,18 @@ def _processor() -> str:
 
 
 def recipe_for(bench: Bench, scenes: str, voc: str = "", nyudv2: str = "", siftflow: str = "") -> str:
-    """Return the name of the recipe for the bench's data; all but that for ``scenes`` have ``{backbone}`` in them.
+    """Return the name of the recipe for the bench's data and backbone, which takes the place of ``{backbone}`` in it.
 
     Raises
     ------
     SpecError
-        When the experiment does not run on these data.
+        When the experiment does not run on these data, or on scenes with this backbone.
     """
-    if bench.on_scenes:
-        return scenes
-    offered = {"voc2011": voc, "voc2012": voc, "nyudv2": nyudv2, "siftflow": siftflow}
+    if bench.on_scenes and "{backbone}" not in scenes and bench.trunk != SMALL:
+        raise SpecError(f"this experiment trains {SMALL} on scenes, not {bench.trunk!r}; leave --backbone out, or name --data")
+    offered = {"scenes": scenes, "voc2011": voc, "voc2012": voc, "nyudv2": nyudv2, "siftflow": siftflow}
     if recipe := offered.get(bench.data):
-        return recipe.format(backbone=bench.backbone)
-    accepted = ["scenes", *(name for name, recipe in offered.items() if recipe)]
+        return recipe.format(backbone=bench.trunk)
+    accepted = [name for name, recipe in offered.items() if recipe]
     listed = " and ".join((", ".join(accepted[:-1]), accepted[-1]))
     raise SpecError(f"no recipe of this experiment is for {bench.data!r}; accepted are {listed}")

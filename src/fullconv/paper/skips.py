@@ -15,7 +15,7 @@ from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.paper.bars import draw_bars
-from fullconv.paper.bench import Bench, describe_data, recipe_for
+from fullconv.paper.bench import SMALL, Bench, describe_data, recipe_for
 from fullconv.paper.finding import Claim, Finding, Picture, Row, paired
 from fullconv.paper.gallery import draw_nets, spread_out
 from fullconv.paper.pretrained import scenes_classifier
@@ -51,8 +51,8 @@ def staged_recipe(bench: Bench, seed: int) -> Recipe:
 
 
 def starting_weights(bench: Bench, seed: int) -> dict[str, Any]:
-    """Return the override that names the classifier to start from; on Scenes it is trained first."""
-    if not bench.on_scenes:
+    """Return the override that names the classifier to start from: on Scenes MiniVGG's, which is trained first."""
+    if not bench.on_scenes or bench.trunk != SMALL:
         return {}
     path = bench.run_folder("classifier", seed) / "minivgg.safetensors"
     if not path.exists():

@@ -13,7 +13,7 @@ from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.page import Page
 from fullconv.paper import architectures, bound, claims, outlines, patches, region_costs, rgbd, shift, skips, tasks, upsampling
-from fullconv.paper.bench import Bench, machine
+from fullconv.paper.bench import SMALL, Bench, machine
 from fullconv.paper.finding import HEADER, Finding, not_run
 from fullconv.paper.published import published
 from fullconv.training import Interrupted
@@ -219,7 +219,7 @@ def command(name: str, settings: Mapping[str, Any]) -> str:
     words = ["fullconv paper", name, "--data", settings["data"]]
     if settings["root"]:
         words += ["--root", settings["root"]]
-    if settings["data"] != "scenes":
+    if (settings["data"], settings["backbone"]) != ("scenes", SMALL):
         words += ["--backbone", settings["backbone"]]
     if settings["seeds"] != 1:
         words += ["--seeds", str(settings["seeds"])]

@@ -92,7 +92,7 @@ def run(bench: Bench) -> Finding:
 
 def recipe_of(bench: Bench, item: str, seed: int) -> Recipe:
     """Return the recipe of a net of :data:`HEADS`: that of the joint net with these heads, or with another weight."""
-    name = recipe_for(bench, "scenes-fcn16s-joint-minivgg", siftflow="siftflow-fcn16s-{backbone}")
+    name = recipe_for(bench, "scenes-fcn16s-joint-{backbone}", siftflow="siftflow-fcn16s-{backbone}")
     changes: dict[str, Any] = {"data": {"heads": list(HEADS[item])}, **starting_weights(bench, seed)}
     if item == WEIGHED:
         changes["train"] = {"head_weights": {GEOMETRIC: 0.25}}
@@ -101,7 +101,7 @@ def recipe_of(bench: Bench, item: str, seed: int) -> Recipe:
 
 def run_name(bench: Bench, item: str) -> str:
     """Return what the runs of a net are called."""
-    return f"T5-{bench.data}-{RUNS[item]}"
+    return f"T5-{bench.data}-{bench.trunk}-{RUNS[item]}"
 
 
 def _train(bench: Bench) -> dict[str, Net]:
