@@ -174,7 +174,7 @@ def find_depths(root: Path, folder: FolderSpec, split: str, pairs: Sequence[Pair
     DataError
         When there are none for some, or two for one.
     """
-    found = _by_key(root, folder.depth or "", split, DEPTH_SUFFIXES, "")
+    found = depth_files(root, folder, split)
     alone = [pair.name for pair in pairs if pair.name not in found]
     if alone:
         raise DataError(
@@ -182,6 +182,17 @@ def find_depths(root: Path, folder: FolderSpec, split: str, pairs: Sequence[Pair
             f"{', '.join(alone[:3])}{', …' if len(alone) > 3 else ''}; depth maps have their images' names"
         )
     return [found[pair.name] for pair in pairs]
+
+
+def depth_files(root: Path, folder: FolderSpec, split: str) -> dict[str, Path]:
+    """Return the depth maps of a split by name, also those of no image.
+
+    Raises
+    ------
+    DataError
+        When two have one name.
+    """
+    return _by_key(root, folder.depth or "", split, DEPTH_SUFFIXES, "")
 
 
 def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path], dict[str, Path]]:

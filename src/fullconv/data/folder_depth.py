@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fullconv.data.depth import metres_per_step, read_depth
 from fullconv.data.folder import FolderSegmentation, find_depths, open_folder
+from fullconv.data.intrinsics import Intrinsics
 from fullconv.data.kept import KeptHHA
 from fullconv.data.rgbd import inputs_for, parse_camera
 from fullconv.data.sample import HHA, RGB, Dataset, Sample
@@ -34,13 +35,7 @@ class FolderWithDepth:
     def __init__(self, dataset: FolderSegmentation, depths: Sequence[Path], spec: DataSpec) -> None:
         self.dataset, self.depths, self.streams = dataset, tuple(depths), spec.streams
         self.name, self.labels = dataset.name, dataset.labels
-        self.unit = spec.folder.depth_unit
-        if self.unit is None:
-            raise DataError("data.folder.depth_unit is missing, which files do not say: metres, centimetres, millimetres")
-        metres_per_step(self.unit)  # refuses an unknown one before any depth is read
-        self.camera = parse_camera(spec.folder.camera) if spec.folder.camera else None
-        if HHA in spec.streams and self.camera is None:
-            raise DataError("HHA needs the camera: set data.folder.camera to nyud or FX,FY,CX,CY,HEIGHT,WIDTH in pixels")
+        self.unit, self.camera = depth_settings(spec)
         self.kept = KeptHHA(spec.hha)
 
     def __len__(self) -> int:
@@ -49,7 +44,7 @@ class FolderWithDepth:
     def __getitem__(self, index: int) -> Sample:
         sample, path = self.dataset[index], self.depths[index]
         image = sample.inputs[RGB].numpy().transpose(1, 2, 0)
-        depth = read_depth(path, self.unit or "")
+        depth = read_depth(path, self.unit)
         try:
             found = inputs_for(
                 self.streams,
@@ -64,14 +59,33 @@ class FolderWithDepth:
         return Sample.from_arrays(sample.name, {stream: found[stream] for stream in self.streams}, targets)
 
 
+def depth_settings(spec: DataSpec) -> tuple[str | float, Intrinsics | None]:
+    """Return the unit of a folder's depth maps and their camera, which only HHA needs.
+
+    Raises
+    ------
+    DataError
+        When one is missing that the streams need, or not known.
+    """
+    folder = spec.folder
+    if folder.depth is None:
+        raise DataError(
+            f"the streams {', '.join(spec.streams)} of a folder need its depth: set data.folder.depth to the folder of depth "
+            "maps, such as depth/{split}, data.folder.depth_unit, and for hha data.folder.camera"
+        )
+    if folder.depth_unit is None:
+        raise DataError("data.folder.depth_unit is missing, which files do not say: metres, centimetres, millimetres")
+    metres_per_step(folder.depth_unit)  # refuses an unknown one before any depth is read
+    camera = parse_camera(folder.camera) if folder.camera is not None else None
+    if HHA in spec.streams and camera is None:
+        raise DataError("HHA needs the camera: set data.folder.camera to nyud or FX,FY,CX,CY,HEIGHT,WIDTH in pixels")
+    return folder.depth_unit, camera
+
+
 def open_own(spec: DataSpec, split: str) -> Dataset:
     """Return a split of the user's own folder, see :func:`fullconv.data.folder.open_folder`, with depth where it is asked for."""
     found = open_folder(spec, split)
     if set(spec.streams) == {RGB}:
         return found
-    if spec.folder.depth is None:
-        raise DataError(
-            f"the streams {', '.join(spec.streams)} of a folder need its depth: set data.folder.depth to the folder of depth "
-            "maps, such as depth/{split}, data.folder.depth_unit, and for hha data.folder.camera"
-        )
+    depth_settings(spec)  # a folder of depth must be named before it is looked through
     return FolderWithDepth(found, find_depths(Path(spec.root or ""), spec.folder, split, found.pairs), spec)

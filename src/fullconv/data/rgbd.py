@@ -64,11 +64,18 @@ def inputs_for(
             raise DataError(
                 "the model reads HHA, which needs the camera's intrinsics (predict: --camera FX,FY,CX,CY,HEIGHT,WIDTH)"
             )
-        found[HHA] = encode(depth, _fitted(camera, size))
+        found[HHA] = encode(depth, fitted_camera(camera, size))
     return found
 
 
-def _fitted(camera: Intrinsics, size: tuple[int, int]) -> Intrinsics:
+def fitted_camera(camera: Intrinsics, size: tuple[int, int]) -> Intrinsics:
+    """Return a camera's intrinsics for pictures of another size (height, width) of the same view.
+
+    Raises
+    ------
+    DataError
+        When the pictures have another shape than those that the intrinsics hold for.
+    """
     height, width = camera.size
     if abs(size[0] * width / (size[1] * height) - 1) > _SAME_SHAPE:
         raise DataError(

@@ -11,7 +11,7 @@ from fullconv.doctor.values import values
 from fullconv.spec import DataSpec
 
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
-    *(faults.partners, faults.damage, faults.sizes_differ, faults.rotations, values),
+    *(faults.partners, faults.damage, faults.sizes_differ, faults.rotations, faults.depths, faults.cameras, values),
     *(balance.leaks, balance.empty_masks, balance.classes, balance.sizes, balance.bound),
 )
 """Every one yields what it finds, or nothing."""

@@ -1,11 +1,19 @@
-"""Faults of files: partners that are missing, damage, sizes that differ, rotations that only the image knows of."""
+"""Faults of files: partners that are missing, damage, sizes that differ, rotations that only the image knows of, depth."""
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from fullconv.data.folder_depth import depth_settings
+from fullconv.data.intrinsics import Intrinsics
 from fullconv.data.pictures import SIDEWAYS, Glance
+from fullconv.data.rgbd import fitted_camera
+from fullconv.data.sample import HHA
 from fullconv.doctor.case import Case
+from fullconv.doctor.depths import MISSING, DepthFacts
 from fullconv.doctor.finding import Finding, counted, listed
 from fullconv.doctor.scan import Facts, MaskFacts, upright_size
+from fullconv.errors import DataError
 
 LEFT_OUT = "; --fix DIR makes a copy without them"
 
@@ -71,6 +79,61 @@ def rotations(case: Case) -> Iterator[Finding]:
     if names := fits["turned"]:
         what = f"{count['turned']} turned by EXIF, mask and all: {listed(names)}; read upright"
         yield Finding("note", "EXIF rotation", len(names), what, "other programs may not turn them; --fix DIR does", tuple(names))
+
+
+def depths(case: Case) -> Iterator[Finding]:
+    """Find images without depth, depth maps that cannot be read or mean nothing in their unit, and those of another size."""
+    missing = [fact.name for fact in case.facts if fact.depth == MISSING]
+    broken = [(fact.name, fact.depth) for fact in case.facts if isinstance(fact.depth, str) and fact.depth != MISSING]
+    found = [(fact, fact.depth) for fact in case.facts if isinstance(fact.depth, DepthFacts)]
+    pairs = [(fact.name, depth, fact.mask) for fact, depth in found if isinstance(fact.mask, MaskFacts)]
+    differ = [pair for pair in pairs if pair[1].size != pair[2].size]
+    if missing:
+        what = f"{counted(len(missing), 'image')} without depth: {listed(missing)}"
+        yield Finding("error", "images without depth", len(missing), what, f"add the depth maps{LEFT_OUT}", tuple(missing))
+    if broken:
+        names = [name for name, _ in broken]
+        what = f"{counted(len(broken), 'depth map')} that cannot be read: {listed(names)}; the first: {broken[0][1]}"
+        fix = f"copy them again, or mend data.folder.depth_unit{LEFT_OUT}"
+        yield Finding("error", "unreadable depth maps", len(broken), what, fix, tuple(names))
+    if differ:
+        _, depth, mask = differ[0]
+        what = (
+            f"{counted(len(differ), 'depth map')} not of the mask's size: {listed([name for name, *_ in differ])}; the first is "
+            f"{depth.size[0]}×{depth.size[1]}, its mask {mask.size[0]}×{mask.size[1]} (H×W)"
+        )
+        fix = "save them at one size; depth must be resized by the nearest value"
+        yield Finding("error", "depth sizes differ", len(differ), what, fix, tuple(name for name, *_ in differ))
+    if found:
+        low, middle, high = np.quantile([depth.median for _, depth in found], [0, 0.5, 1])
+        holes = float(np.mean([depth.holes for _, depth in found]))
+        what = f"depth maps have medians of {low:.2g} to {high:.2g} m, half of them below {middle:.2g} m; {holes:.0%} are holes"
+        yield Finding("note", "depth", len(found), what, "a wrong unit would show here")
+
+
+def cameras(case: Case) -> Iterator[Finding]:
+    """Find images of another shape than the camera's, whose HHA would be of another view."""
+    if HHA not in case.spec.streams or not any(fact.depth is not None for fact in case.facts):
+        return
+    _, camera = depth_settings(case.spec)
+    if camera is None:
+        return
+    wrong = [
+        (fact.name, error) for fact in case.facts if isinstance(fact.depth, DepthFacts) and (error := _misfit(camera, fact.depth))
+    ]
+    if wrong:
+        names = [name for name, _ in wrong]
+        what = f"{counted(len(wrong), 'image')} that the camera is not for: {listed(names)}; the first: {wrong[0][1]}"
+        fix = "set data.folder.camera to the intrinsics of these images"
+        yield Finding("error", "camera of another shape", len(wrong), what, fix, tuple(names))
+
+
+def _misfit(camera: Intrinsics, depth: DepthFacts) -> str:
+    try:
+        fitted_camera(camera, depth.size)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def fitting(image: Glance, mask: MaskFacts) -> str:

@@ -4,6 +4,9 @@ What is done: pairs without partner or with a damaged file are left out. Images 
 which pixels the mask belongs, and a mask that lies on the stored ones with them. Masks in a format with losses whose values are
 all known become PNG. Masks that hold exactly the colours of the data set's own palette get its indices.
 
+Depth maps are copied as they are, and pairs without a depth map that can be read are left out where depth is read; an image
+whose mask and depth lie on the stored pixels is then not turned.
+
 What is not: values without a meaning, smoothed or JPEG-worn borders, greys of a palette, sizes that differ, pictures in two
 splits. What they should be only a person knows.
 """
@@ -127,7 +130,9 @@ def _copy(case: Case, root: Path, work: Path, progress: Progress) -> Repair:
     indices = _indices(case)
     rows = []
     for number, fact in enumerate(case.facts, start=1):
-        if fact.readable and fact.pair:
+        if fact.readable and fact.pair and not isinstance(fact.depth, str):
+            if fact.depth:
+                shutil.copyfile(fact.depth.path, _place(fact.depth.path, root, work))
             image, mask = (_place(path, root, work) for path in (fact.pair.image, fact.pair.mask))
             mask = _write(fact, case, fact.pair, image, mask, indices, done)
             rows.append((image, mask, fact.split))
@@ -165,7 +170,7 @@ def _write(fact: Facts, case: Case, pair: Pair, image: Path, mask: Path, indices
     assert isinstance(glance, Glance)
     assert isinstance(facts, MaskFacts)
     fits = fitting(glance, facts)
-    turn = TURNS.get(glance.orientation) if fits in ("turned", "stored") else None
+    turn = TURNS.get(glance.orientation) if fits == "turned" or (fits == "stored" and not fact.depth) else None
     if turn is None:
         shutil.copyfile(pair.image, image)
     else:

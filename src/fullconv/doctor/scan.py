@@ -7,9 +7,10 @@ Images are read to their end but seen only as a grey thumbnail, masks as counts;
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from fullconv.data.images import decode
 from fullconv.data.masks import stored_in
 from fullconv.data.pictures import SIDEWAYS, Glance, glance
 from fullconv.data.sample import Dataset
+from fullconv.doctor.depths import DepthFacts, depth_facts
 from fullconv.doctor.runs import Runs, inner
 from fullconv.doctor.sources import Source
 from fullconv.errors import DataError
@@ -88,6 +90,8 @@ class Facts:
         Its files, unless it is rendered.
     image, mask
         What they showed, or why they cannot be read.
+    depth
+        What the depth map showed, or why it cannot be read; ``None`` when depth is not read.
     """
 
     name: str
@@ -95,10 +99,11 @@ class Facts:
     pair: Pair | None
     image: Glance | str
     mask: MaskFacts | str
+    depth: DepthFacts | str | None = None
 
     @property
     def readable(self) -> bool:
-        """Whether both could be read."""
+        """Whether image and mask could be read."""
         return isinstance(self.image, Glance) and isinstance(self.mask, MaskFacts)
 
     @property
@@ -132,7 +137,9 @@ def scan(sources: Sequence[Source], progress: Progress = lambda done, of: None) 
 def _jobs(source: Source) -> Iterator[Callable[[], list[Facts]]]:
     for start in range(0, len(source.dataset), CHUNK):
         if source.pairs:
-            yield functools.partial(_read_pairs, source.pairs[start : start + CHUNK], source.split, source.label_map)
+            pairs = source.pairs[start : start + CHUNK]
+            depths = {pair.name: source.depths[pair.name] for pair in pairs} if source.depths else {}
+            yield functools.partial(_read_pairs, pairs, source.split, source.label_map, depths, source.unit)
         else:
             places = range(start, min(start + CHUNK, len(source.dataset)))
             yield functools.partial(_read_samples, source.dataset, places, source.split, source.head, source.label_map)
@@ -165,8 +172,16 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command takes it for an interrupt, and a worker would say so at length
 
 
-def _read_pairs(pairs: Iterable[Pair], split: str, label_map: LabelMap) -> list[Facts]:
-    return [Facts(pair.name, split, pair, _image_facts(pair), _mask_facts(pair, label_map)) for pair in pairs]
+def _read_pairs(
+    pairs: Iterable[Pair], split: str, label_map: LabelMap, depths: Mapping[str, Path | None], unit: str | float
+) -> list[Facts]:
+    return [
+        Facts(
+            *(pair.name, split, pair, _image_facts(pair), _mask_facts(pair, label_map)),
+            depth=depth_facts(depths[pair.name], unit) if depths else None,
+        )
+        for pair in pairs
+    ]
 
 
 def _image_facts(pair: Pair) -> Glance | str:

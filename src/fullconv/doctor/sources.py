@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fullconv.data import DATASETS, open_dataset
-from fullconv.data.folder import FolderSegmentation, Pair, match_files
-from fullconv.data.sample import Dataset
+from fullconv.data.folder import FolderSegmentation, Pair, depth_files, match_files
+from fullconv.data.folder_depth import depth_settings
+from fullconv.data.sample import RGB, Dataset
 from fullconv.data.scaled import Scaled
 from fullconv.doctor.guess import guess_spec
 from fullconv.errors import SpecError
@@ -32,6 +33,10 @@ class Source:
         The files of every sample; none when samples are rendered.
     images, masks
         Files without a partner, by name.
+    depths
+        The depth map of every pair by name, ``None`` where there is none; empty when depth is not read.
+    unit
+        Of the depth maps.
     """
 
     split: str
@@ -41,6 +46,8 @@ class Source:
     pairs: tuple[Pair, ...] = ()
     images: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
+    depths: dict[str, Path | None] = field(default_factory=dict)
+    unit: str | float = "metres"
 
 
 def open_sources(spec: DataSpec) -> list[Source]:
@@ -63,7 +70,15 @@ def _folder_source(spec: DataSpec, split: str) -> Source:
     root, label_map = Path(str(spec.root)), parse_label_map(spec.labels)
     match = match_files(root, spec.folder, split)
     dataset = FolderSegmentation(f"{root.resolve().name} {split}", match.pairs, label_map)
-    return Source(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(match.pairs), match.images, match.masks)
+    depths: dict[str, Path | None] = {}
+    unit: str | float = "metres"
+    if set(spec.streams) != {RGB}:
+        unit, _ = depth_settings(spec)
+        files = depth_files(root, spec.folder, split)
+        depths = {pair.name: files.get(pair.name) for pair in match.pairs}
+    return Source(
+        *(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(match.pairs), match.images, match.masks, depths, unit)
+    )
 
 
 def _named_source(spec: DataSpec, split: str) -> Source:
