@@ -199,6 +199,23 @@ def test_what_somebody_else_wrote_is_never_overwritten(predictor: Predictor, alb
     assert predict_files(predictor, jobs).skipped == [str(album / "sea" / "b.PNG")]  # it has labels, say by hand
 
 
+def test_what_somebody_corrected_is_kept_when_another_kind_of_result_is_added(
+    predictor: Predictor, album: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    jobs = find_jobs([str(album)], out)
+    predict_files(predictor, jobs, ["labelme"])
+    before = contents(out)
+    (out / "a.json").write_text("corrected in LabelMe")
+    found = predict_files(predictor, jobs, ["labelme", "geojson"])
+    assert found.written[str(album / "a.png")] == [str(out / "a.geojson")]
+    after = contents(out)
+    assert after["a.json"] == b"corrected in LabelMe"
+    assert {name for name in before if after[name] != before[name]} == {"a.json"}
+    predict_files(predictor, jobs, ["labelme"], overwrite=True)
+    assert contents(out)["a.json"] == before["a.json"]
+
+
 def test_a_run_that_is_stopped_leaves_whole_files_and_goes_on(predictor: Predictor, album: Path, tmp_path: Path) -> None:
     def stop(done: int, of: int, problem: str | None) -> None:
         raise KeyboardInterrupt  # after the first picture; the second is being written then

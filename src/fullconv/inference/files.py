@@ -39,7 +39,7 @@ Predicted = tuple[NDArray[np.uint8], Segmentation]
 class Outcome:
     """What became of all pictures: per-class shares (0 to 1) of those that were predicted, and why others were not.
 
-    Pictures are named as they were given; ``written`` holds the files of each, ``summaries`` those of all together, and
+    Pictures are named as they were given; ``written`` holds the new files of each, ``summaries`` those of all together, and
     ``faults`` what is wrong with an archive for VOC's server.
     """
 
@@ -83,7 +83,7 @@ def predict_files(
     crf
         Refines what the model finds in each picture.
     overwrite
-        Predict pictures again whose results are all there; otherwise they are skipped.
+        Write all results of all pictures again; otherwise only those that are missing.
     together
         How many neighbours of one size go through the net at once; by default :data:`TOGETHER` on a GPU, otherwise one.
     depths
@@ -107,16 +107,17 @@ def predict_files(
     if "comp6" in outputs:
         check_plan([job.name.stem for job in jobs], predictor.labels[predictor.head(head)])
     way = f"head {predictor.head(head)}" + (f", CRF {crf.model_dump_json()}" if crf else "")
-    todo = [job for job in jobs if not _is_done(job, wanted, way, overwrite)]
-    waiting = set(todo)
-    outcome.skipped = [str(job.source) for job in jobs if job not in waiting]
+    todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
+    outcome.skipped = [str(job.source) for job in jobs if job not in todo]
     done = 0
     with no_more_than_free() if on_cpu else contextlib.nullcontext():  # a GPU's driver maps more than it ever uses
         pictures = in_background(lambda job: _read(job, predictor.model.inputs, depths), todo, ahead=together)
         groups = group_by_size(pictures, together)
-        scores = not WITH_SCORES.isdisjoint(wanted)
+        scores = not WITH_SCORES.isdisjoint(name for names in todo.values() for name in names)
         made = (one for group in groups for one in _predict(predictor, group, head, scores, crf))
-        problems = in_background(lambda pair: _finish(*pair, wanted, way, outcome), zip(todo, made, strict=True), ahead=1)
+        problems = in_background(
+            lambda pair: _finish(*pair[0], pair[1], way, outcome), zip(todo.items(), made, strict=True), ahead=1
+        )
         with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
             for problem in problems:
                 done += 1
@@ -134,17 +135,22 @@ def predict_files(
     return outcome
 
 
-def _is_done(job: Job, wanted: Sequence[str], way: str, overwrite: bool) -> bool:
-    """Return whether all results of a picture are there and to be kept; what somebody else wrote is never written over."""
+def _to_write(job: Job, wanted: Sequence[str], way: str, overwrite: bool) -> list[str]:
+    """Return which results of a picture to write: those that are missing, as somebody may have corrected the others, or all.
+
+    Where the labels are not ours, nothing is taken for ours and written over.
+    """
     labels = job.path("labels")
-    there = [path for name in wanted if (path := job.path(name)).is_file()]
-    done = len(there) == len(wanted) and not overwrite
+    there = [name for name in wanted if job.path(name).is_file()]
+    names = [name for name in wanted if overwrite or name not in there]
     before = way_of(labels) if labels.is_file() else None
-    if there and before is None and not done:
-        raise DataError(f"{there[0]} was not written by predict and would be overwritten; choose another --out, or move it away")
+    if there and names and before is None:
+        raise DataError(
+            f"{job.path(there[0])} was not written by predict and would be overwritten; choose another --out, or move it away"
+        )
     if before not in (None, way) and not overwrite:
         raise DataError(f"{labels} was predicted by {before}, and now by {way}; choose another --out, or --overwrite it")
-    return done
+    return names
 
 
 def _read(job: Job, wanted: Sequence[str], depths: Depths | None) -> Read:
@@ -172,12 +178,12 @@ def _predict(
     ]
 
 
-def _finish(job: Job, made: Predicted | DataError, wanted: Sequence[str], way: str, outcome: Outcome) -> str | None:
+def _finish(job: Job, names: Sequence[str], made: Predicted | DataError, way: str, outcome: Outcome) -> str | None:
     """Write the results of a picture, note what became of it, and return what was wrong."""
     if not isinstance(made, DataError):
         image, found = made
         try:
-            outcome.written[str(job.source)] = _write(job, Result(job.source, image, found, way), wanted)
+            outcome.written[str(job.source)] = _write(job, Result(job.source, image, found, way), names)
             outcome.predicted[str(job.source)] = shares(found.labels, found.label_set)
             return None
         except MemoryError:
@@ -198,8 +204,8 @@ def _labelled(jobs: Sequence[Job], label_set: LabelSet, outcome: Outcome, report
             yield job.name.as_posix(), labels
 
 
-def _write(job: Job, result: Result, wanted: Sequence[str]) -> list[str]:
-    for name in wanted:
+def _write(job: Job, result: Result, names: Sequence[str]) -> list[str]:
+    for name in names:
         with replacing(job.path(name)) as temporary:
             OUTPUTS[name][1](result, temporary)
-    return [str(job.path(name)) for name in wanted]
+    return [str(job.path(name)) for name in names]
