@@ -82,6 +82,25 @@ def test_colours_with_cvats_list(tmp_path: Path) -> None:
     assert found == {"background": [0, 0, 0], "class 1": [1, 2, 3], "roof": [128, 64, 0]}
 
 
+@pytest.mark.parametrize("name", ["classes.txt", "_classes.csv"])
+def test_lists_that_windows_wrote(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "masks" / "a.png", MASK)
+    contents = look_into([tmp_path / "masks" / "a.png"])
+    text = {"classes.txt": "Straße\r\nsky\r\ntree\r\n", "_classes.csv": "0,Straße\r\n1,sky\r\n2,tree\r\n"}[name]
+    (tmp_path / name).write_bytes(text.encode("utf-8-sig"))
+    assert guess_labels(tmp_path, contents) == {"Straße": 0, "sky": 1, "tree": 2, "void": "ignore"}
+    (tmp_path / name).write_bytes(text.encode("cp1252"))
+    with pytest.raises(DataError, match=rf"{name}: is no text in UTF-8 \(byte \d is 0xdf\); save it as UTF-8"):
+        guess_labels(tmp_path, contents)
+
+
+def test_a_colour_in_cvats_list_that_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "m.png", np.array([[[0, 0, 0], [128, 64, 0]]], np.uint8))
+    (tmp_path / "labelmap.txt").write_text("roof:128,sixty,0::\n")
+    with pytest.raises(DataError, match=r"labelmap.txt: the color of roof is '128,sixty,0'; write it as three numbers"):
+        guess_labels(tmp_path, look_into([tmp_path / "m.png"]))
+
+
 def test_0_and_255_are_background_and_foreground(tmp_path: Path) -> None:
     write(tmp_path / "m.png", np.array([[0, 255]], np.uint8))
     assert guess_labels(tmp_path, look_into([tmp_path / "m.png"])) == {"background": 0, "foreground": 255}

@@ -22,6 +22,7 @@ from fullconv.data.complete import check_files
 from fullconv.data.images import read_image
 from fullconv.data.matlab import read_label_map
 from fullconv.data.sample import RGB, SEMANTIC, Sample
+from fullconv.data.textfile import read_text
 from fullconv.errors import DataError
 from fullconv.labels import VOC, LabelSet, voc_colors
 from fullconv.spec import DataSpec
@@ -88,7 +89,7 @@ def _listed(voc: Path, annotation: Path, split: str) -> list[str]:
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise DataError(f"no list of PASCAL-Context's {split}: looked for {places[0]} and {places[1]}, which VOC2010 has")
-    ids = list(dict.fromkeys(path.read_text(encoding="utf-8").split()))
+    ids = list(dict.fromkeys(read_text(path).split()))
     if len(ids) != SPLITS[split]:
         raise DataError(
             f"{path}: lists {len(ids)} images, and {split} of PASCAL-Context has {SPLITS[split]}; take VOC2010's "
@@ -101,7 +102,7 @@ def _classes(path: Path) -> NDArray[np.uint8]:
     """Return the class of every number that a uint16 LabelMap can hold: a table (65536,), 0 for what is none of the 59."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; PASCAL-Context's list of names (lines such as 397: table) belongs there")
-    lines = re.findall(r"^\s*(\d+)\s*:\s*(.+?)\s*$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = re.findall(r"^\s*(\d+)\s*:\s*(.+?)\s*$", read_text(path), flags=re.MULTILINE)
     numbers = {name.replace(" ", ""): int(number) for number, name in lines}
     stored = [NAMED_OTHERWISE.get(name, name) for name in CONTEXT.names[1:]]
     missing = [name for name in stored if not 0 < numbers.get(name, 0) < 2**16]

@@ -15,6 +15,7 @@ from fullconv.data.folder import Pair, match_files
 from fullconv.data.images import decode
 from fullconv.data.masks import MASK_SUFFIXES, undeclared_in
 from fullconv.data.pictures import SUFFIXES
+from fullconv.data.textfile import read_text
 from fullconv.errors import DataError
 from fullconv.labelmap import COLOR, codes_of, color_of
 from fullconv.spec import FolderSpec
@@ -213,21 +214,26 @@ def guess_labels(root: Path, contents: Contents) -> dict[str, object]:
 def _named_codes(root: Path, codes: Sequence[int]) -> dict[int, str]:
     cvat, roboflow = root / "labelmap.txt", next(iter(sorted(root.rglob("_classes.csv"))), None)
     if cvat.is_file():
-        rows = [line.split(":") for line in cvat.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+        rows = [line.split(":") for line in read_text(cvat).splitlines() if line and line[0] != "#"]
         found = {}
         for name, color, *_ in (row for row in rows if len(row) >= 2 and row[1].count(",") == 2):
-            red, green, blue = (int(part) for part in color.split(","))
+            try:
+                red, green, blue = (int(part) for part in color.split(","))
+            except ValueError as error:
+                raise DataError(
+                    f"{cvat}: the color of {name} is {color!r}; write it as three numbers, such as 128,64,0"
+                ) from error
             found[COLOR + (red << 16) + (green << 8) + blue] = name
         return found
     if roboflow is not None:
-        with roboflow.open(newline="", encoding="utf-8") as handle:
-            rows = [row for row in csv.reader(handle) if len(row) == 2 and row[0].strip().isdigit()]
+        lines = read_text(roboflow).splitlines()
+        rows = [row for row in csv.reader(lines) if len(row) == 2 and row[0].strip().isdigit()]
         return {int(value): name.strip() for value, name in rows}
     lists = (root / name for name in ("classes.txt", "labels.txt", "names.txt"))
     path = next((path for path in lists if path.is_file()), None)
     if path is None:
         return {}
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     values = [code for code in codes if code < COLOR and code != 255]
     start = 1 if values and min(values) > 0 else 0
     return {start + i: name for i, name in enumerate(names)} if values else {}

@@ -15,6 +15,7 @@ from fullconv.data.complete import check_files
 from fullconv.data.images import read_image
 from fullconv.data.matlab import read_mat
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
+from fullconv.data.textfile import read_text
 from fullconv.data.voc import VOCSegmentation
 from fullconv.errors import DataError
 from fullconv.labels import VOC
@@ -72,7 +73,7 @@ class SBDSegmentation:
 def _listed(path: Path) -> list[str]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; SBD's list of image ids belongs there")
-    return path.read_text(encoding="utf-8").split()
+    return read_text(path).split()
 
 
 def _open(spec: DataSpec, split: str, year: str) -> Dataset:

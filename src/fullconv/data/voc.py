@@ -12,6 +12,7 @@ import torchvision
 from fullconv.data.folder import Pair
 from fullconv.data.images import read_image, read_mask
 from fullconv.data.sample import RGB, SEMANTIC, Sample
+from fullconv.data.textfile import read_text
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap
 from fullconv.labels import VOC
@@ -138,7 +139,7 @@ def _ids(folder: Path, split: str) -> list[str]:
         hint = f"did you mean {near[0]}? " if near else ""
         raise DataError(f"no split {split!r} in {path.parent}: {hint}There are {', '.join(splits)}")
     own = path.is_file()
-    text = path.read_text() if own else (resources.files("fullconv.data") / "lists" / f"voc-{split}.txt").read_text()
+    text = read_text(path) if own else (resources.files("fullconv.data") / "lists" / f"voc-{split}.txt").read_text()
     ids = text.split()
     if not ids:
         raise DataError(f"{path} is empty; it must list one image id a line")

@@ -1,0 +1,33 @@
+"""Text files that come with a data set: lists of images, names of classes."""
+
+from pathlib import Path
+
+from fullconv.errors import DataError
+
+
+def read_text(path: Path) -> str:
+    r"""Return a file's text, UTF-8 with or without the mark that Windows puts in front of it.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, cannot be read, or is in another encoding.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "classes.txt"
+    >>> _ = path.write_bytes(b"\xef\xbb\xbfStra\xc3\x9fe\n")
+    >>> read_text(path).split()
+    ['Straße']
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#x}); save it as UTF-8"
+        ) from error
