@@ -139,6 +139,15 @@ def test_what_contradicts_itself_is_refused_before_anything_runs(shell: Shell, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_experiment_that_cannot_run_says_why_in_a_line(shell: Shell, tmp_path: Path) -> None:
+    assert shell("paper", "T5", "--backbone", "resnet18", "--out", str(tmp_path)) == 1
+    assert (
+        "error: T5 could not run whole: no recipe of this experiment on scenes has the backbone 'resnet18'; there are minivgg, "
+        "squeezenet1_1\n"
+    ) in shell.err
+    assert "could not run" not in shell.out
+
+
 # --- geometry, models, recipes ---
 
 

@@ -118,7 +118,7 @@ def paper(
     """Run the paper's experiments and print what comes out beside the published figures; all of them when none is named.
 
     Tables, pictures, trained nets and index.html go to the folder. What is finished is not run again, and what was
-    interrupted goes on by the same command. Exit code 1 when an experiment could not run; its rows say what it needs.
+    interrupted goes on by the same command. Exit code 1 when an experiment could not run, and a line says what it needs.
 
     Parameters
     ----------
@@ -159,6 +159,8 @@ def paper(
         found[name] = run_experiment(name, bench, budget)
         if not as_json:
             show(found[name].table(name))
+        for needs in dict.fromkeys(row.needs for row in found[name].rows if row.needs):
+            log(f"error: {name} could not run whole: {needs}")
     if as_json:
         show(json.dumps({name: finding.to_dict() for name, finding in found.items()}))
     log(f"open {out / 'index.html'}")

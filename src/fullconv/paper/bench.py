@@ -13,7 +13,7 @@ from rich.console import Console
 from fullconv.data import open_dataset
 from fullconv.data.sample import Dataset
 from fullconv.errors import SpecError
-from fullconv.recipe import load_recipe
+from fullconv.recipe import load_recipe, shipped_recipes
 from fullconv.spec import Recipe
 from fullconv.training import RunResult, train
 
@@ -156,13 +156,23 @@ def recipe_for(bench: Bench, scenes: str, voc: str = "", nyudv2: str = "", siftf
     Raises
     ------
     SpecError
-        When the experiment does not run on these data, or on scenes with this backbone.
+        When the experiment does not run on these data, or not with this backbone.
     """
     if bench.on_scenes and "{backbone}" not in scenes and bench.trunk != SMALL:
         raise SpecError(f"this experiment trains {SMALL} on scenes, not {bench.trunk!r}; leave --backbone out, or name --data")
     offered = {"scenes": scenes, "voc2011": voc, "voc2012": voc, "nyudv2": nyudv2, "siftflow": siftflow}
     if recipe := offered.get(bench.data):
+        if "{backbone}" in recipe and bench.trunk not in (backbones := _backbones(recipe)):
+            raise SpecError(
+                f"no recipe of this experiment on {bench.data} has the backbone {bench.trunk!r}; there are {', '.join(backbones)}"
+            )
         return recipe.format(backbone=bench.trunk)
     accepted = [name for name, recipe in offered.items() if recipe]
     listed = " and ".join((", ".join(accepted[:-1]), accepted[-1]))
     raise SpecError(f"no recipe of this experiment is for {bench.data!r}; accepted are {listed}")
+
+
+def _backbones(recipe: str) -> list[str]:
+    """Return the backbones for which there is a recipe of the name ``recipe``, with ``{backbone}`` in it."""
+    nets = {name: load_recipe(name).model.name.partition("-")[2] for name in shipped_recipes()}
+    return [backbone for name, backbone in nets.items() if name == recipe.format(backbone=backbone)]
