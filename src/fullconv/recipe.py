@@ -212,7 +212,7 @@ def _locate(location: tuple[int | str, ...]) -> tuple[type[BaseModel], list[int 
     path: list[int | str] = []
     inside: Any = Recipe
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or typing.get_origin(inside) is dict:
             path.append(part)
         elif isinstance(inside, type) and issubclass(inside, BaseModel):
             spec = inside
@@ -222,8 +222,8 @@ def _locate(location: tuple[int | str, ...]) -> tuple[type[BaseModel], list[int 
 
 
 def _inner(annotation: Any) -> Any:
-    """Return the spec within an annotation such as ``tuple[StageSpec, ...]``, or the annotation."""
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+    """Return the spec within an annotation such as ``tuple[StageSpec, ...]``, or the annotation when it is one thing or a dict."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) not in (None, dict):
         specs = [a for a in typing.get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
         return specs[0] if specs else None
     return annotation

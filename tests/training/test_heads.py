@@ -145,7 +145,7 @@ def test_the_recipe_says_the_weight_of_every_head(tiny: Tiny, tmp_path: Path) ->
             {"geometry": 2},
             r"train.head_weights names geometry, but data.heads has semantic, geometric; give weights of those only",
         ),
-        ({"geometric": 0}, r"train.head_weights.*: input should be greater than 0; got 0"),
+        ({"geometric": 0}, r"train.head_weights.geometric: input should be greater than 0; got 0"),
         ({"geometric": -1}, r"greater than 0; got -1"),
         ({"geometric": float("inf")}, r"train.head_weights.*: input should be a finite number"),
         ({"geometric": "much"}, r"train.head_weights.*: input should be a valid number.*got 'much'"),
