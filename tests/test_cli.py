@@ -139,6 +139,13 @@ def test_what_contradicts_itself_is_refused_before_anything_runs(shell: Shell, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_where_the_folder_of_experiments_should_be(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    told = shell.fails(1, "paper", "bound", "--out", str(tmp_path / "file"))
+    assert f"cannot write {tmp_path / 'file' / 'bound'}: Not a directory; choose another --out" in told
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_an_experiment_that_cannot_run_says_why_in_a_line(shell: Shell, tmp_path: Path) -> None:
     assert shell("paper", "T5", "--backbone", "resnet18", "--out", str(tmp_path)) == 1
     assert (

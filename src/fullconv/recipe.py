@@ -222,7 +222,7 @@ def _locate(location: tuple[int | str, ...]) -> tuple[type[BaseModel], list[int 
 
 
 def _inner(annotation: Any) -> Any:
-    """Return the spec within an annotation such as ``tuple[StageSpec, ...]``, or the annotation when it is one thing or a dict."""
+    """Return the spec within an annotation such as ``tuple[StageSpec, ...]``, or the annotation itself, such as a dict."""
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) not in (None, dict):
         specs = [a for a in typing.get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
         return specs[0] if specs else None

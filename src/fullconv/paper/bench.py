@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fullconv.data import open_dataset
 from fullconv.data.sample import Dataset
-from fullconv.errors import SpecError
+from fullconv.errors import FullconvError, SpecError
 from fullconv.recipe import load_recipe, shipped_recipes
 from fullconv.spec import Recipe
 from fullconv.training import RunResult, train
@@ -59,7 +59,10 @@ class Bench:
     def folder(self) -> Path:
         """The experiment's own folder; made when it is not there."""
         path = self.out / self.name
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FullconvError(f"cannot write {path}: {error.strerror or error}; choose another --out") from error
         return path
 
     @property
