@@ -143,6 +143,38 @@ def test_faults_are_named(tmp_path: Path, reference: Path) -> None:
         open_dataset(DataSpec(name="nyudv2", root=tmp_path), "test")
 
 
+@pytest.mark.parametrize("name", ["images", "depths", "labels"])
+def test_a_damaged_official_file(name: str, official: Path, tmp_path: Path) -> None:
+    (tmp_path / "classMapping40.mat").write_bytes((official / "classMapping40.mat").read_bytes())
+    path = tmp_path / "nyu_depth_v2_labeled.mat"
+    with h5py.File(official / "nyu_depth_v2_labeled.mat") as whole, h5py.File(path, "w", userblock_size=512) as file:
+        for other in ("images", "depths", "labels"):
+            file.create_dataset(other, data=whole[other][:], chunks=(1, *whole[other].shape[1:]), fletcher32=True)
+        block = file[name].id.get_chunk_info(8)  # of frame 5009, the third of the test split
+    with path.open("r+b") as damaged:
+        damaged.seek(block.byte_offset)
+        damaged.write(b"\xff\xfe\xfd")
+    data = NYUDv2(MatFile(tmp_path), "test")
+    assert data.ids[2] == 5009
+    assert (data[0].inputs["rgb"].numpy() == image_of(5001).transpose(2, 0, 1)).all()
+    with pytest.raises(DataError, match=rf"labeled.mat: {name} of frame 5009 is damaged \(.+\); copy it again"):
+        data[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"images": np.zeros((4, 7, 5))}, {"depths": np.zeros((4, 5, 7))}, {"labels": np.zeros((3, 7, 5))}, {"labels": np.zeros(())}],
+)
+def test_an_official_file_of_other_shapes(change: dict[str, np.ndarray], official: Path, tmp_path: Path) -> None:
+    (tmp_path / "classMapping40.mat").write_bytes((official / "classMapping40.mat").read_bytes())
+    arrays = {"images": np.zeros((4, 3, 7, 5)), "depths": np.zeros((4, 7, 5)), "labels": np.zeros((4, 7, 5))} | change
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
+        for name, array in arrays.items():
+            file[name] = array
+    with pytest.raises(DataError, match=r"must have images \(N, 3, W, H\), depths and labels \(N, W, H\); it has images \("):
+        MatFile(tmp_path)
+
+
 @pytest.mark.realdata
 def test_the_real_frames(shared_data: Path) -> None:
     data = NYUDv2(PictureFolder(shared_data / "nyudv2"), "trainval")

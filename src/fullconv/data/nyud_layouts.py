@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.images import decode, read_image, read_mask
-from fullconv.data.matlab import open_hdf5, read_mat
+from fullconv.data.matlab import open_hdf5, read_label_map, read_mat
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet, voc_colors
 
@@ -54,6 +54,8 @@ class MatFile:
     one block of the file.
     """
 
+    AXES: ClassVar = {"images": 4, "depths": 3, "labels": 3}
+    """What is read, (frame, channel, column, row) or without channels as h5py gives it."""
     FILE: ClassVar = "nyu_depth_v2_labeled.mat"
     MAPPING: ClassVar = "classMapping40.mat"
     LOOKS: ClassVar = f"{FILE} with {MAPPING} (Gupta's mapping of its names) beside it"
@@ -67,7 +69,14 @@ class MatFile:
             raise DataError(f"{root / self.MAPPING}: mapClass must map to 1..{len(NYUDV2)}; it has {raw.min()}..{raw.max()}")
         # 0 is unlabelled in both numberings; ours count from 0
         self._to_40 = np.concatenate([[NYUDV2.ignore_index], raw.astype(np.int64) - 1]).astype(np.uint8)
-        self._count = len(self._read("images"))
+        shapes = {name: getattr(self._open()[name], "shape", ()) for name in self.AXES}
+        whole = {name: (*shapes["labels"][:1], *(3,) * (axes - 3), *shapes["labels"][1:]) for name, axes in self.AXES.items()}
+        if shapes != whole or len(shapes["labels"]) != self.AXES["labels"]:
+            found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise DataError(
+                f"{root / self.FILE}: must have images (N, 3, W, H), depths and labels (N, W, H); it has {found}; copy it again"
+            )
+        self._count = shapes["labels"][0]
 
     @classmethod
     def find(cls, root: Path) -> Self | None:
@@ -85,22 +94,30 @@ class MatFile:
         return f"frame {number - FIRST} of {self.FILE}"
 
     def image(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
-        return np.asarray(self._read("images")[number - FIRST]).transpose(2, 1, 0)
+        return self._read("images", number).transpose(2, 1, 0)
 
     def depth(self, number: int) -> NDArray[np.float32]:  # noqa: D102
-        return np.asarray(self._read("depths")[number - FIRST], np.float32).T
+        return self._read("depths", number).astype(np.float32).T
 
     def mask(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
-        raw = np.asarray(self._read("labels")[number - FIRST]).T
+        raw = self._read("labels", number).T
         if raw.max() >= len(self._to_40):
             raise DataError(f"{self.root / self.MAPPING} maps {len(self._to_40) - 1} names; frame {number} has name {raw.max()}")
         return self._to_40[raw]
 
-    def _read(self, variable: str) -> Any:
+    def _read(self, variable: str, number: int) -> NDArray[Any]:
+        try:
+            return np.asarray(self._open()[variable][number - FIRST])
+        except OSError as error:
+            raise DataError(
+                f"{self.root / self.FILE}: {variable} of frame {number} is damaged ({error}); copy it again"
+            ) from error
+
+    def _open(self) -> Any:
         # each process opens it anew: an open HDF5 file must not be shared with a fork, and cannot be pickled
         if self._opened_by != os.getpid():
-            self._file, self._opened_by = open_hdf5(self.root / self.FILE, "images", "depths", "labels"), os.getpid()
-        return self._file[variable]
+            self._file, self._opened_by = open_hdf5(self.root / self.FILE, *self.AXES), os.getpid()
+        return self._file
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_file": None, "_opened_by": 0}
@@ -133,11 +150,7 @@ class ReferenceFolder:
 
     def mask(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
         path = self.root / "segmentation" / f"img_{number}.mat"
-        raw = read_mat(path, "segmentation").astype(np.int64)  # the reference subtracts in uint8, where 0 wraps around
-        if raw.ndim != 2 or not 0 <= raw.min() <= raw.max() <= len(NYUDV2):
-            raise DataError(
-                f"{path}: segmentation must be (H, W) with 0 to {len(NYUDV2)}; it is {raw.shape}, {raw.min()}..{raw.max()}"
-            )
+        raw = read_label_map(path, "segmentation", 0, len(NYUDV2))
         return np.where(raw == 0, NYUDV2.ignore_index, raw - 1).astype(np.uint8)
 
 
