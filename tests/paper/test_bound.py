@@ -175,8 +175,8 @@ def test_voc_comes_near_the_papers_figures() -> None:
 
 
 def test_data_that_an_experiment_is_not_for() -> None:
-    nyud = Bench(Path("out"), "bound", "nyudv2", backbone="alexnet")
-    assert recipe_for(nyud, "s", "voc-{backbone}", "nyud-{backbone}") == "nyud-alexnet"
+    nyud = Bench(Path("out"), "bound", "nyudv2")
+    assert recipe_for(nyud, "s", "voc-{backbone}", "nyudv2-fcn8s-{backbone}") == "nyudv2-fcn8s-squeezenet1_1"
     with pytest.raises(
         SpecError, match=r"no recipe of this experiment is for 'nyudv2'; accepted are scenes, voc2011 and voc2012"
     ):
@@ -185,6 +185,15 @@ def test_data_that_an_experiment_is_not_for() -> None:
 
 def test_backbones_that_an_experiment_does_not_train_on_scenes() -> None:
     assert recipe_for(Bench(Path("out"), "T2"), "scenes-minivgg") == "scenes-minivgg"
-    assert recipe_for(Bench(Path("out"), "T5", backbone="alexnet"), "scenes-{backbone}") == "scenes-alexnet"
+    both = {
+        recipe_for(Bench(Path("out"), "T5", backbone=each), "scenes-fcn16s-joint-{backbone}") for each in (None, "squeezenet1_1")
+    }
+    assert both == {"scenes-fcn16s-joint-minivgg", "scenes-fcn16s-joint-squeezenet1_1"}
     with pytest.raises(SpecError, match=r"trains minivgg on scenes, not 'alexnet'; leave --backbone out, or name --data"):
         recipe_for(Bench(Path("out"), "T2", backbone="alexnet"), "scenes-minivgg")
+
+
+def test_a_backbone_without_recipe_is_told_with_those_that_have_one() -> None:
+    voc = Bench(Path("out"), "T2", "voc2012", backbone="vgg61")
+    with pytest.raises(SpecError, match=r"on voc2012 has the backbone 'vgg61'; there are caffe-vgg16, squeezenet1_1, vgg16$"):
+        recipe_for(voc, "scenes-minivgg", "voc-fcn8s-{backbone}")

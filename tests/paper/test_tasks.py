@@ -138,7 +138,7 @@ def test_on_scenes_the_small_net_starts_from_its_classifier_and_squeezenet_from_
     imagenet = recipe_of(Bench(tmp_path, "T5", backbone="squeezenet1_1"), JOINT, 1)
     assert (imagenet.model.name, imagenet.model.weights) == ("fcn16s-squeezenet1_1", "imagenet")
     assert (imagenet.data.name, imagenet.data.heads) == ("scenes", ("semantic", "geometric"))
-    with pytest.raises(SpecError, match=r"no recipe is called 'scenes-fcn16s-joint-vgg16'"):
+    with pytest.raises(SpecError, match=r"on scenes has the backbone 'vgg16'; there are minivgg, squeezenet1_1"):
         recipe_of(Bench(tmp_path, "T5", backbone="vgg16"), JOINT, 1)
 
 
