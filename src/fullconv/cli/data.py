@@ -95,6 +95,6 @@ def show_samples(
     path = out or Path(f"{chosen.name}-samples.png")
     names = draw(chosen, path)
     log(
-        f"{path}: the first {len(names)} samples that training sees, after the recipe's changes: each as an image, and beside it "
-        "with its classes; hatched pixels are ignored"
+        f"{path}: the first {len(names)} samples that training sees, after the recipe's changes: each as what the net reads, and "
+        "beside it with its classes; hatched pixels are ignored"
     )

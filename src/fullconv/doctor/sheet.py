@@ -32,10 +32,13 @@ Tile = tuple[str, NDArray[np.uint8], NDArray[np.integer]]
 """Name, image uint8 (H, W, 3) RGB, labels (H, W)."""
 
 
-def contact_sheet(pictures: Sequence[Tile], labels: LabelSet) -> Image.Image:
-    """Return an RGB picture: of each tile its image and, beside it, the labels over it; a legend below.
+def contact_sheet(
+    pictures: Sequence[Tile], labels: LabelSet, more: Sequence[Sequence[NDArray[np.uint8]]] | None = None
+) -> Image.Image:
+    """Return an RGB picture: of each tile its image, ``more`` of the same view, and the labels over the image; a legend below.
 
-    Classes are in their colours, ignored pixels hatched in grey, those of :data:`UNKNOWN` in magenta.
+    Classes are in their colours, ignored pixels hatched in grey, those of :data:`UNKNOWN` in magenta. ``more`` has as many images
+    for each tile.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def contact_sheet(pictures: Sequence[Tile], labels: LabelSet) -> Image.Image:
     """
     if not pictures:
         raise DataError("there is nothing to draw; no picture of the split could be read with its mask")
-    drawn = [_tile(*tile, labels) for tile in pictures]
+    drawn = [_tile(*tile, labels, others) for tile, others in zip(pictures, more or [()] * len(pictures), strict=True)]
     columns = min(COLUMNS, len(drawn))
     rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
     step = drawn[0].width + 2 * MARGIN
@@ -56,18 +59,25 @@ def contact_sheet(pictures: Sequence[Tile], labels: LabelSet) -> Image.Image:
     return with_legend(sheet, _entries([truth for _, _, truth in pictures], labels))
 
 
-def _tile(name: str, image: NDArray[np.uint8], truth: NDArray[np.integer], labels: LabelSet) -> Image.Image:
+def _tile(
+    name: str,
+    image: NDArray[np.uint8],
+    truth: NDArray[np.integer],
+    labels: LabelSet,
+    others: Sequence[NDArray[np.uint8]],
+) -> Image.Image:
     if image.shape[:2] != truth.shape:
         raise DataError(f"{name}: labels {truth.shape} cannot be laid over an image {image.shape[:2]} (H, W)")
     height = max(1, round(image.shape[0] * WIDTH / image.shape[1]))
-    small = Image.fromarray(image).resize((WIDTH, height), Image.Resampling.LANCZOS)
+    small = [Image.fromarray(each).resize((WIDTH, height), Image.Resampling.LANCZOS) for each in (image, *others)]
     # PIL resizes 32-bit integers, which have a sign
     coarse = np.array(Image.fromarray(truth.astype(np.int32)).resize((WIDTH, height), Image.Resampling.NEAREST))
     font = font_for(WIDTH)
     line = math.ceil(font.getbbox("Ág")[3])
-    tile = Image.new("RGB", (2 * WIDTH, height + line + 2), PAPER)
-    tile.paste(small, (0, line + 2))
-    tile.paste(Image.fromarray(_laid_over(np.array(small), coarse, labels)), (WIDTH, line + 2))
+    row = [*small, Image.fromarray(_laid_over(np.array(small[0]), coarse, labels))]
+    tile = Image.new("RGB", (len(row) * WIDTH, height + line + 2), PAPER)
+    for column, part in enumerate(row):
+        tile.paste(part, (column * WIDTH, line + 2))
     ImageDraw.Draw(tile).text((0, 0), name, fill=INK, font=font)
     return tile
 

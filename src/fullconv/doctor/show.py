@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fullconv.data import open_dataset
 from fullconv.data.loading import train_loader
@@ -17,7 +18,8 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
     """Draw the first ``count`` samples that training with this recipe and its seed sees; return their names.
 
     They are scaled, cropped, mirrored and coloured as the recipe says, and padded with the colour that its backbone takes for
-    nothing; ignored pixels, the padding among them, are hatched. Of several inputs the first is drawn.
+    nothing; ignored pixels, the padding among them, are hatched. Of several inputs all are drawn, depth in grey, what is near
+    bright and holes black.
 
     Raises
     ------
@@ -30,7 +32,6 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
     head = recipe.data.heads[0]
     each = recipe.train.images_per_step
     colors = find_backbone(recipe.model.backbone).preprocessing
-    first = recipe.model.inputs[0]
     loader = train_loader(
         training,
         recipe.data.model_copy(update={"workers": 0}),
@@ -41,9 +42,22 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
         fill={name: normaliser(preprocessing_of(name, colors)).mean_color for name in recipe.model.inputs},
     )
     tiles: list[Tile] = []
+    more: list[list[NDArray[np.uint8]]] = []
     for batch in loader:
-        images = batch["inputs"][first].numpy().transpose(0, 2, 3, 1)
-        tiles += zip(batch["names"], np.ascontiguousarray(images), batch["targets"][head].numpy(), strict=True)
+        for place, name in enumerate(batch["names"]):
+            image, *others = (_drawn(batch["inputs"][stream][place].numpy()) for stream in recipe.model.inputs)
+            tiles.append((name, image, batch["targets"][head][place].numpy()))
+            more.append(others)
     with replacing(path) as temporary:
-        contact_sheet(tiles[:count], training.labels[head]).save(temporary, format="PNG")
+        contact_sheet(tiles[:count], training.labels[head], more[:count]).save(temporary, format="PNG")
     return [name for name, _, _ in tiles[:count]]
+
+
+def _drawn(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return an input (C, H, W) as uint8 (H, W, 3): three channels as they are, or depth in metres with 0 where it is unknown."""
+    if len(image) == 3:
+        return np.ascontiguousarray(image.transpose(1, 2, 0).astype(np.uint8))
+    depth = image[0].astype(np.float64)
+    known = depth > 0
+    nearness = np.divide(depth[known].min(initial=np.inf), depth, out=np.zeros_like(depth), where=known)
+    return np.repeat((255 * nearness).round().astype(np.uint8)[..., None], 3, axis=2)
