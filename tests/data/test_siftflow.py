@@ -11,6 +11,7 @@ from PIL import Image
 
 from fullconv.data import open_dataset
 from fullconv.data.siftflow import HEADS, SIFTFlow
+from fullconv.doctor.sources import open_sources, read_target
 from fullconv.errors import DataError, SpecError
 from fullconv.evaluation import evaluate
 from fullconv.metrics import scores
@@ -115,6 +116,12 @@ def test_a_copy_without_the_other_truth_is_enough_for_one_head(root: Path) -> No
         DataError, match=r"siftflow test: files are missing in .*: 200 of 200 GeoLabels/.*/ID.mat \(coast_natu975"
     ):
         open_dataset(spec(root), "test")
+
+
+def test_its_name_alone_means_the_official_splits(root: Path) -> None:
+    add(root, "trainval")
+    sources = open_sources(read_target("siftflow", root))
+    assert [(source.split, len(source.dataset)) for source in sources] == [("trainval", 2486), ("test", 200)]
 
 
 def test_a_head_that_there_is_not(root: Path) -> None:

@@ -202,12 +202,11 @@ def _open(
     default: Literal["train", "val"] = "val",
 ) -> "Dataset":
     """Return a split of a data set by its name or a recipe's, with the truth of ``head`` and what models and CRF read."""
-    from fullconv.data import open_dataset
+    from fullconv.data import open_dataset, spec_of
     from fullconv.recipe import load_recipe
-    from fullconv.spec import DataSpec
 
     inputs = (name for predictor in predictors for name in predictor.model.inputs)
-    given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else DataSpec(name=data)
+    given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else spec_of(data)
     changes = {
         "root": root or given.root,
         "train": "none",

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable
+from pathlib import Path
 
 from fullconv.data.camvid import open_camvid
 from fullconv.data.context import open_pascal_context
@@ -32,6 +33,20 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
 """How each data set is opened from a ``DataSpec`` and the name of a split."""
 STREAMS = dict.fromkeys(("nyudv2", "scenes", "folder"), (RGB, DEPTH, HHA))
 """The input streams of data sets that have more than ``rgb``."""
+SPLITS = {"siftflow": ("trainval", "test")}
+"""To train and to measure on, where these are not called ``train`` and ``val``."""
+
+
+def spec_of(name: str, root: Path | None = None) -> DataSpec:
+    """Return how a data set is described that is known by its name and folder alone.
+
+    Examples
+    --------
+    >>> spec_of("siftflow").val
+    'test'
+    """
+    train, val = SPLITS.get(name, ("train", "val"))
+    return DataSpec(name=name, root=root, train=train, val=val)
 
 
 def open_dataset(spec: DataSpec, split: str) -> Dataset:

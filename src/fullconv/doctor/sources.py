@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fullconv.data import DATASETS, open_dataset
+from fullconv.data import DATASETS, open_dataset, spec_of
 from fullconv.data.folder import FolderSegmentation, Pair, depth_files, match_files
 from fullconv.data.folder_depth import depth_settings
 from fullconv.data.sample import RGB, Dataset
@@ -113,7 +113,7 @@ def read_target(target: str, root: Path | None) -> DataSpec:
         As :func:`guess_spec`.
     """
     if target in DATASETS and target != "folder":
-        return DataSpec(name=target, root=root)
+        return spec_of(target, root)
     if Path(target).is_dir():
         if root is not None:
             raise SpecError(f"{target} is a folder itself; --root {root} goes with the name of a data set or with a recipe")
