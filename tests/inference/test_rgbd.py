@@ -85,6 +85,9 @@ def test_one_picture_takes_one_file_of_depth(fused: Path, album: Path, capsys: p
 def test_depth_of_other_kinds_is_read_too(album: Path) -> None:
     millimetres = np.array(Image.open(album / "depth/a.png"))
     (album / "depth/a.png").unlink()
+    Image.fromarray(millimetres).save(album / "depth/a.PNG")
+    assert Depths(album / "depth", "millimetres").read(Path("a.jpeg"))[20, 20] == pytest.approx(millimetres[20, 20] / 1000)
+    (album / "depth/a.PNG").unlink()
     np.save(album / "depth/a.npy", millimetres)
     assert Depths(album / "depth", "millimetres").read(Path("a.jpeg"))[20, 20] == pytest.approx(millimetres[20, 20] / 1000)
 
@@ -95,7 +98,7 @@ def test_a_missing_depth_is_reported_and_the_others_go_on(fused: Path, album: Pa
     assert main([*arguments, "--depth-unit", "millimetres", "--camera", "nyud"]) == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "rgb/a.png: no a.* of .bmp" in said
-    assert "the depth of a picture must have its name, once" in said
+    assert "the depth of a picture has its name, once, in the same tree of folders" in said
     assert "1 of 2 pictures predicted" in said
     assert (album / "out/kitchen/b.png").exists()
 

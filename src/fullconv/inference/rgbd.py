@@ -49,14 +49,18 @@ class Depths:
         """
         if self.path.is_file():
             return read_depth(self.path, self.unit)
-        found = [path for kind in DEPTH_SUFFIXES if (path := self.path / name.with_suffix(kind)).is_file()]
+        lower, upper = (
+            [path for kind in kinds if (path := self.path / name.with_suffix(kind)).is_file()]
+            for kinds in (DEPTH_SUFFIXES, [kind.upper() for kind in DEPTH_SUFFIXES])
+        )
+        found = lower or upper  # some disks do not tell them apart
         if len(found) != 1:
             what = (
                 f"both {found[0].name} and {found[1].name}"
                 if found
                 else f"no {name.with_suffix('').as_posix()}.* of {', '.join(DEPTH_SUFFIXES)}"
             )
-            raise DataError(f"{what} in {self.path}: the depth of a picture must have its name, once")
+            raise DataError(f"{what} in {self.path}: the depth of a picture has its name, once, in the same tree of folders")
         return read_depth(found[0], self.unit)
 
     def median(self, name: Path) -> float:
