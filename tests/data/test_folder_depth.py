@@ -53,10 +53,31 @@ def test_streams_are_what_the_files_hold(own: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(sample.inputs["depth"].numpy(), metres[None], rtol=1e-6)
     encoded = hha(metres, Intrinsics(60, 60, 32, 24, SIZE))
     np.testing.assert_array_equal(sample.inputs["hha"].numpy(), encoded.transpose(2, 0, 1))
-    with Image.open(tmp_path / "sub/b.png") as kept:
+    with Image.open(tmp_path / "train/sub/b.png") as kept:
         np.testing.assert_array_equal(np.asarray(kept), encoded)
     assert list(open_dataset(spec(own, "hha"), "val")[0].inputs) == ["hha"]
     assert list(open_dataset(spec(own, "rgb", depth_unit=None), "val")[0].inputs) == ["rgb"]
+
+
+def test_kept_hha_of_equal_names_is_told_apart_and_follows_depth_and_camera(own: Path, tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    for split, name in (("train", "a"), ("val", "d")):
+        for kind, suffix in (("images", "jpg"), ("masks", "png"), ("depth", "png")):
+            (root / kind / split).mkdir(parents=True)
+            (root / kind / split / f"1.{suffix}").write_bytes((own / kind / split / f"{name}.{suffix}").read_bytes())
+
+    def read(split: str, camera: str = CAMERA, kept: Path | None = tmp_path / "hha") -> np.ndarray:
+        return open_dataset(spec(root, "hha", hha=kept, camera=camera), split)[0].inputs["hha"].numpy()
+
+    for split, camera in (("train", CAMERA), ("val", CAMERA), ("val", "80,80,32,24,48,64"), ("val", CAMERA)):
+        np.testing.assert_array_equal(read(split, camera), read(split, camera, kept=None))
+    assert (read("train") != read("val")).any()
+    (root / "depth/val/1.png").write_bytes((own / "depth/val/e.png").read_bytes())
+    np.testing.assert_array_equal(read("val"), read("val", kept=None))
+    assert sorted(str(path.relative_to(tmp_path / "hha")) for path in (tmp_path / "hha").rglob("*.png")) == [
+        "train/1.png",
+        "val/1.png",
+    ]
 
 
 def test_drawn_splits_find_their_depth(own: Path) -> None:

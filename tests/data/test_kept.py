@@ -41,6 +41,16 @@ def test_a_picture_is_encoded_once(tmp_path: Path) -> None:
     assert len(asked) == 2
 
 
+def test_a_picture_of_another_camera_or_depth_is_made_again_and_one_that_says_nothing_is_taken(tmp_path: Path) -> None:
+    kept, wide = KeptHHA(tmp_path), Intrinsics(30, 30, 28, 20, SIZE)
+    first = kept.picture("a", room, NYUD.scaled(SIZE), SIZE, "1")
+    np.testing.assert_array_equal(kept.picture("a", room, wide, SIZE, "1"), hha(room(), wide))
+    np.testing.assert_array_equal(kept.picture("a", lambda: room() * 2, wide, SIZE, "1"), hha(room(), wide))
+    np.testing.assert_array_equal(kept.picture("a", lambda: room() * 2, wide, SIZE, "2"), hha(room() * 2, wide))
+    Image.fromarray(first).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(kept.picture("a", room, wide, SIZE, "2"), first)
+
+
 def test_kept_pictures_that_do_not_fit(tmp_path: Path) -> None:
     Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
     with pytest.raises(

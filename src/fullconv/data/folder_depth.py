@@ -1,7 +1,11 @@
 """Depth beside the user's own images and masks: the streams ``depth`` and ``hha`` of a folder."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fullconv.data.depth import metres_per_step, read_depth
 from fullconv.data.folder import FolderSegmentation, find_depths, open_folder
@@ -24,6 +28,8 @@ class FolderWithDepth:
         The depth map of each pair.
     spec
         With streams, unit, camera, and the folder where HHA pictures are kept.
+    split
+        Of the samples; it has a folder of its own there, as splits may have equal names.
 
     Raises
     ------
@@ -32,11 +38,11 @@ class FolderWithDepth:
         implausible in its unit, or of another size than its image.
     """
 
-    def __init__(self, dataset: FolderSegmentation, depths: Sequence[Path], spec: DataSpec) -> None:
+    def __init__(self, dataset: FolderSegmentation, depths: Sequence[Path], spec: DataSpec, split: str) -> None:
         self.dataset, self.depths, self.streams = dataset, tuple(depths), spec.streams
         self.name, self.labels = dataset.name, dataset.labels
         self.unit, self.camera = depth_settings(spec)
-        self.kept = KeptHHA(spec.hha)
+        self.kept = KeptHHA(spec.hha / split if spec.hha else None)
 
     def __len__(self) -> int:
         return len(self.depths)
@@ -51,12 +57,16 @@ class FolderWithDepth:
                 image,
                 depth,
                 self.camera,
-                lambda depth, camera: self.kept.picture(sample.name, lambda: depth, camera, sample.size),
+                lambda depth, camera: self.kept.picture(sample.name, lambda: depth, camera, sample.size, _version(depth)),
             )
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         targets = {head: mask.numpy() for head, mask in sample.targets.items()}
         return Sample.from_arrays(sample.name, {stream: found[stream] for stream in self.streams}, targets)
+
+
+def _version(depth: NDArray[np.float32]) -> str:
+    return f"depth {zlib.crc32(np.ascontiguousarray(depth).tobytes()):08x}"
 
 
 def depth_settings(spec: DataSpec) -> tuple[str | float, Intrinsics | None]:
@@ -88,4 +98,4 @@ def open_own(spec: DataSpec, split: str) -> Dataset:
     if set(spec.streams) == {RGB}:
         return found
     depth_settings(spec)  # a folder of depth must be named before it is looked through
-    return FolderWithDepth(found, find_depths(Path(spec.root or ""), spec.folder, split, found.pairs), spec)
+    return FolderWithDepth(found, find_depths(Path(spec.root or ""), spec.folder, split, found.pairs), spec, split)

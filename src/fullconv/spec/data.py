@@ -98,8 +98,9 @@ class DataSpec(Spec):
         Which of the data set's inputs are read: ``rgb``; ``scenes`` and ``nyudv2`` have ``depth`` and ``hha`` too. In a recipe
         what the model reads, and better left out.
     hha
-        Of ``nyudv2``: a folder where HHA pictures are kept, ``img_5001.png`` and so on. What is missing there is encoded from the
-        depth, a quarter of a second a frame, and written; ``None`` encodes every frame each time that it is read.
+        A folder where HHA pictures are kept: of ``nyudv2`` ``img_5001.png`` and so on, of ``folder`` ``train/NAME.png``. What is
+        missing there, or was made of another depth or camera, is encoded, a quarter of a second for 640×480, and written;
+        ``None`` encodes every picture each time that it is read.
     download
         Fetch the data set into ``root`` when it is not there.
     count, val_count
