@@ -1,5 +1,6 @@
 """The user's own images with depth: what is read, what is refused, and a net that learns from it and labels new pairs."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from fullconv.cli import main
 from fullconv.data import open_dataset
 from fullconv.data.hha import hha
 from fullconv.data.intrinsics import Intrinsics
+from fullconv.doctor.examine import diagnose, open_case
+from fullconv.doctor.repair import repair
 from fullconv.errors import DataError, FullconvError, SpecError
 from fullconv.spec import DataSpec, FolderSpec
 
@@ -78,6 +81,42 @@ def test_kept_hha_of_equal_names_is_told_apart_and_follows_depth_and_camera(own:
         "train/1.png",
         "val/1.png",
     ]
+
+
+def test_a_list_names_depth_of_any_name(own: Path, tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    shutil.copytree(own, root)
+    for number, name in enumerate(("a", "sub/b", "c.1")):
+        (root / "depth/train" / f"{name}.png").rename(root / f"{number}.5.png")
+    rows = [
+        *(f"images/train/{name}.jpg,masks/train/{name}.png,train,{n}.5.png" for n, name in enumerate(("a", "sub/b", "c.1"))),
+        *(f"images/val/{name}.jpg,masks/val/{name}.png,val,depth/val/{name}.png" for name in ("d", "e")),
+    ]
+    (root / "pairs.csv").write_text("\n".join(["image,mask,split,depth", *rows]))
+    listed = spec(root, "depth", depth=None, pairs=Path("pairs.csv"))
+    found = open_dataset(listed, "train")
+    named = open_dataset(spec(own, "depth"), "train")
+    expected = {named[index].name: named[index] for index in range(3)}
+    assert len(found) == 3
+    for index in range(3):
+        sample = found[index]
+        same = expected[sample.name.removeprefix("images/train/")]
+        np.testing.assert_array_equal(sample.inputs["depth"].numpy(), same.inputs["depth"].numpy())
+    (root / "1.5.png").write_bytes(b"x")
+    (root / "2.5.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 3 images have no depth in .*pairs.csv: images/train/c.1; the column depth names"):
+        open_dataset(listed, "train")
+    case = open_case(listed)
+    kinds = {finding.kind: finding.names for finding in diagnose(case).findings if finding.level == "error"}
+    assert kinds == {"images without depth": ("images/train/c.1",), "unreadable depth maps": ("images/train/sub/b",)}
+    repair(case, tmp_path / "fixed")
+    fixed = listed.model_copy(update={"root": tmp_path / "fixed"})
+    assert [open_dataset(fixed, split)[0].name for split in ("train", "val")] == ["images/train/a", "images/val/d"]
+    (root / "pairs.csv").write_text("\n".join(["image,mask,split", *(row.rpartition(",")[0] for row in rows)]))
+    with pytest.raises(
+        DataError, match=r"3 of 3 images have no depth in .*pairs.csv: .*; the column depth names a file for each"
+    ):
+        open_dataset(listed, "train")
 
 
 def test_drawn_splits_find_their_depth(own: Path) -> None:

@@ -4,19 +4,19 @@
 
     root/images/train/**/NAME.jpg  root/masks/train/**/NAME.png     {split} in the recipe's patterns
     root/images/**/NAME.jpg        root/masks/**/NAME.png           no {split}: a share is drawn for validation
-    root/pairs.csv                 columns image, mask, split       a list says it all
+    root/pairs.csv                 columns image, mask, split       a list says it all; depth in a column of its own
 
 What the numbers or colours of the masks mean is declared in the recipe (:mod:`fullconv.labelmap`), never guessed.
 """
 
-import csv
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from fullconv.data.depth import DEPTH_SUFFIXES
 from fullconv.data.masks import MASK_SUFFIXES, read_labels
+from fullconv.data.pairs import Pair, listed_pairs
 from fullconv.data.pictures import SUFFIXES, read_upright
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.errors import DataError
@@ -24,16 +24,6 @@ from fullconv.labelmap import LabelMap, parse_label_map
 from fullconv.spec import DataSpec, FolderSpec
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("image", "mask", "split")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and its mask; ``name`` is what reports call them."""
-
-    name: str
-    image: Path
-    mask: Path
 
 
 class FolderSegmentation:
@@ -116,7 +106,7 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
         When there are none, when an image has no mask, or two files would pair with one.
     """
     if folder.pairs is not None:
-        return _listed(root / folder.pairs, split)
+        return listed_pairs(root / folder.pairs, split)
     images, masks = _files(root, folder, split)
     alone = sorted(images.keys() - masks.keys())
     if alone:
@@ -146,7 +136,7 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
         When there are no pairs, or two files would pair with one.
     """
     if folder.pairs is not None:
-        listed = _listed(root / folder.pairs, split)
+        listed = listed_pairs(root / folder.pairs, split)
         whole = [pair for pair in listed if pair.image.is_file() == pair.mask.is_file()]  # neither: cannot be read
         images = {pair.name: pair.image for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
         masks = {pair.name: pair.mask for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
@@ -166,33 +156,18 @@ def _without(files: dict[str, Path], names: Sequence[str]) -> dict[str, Path]:
     return {name: files[name] for name in sorted(files.keys() - set(names))}
 
 
-def find_depths(root: Path, folder: FolderSpec, split: str, pairs: Sequence[Pair]) -> list[Path]:
-    """Return the depth map of each pair: below ``folder.depth`` under the name of its image.
+def with_depths(root: Path, folder: FolderSpec, split: str, pairs: Iterable[Pair]) -> list[Pair]:
+    """Return the pairs with their depth maps: those that a list names, else those below ``folder.depth`` of the images' names.
+
+    A pair without one has none.
 
     Raises
     ------
     DataError
-        When there are none for some, or two for one.
+        When two files would be the depth of one.
     """
-    found = depth_files(root, folder, split)
-    alone = [pair.name for pair in pairs if pair.name not in found]
-    if alone:
-        raise DataError(
-            f"{len(alone)} of {len(pairs)} images have no depth in {root / (folder.depth or '').format(split=split)}: "
-            f"{', '.join(alone[:3])}{', …' if len(alone) > 3 else ''}; depth maps have their images' names"
-        )
-    return [found[pair.name] for pair in pairs]
-
-
-def depth_files(root: Path, folder: FolderSpec, split: str) -> dict[str, Path]:
-    """Return the depth maps of a split by name, also those of no image.
-
-    Raises
-    ------
-    DataError
-        When two have one name.
-    """
-    return _by_key(root, folder.depth or "", split, DEPTH_SUFFIXES, "")
+    found = _by_key(root, folder.depth, split, DEPTH_SUFFIXES, "") if folder.depth is not None else {}
+    return [replace(pair, depth=pair.depth or found.get(pair.name)) for pair in pairs]
 
 
 def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -268,30 +243,3 @@ def _splits_there(root: Path, folder: FolderSpec) -> str:
         return f"looked for {', '.join(sorted(SUFFIXES))}; set data.folder.images"
     there = sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
     return f"there are {', '.join(there) or 'no folders'} in {parent}; set data.folder.images, or data.train and data.val"
-
-
-def _listed(path: Path, split: str) -> list[Pair]:
-    """Return the pairs of a split from a CSV file with the columns image, mask and split, paths relative to the file."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path}: no column {', '.join(missing)}; the first line must be {','.join(COLUMNS)}")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a list of pairs ({error})") from error
-    chosen = [row for row in rows if row["split"] == split]
-    if not chosen:
-        there = ", ".join(sorted({row["split"] or "" for row in rows}))
-        raise DataError(f"{path}: no line has the split {split!r}; there are {there or 'no lines'}")
-    empty = [column for row in chosen for column in ("image", "mask") if not (row[column] or "").strip()]
-    if empty:
-        raise DataError(
-            f"{path}: {len(empty)} cells of the split {split!r} are empty, the first in the column {empty[0]}; fill them"
-        )
-    pairs = []
-    for row in chosen:
-        image, mask = (path.parent / str(row[column]) for column in ("image", "mask"))
-        pairs.append(Pair(PurePosixPath(str(row["image"])).with_suffix("").as_posix(), image, mask))
-    return sorted(pairs, key=lambda pair: pair.name)

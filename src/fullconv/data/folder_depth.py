@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.depth import metres_per_step, read_depth
-from fullconv.data.folder import FolderSegmentation, find_depths, open_folder
+from fullconv.data.folder import FolderSegmentation, open_folder, with_depths
 from fullconv.data.intrinsics import Intrinsics
 from fullconv.data.kept import KeptHHA
+from fullconv.data.pairs import DEPTH_COLUMN, Pair
 from fullconv.data.rgbd import inputs_for, parse_camera
 from fullconv.data.sample import HHA, RGB, Dataset, Sample
 from fullconv.errors import DataError
@@ -25,7 +26,7 @@ class FolderWithDepth:
     dataset
         The images and masks.
     depths
-        The depth map of each pair.
+        The depth map of each.
     spec
         With streams, unit, camera, and the folder where HHA pictures are kept.
     split
@@ -78,10 +79,11 @@ def depth_settings(spec: DataSpec) -> tuple[str | float, Intrinsics | None]:
         When one is missing that the streams need, or not known.
     """
     folder = spec.folder
-    if folder.depth is None:
+    if folder.depth is None and folder.pairs is None:
         raise DataError(
             f"the streams {', '.join(spec.streams)} of a folder need its depth: set data.folder.depth to the folder of depth "
-            "maps, such as depth/{split}, data.folder.depth_unit, and for hha data.folder.camera"
+            "maps, such as depth/{split}, or data.folder.pairs to a list that has a column depth; then data.folder.depth_unit, "
+            "and for hha data.folder.camera"
         )
     if folder.depth_unit is None:
         raise DataError("data.folder.depth_unit is missing, which files do not say: metres, centimetres, millimetres")
@@ -98,4 +100,20 @@ def open_own(spec: DataSpec, split: str) -> Dataset:
     if set(spec.streams) == {RGB}:
         return found
     depth_settings(spec)  # a folder of depth must be named before it is looked through
-    return FolderWithDepth(found, find_depths(Path(spec.root or ""), spec.folder, split, found.pairs), spec, split)
+    return FolderWithDepth(found, _depths(spec, split, found.pairs), spec, split)
+
+
+def _depths(spec: DataSpec, split: str, pairs: Sequence[Pair]) -> list[Path]:
+    root, folder = Path(spec.root or ""), spec.folder
+    known = with_depths(root, folder, split, pairs)
+    found = [pair.depth for pair in known if pair.depth is not None and pair.depth.is_file()]
+    if len(found) == len(pairs):
+        return found
+    alone = [pair.name for pair in known if pair.depth is None or not pair.depth.is_file()]
+    where, how = (
+        (root / folder.depth.format(split=split), "depth maps have their images' names")
+        if folder.depth is not None
+        else (root / (folder.pairs or ""), f"the column {DEPTH_COLUMN} names a file for each")
+    )
+    names = f"{', '.join(alone[:3])}{', …' if len(alone) > 3 else ''}"
+    raise DataError(f"{len(alone)} of {len(pairs)} images have no depth in {where}: {names}; {how}")

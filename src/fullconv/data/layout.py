@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.folder import Pair, match_files
+from fullconv.data.folder import match_files
 from fullconv.data.images import decode
 from fullconv.data.masks import MASK_SUFFIXES, undeclared_in
+from fullconv.data.pairs import Pair
 from fullconv.data.pictures import SUFFIXES
 from fullconv.data.textfile import read_text
 from fullconv.errors import DataError

@@ -34,8 +34,8 @@ class DepthFacts:
 
 
 def depth_facts(path: Path | None, unit: str | float) -> DepthFacts | str:
-    """Return what a depth map holds, or why it cannot be read: :data:`MISSING` for no path."""
-    if path is None:
+    """Return what a depth map holds, or why it cannot be read: :data:`MISSING` for no file."""
+    if path is None or not path.is_file():
         return MISSING
     try:
         depth = read_depth(path, unit)

@@ -4,8 +4,8 @@ What is done: pairs without partner or with a damaged file are left out. Images 
 which pixels the mask belongs, and a mask that lies on the stored ones with them. Masks in a format with losses whose values are
 all known become PNG. Masks that hold exactly the colours of the data set's own palette get its indices.
 
-Depth maps are copied as they are, and pairs without a depth map that can be read are left out where depth is read; an image
-whose mask and depth lie on the stored pixels is then not turned.
+Depth maps that the recipe or a list names are copied as they are, and pairs without one that can be read are left out where
+depth is read; an image whose mask and depth lie on the stored pixels is then not turned.
 
 What is not: values without a meaning, smoothed or JPEG-worn borders, greys of a palette, sizes that differ, pictures in two
 splits. What they should be only a person knows.
@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from fullconv.data.folder import COLUMNS, Pair
 from fullconv.data.images import decode
 from fullconv.data.masks import undeclared_in
+from fullconv.data.pairs import COLUMNS, DEPTH_COLUMN, Pair
 from fullconv.data.pictures import ORIENTATION, SUFFIXES, Glance
 from fullconv.doctor.case import Case
 from fullconv.doctor.faults import fitting
@@ -131,11 +131,13 @@ def _copy(case: Case, root: Path, work: Path, progress: Progress) -> Repair:
     rows = []
     for number, fact in enumerate(case.facts, start=1):
         if fact.readable and fact.pair and not isinstance(fact.depth, str):
-            if fact.depth:
-                shutil.copyfile(fact.depth.path, _place(fact.depth.path, root, work))
+            depth = None
+            if fact.pair.depth and fact.pair.depth.is_file():
+                depth = _place(fact.pair.depth, root, work)
+                shutil.copyfile(fact.pair.depth, depth)
             image, mask = (_place(path, root, work) for path in (fact.pair.image, fact.pair.mask))
             mask = _write(fact, case, fact.pair, image, mask, indices, done)
-            rows.append((image, mask, fact.split))
+            rows.append((image, mask, fact.split, depth))
             done.kept += 1
         else:
             done.left_out.append(fact.name)
@@ -170,7 +172,7 @@ def _write(fact: Facts, case: Case, pair: Pair, image: Path, mask: Path, indices
     assert isinstance(glance, Glance)
     assert isinstance(facts, MaskFacts)
     fits = fitting(glance, facts)
-    turn = TURNS.get(glance.orientation) if fits == "turned" or (fits == "stored" and not fact.depth) else None
+    turn = TURNS.get(glance.orientation) if fits == "turned" or (fits == "stored" and not pair.depth) else None
     if turn is None:
         shutil.copyfile(pair.image, image)
     else:
@@ -221,11 +223,15 @@ def _indexed(colors: NDArray[np.integer], indices: dict[Color, int]) -> Image.Im
     return image
 
 
-def _write_list(path: Path, rows: list[tuple[Path, Path, str]]) -> None:
-    """Write the pairs, their paths relative to the list."""
+def _write_list(path: Path, rows: list[tuple[Path, Path, str, Path | None]]) -> None:
+    """Write the pairs of image, mask, split and depth, their paths relative to the list."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
-        writer.writerow(COLUMNS)
-        for *files, split in rows:
-            writer.writerow([*(Path(os.path.relpath(str(file), path.parent)).as_posix() for file in files), split])
+        writer.writerow((*COLUMNS, DEPTH_COLUMN) if any(depth for *_, depth in rows) else COLUMNS)
+        for image, mask, split, depth in rows:
+            writer.writerow([_relative(image, path), _relative(mask, path), split, *([_relative(depth, path)] if depth else [])])
+
+
+def _relative(file: Path, listed: Path) -> str:
+    return Path(os.path.relpath(str(file), listed.parent)).as_posix()

@@ -7,18 +7,17 @@ Images are read to their end but seen only as a grey thumbnail, masks as counts;
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.folder import Pair
 from fullconv.data.images import decode
 from fullconv.data.masks import stored_in
+from fullconv.data.pairs import Pair
 from fullconv.data.pictures import SIDEWAYS, Glance, glance
 from fullconv.data.sample import Dataset
 from fullconv.doctor.depths import DepthFacts, depth_facts
@@ -138,8 +137,7 @@ def _jobs(source: Source) -> Iterator[Callable[[], list[Facts]]]:
     for start in range(0, len(source.dataset), CHUNK):
         if source.pairs:
             pairs = source.pairs[start : start + CHUNK]
-            depths = {pair.name: source.depths[pair.name] for pair in pairs} if source.depths else {}
-            yield functools.partial(_read_pairs, pairs, source.split, source.label_map, depths, source.unit)
+            yield functools.partial(_read_pairs, pairs, source.split, source.label_map, source.depth_unit)
         else:
             places = range(start, min(start + CHUNK, len(source.dataset)))
             yield functools.partial(_read_samples, source.dataset, places, source.split, source.head, source.label_map)
@@ -172,13 +170,11 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command takes it for an interrupt, and a worker would say so at length
 
 
-def _read_pairs(
-    pairs: Iterable[Pair], split: str, label_map: LabelMap, depths: Mapping[str, Path | None], unit: str | float
-) -> list[Facts]:
+def _read_pairs(pairs: Iterable[Pair], split: str, label_map: LabelMap, unit: str | float | None) -> list[Facts]:
     return [
         Facts(
             *(pair.name, split, pair, _image_facts(pair), _mask_facts(pair, label_map)),
-            depth=depth_facts(depths[pair.name], unit) if depths else None,
+            depth=None if unit is None else depth_facts(pair.depth, unit),
         )
         for pair in pairs
     ]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fullconv.data.folder import Pair
 from fullconv.data.masks import read_stored
+from fullconv.data.pairs import Pair
 from fullconv.data.pictures import read_upright
 from fullconv.doctor.case import Case
 from fullconv.doctor.sources import Source

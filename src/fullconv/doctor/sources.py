@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fullconv.data import DATASETS, open_dataset, spec_of
-from fullconv.data.folder import FolderSegmentation, Pair, depth_files, match_files
+from fullconv.data.folder import FolderSegmentation, match_files, with_depths
 from fullconv.data.folder_depth import depth_settings
+from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, Dataset
 from fullconv.data.scaled import Scaled
 from fullconv.doctor.guess import guess_spec
@@ -33,10 +34,8 @@ class Source:
         The files of every sample; none when samples are rendered.
     images, masks
         Files without a partner, by name.
-    depths
-        The depth map of every pair by name, ``None`` where there is none; empty when depth is not read.
-    unit
-        Of the depth maps.
+    depth_unit
+        Of the pairs' depth maps; ``None`` when depth is not read.
     """
 
     split: str
@@ -46,8 +45,7 @@ class Source:
     pairs: tuple[Pair, ...] = ()
     images: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
-    depths: dict[str, Path | None] = field(default_factory=dict)
-    unit: str | float = "metres"
+    depth_unit: str | float | None = None
 
 
 def open_sources(spec: DataSpec) -> list[Source]:
@@ -70,15 +68,11 @@ def _folder_source(spec: DataSpec, split: str) -> Source:
     root, label_map = Path(str(spec.root)), parse_label_map(spec.labels)
     match = match_files(root, spec.folder, split)
     dataset = FolderSegmentation(f"{root.resolve().name} {split}", match.pairs, label_map)
-    depths: dict[str, Path | None] = {}
-    unit: str | float = "metres"
+    unit, pairs = None, match.pairs
     if set(spec.streams) != {RGB}:
         unit, _ = depth_settings(spec)
-        files = depth_files(root, spec.folder, split)
-        depths = {pair.name: files.get(pair.name) for pair in match.pairs}
-    return Source(
-        *(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(match.pairs), match.images, match.masks, depths, unit)
-    )
+        pairs = with_depths(root, spec.folder, split, pairs)
+    return Source(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(pairs), match.images, match.masks, unit)
 
 
 def _named_source(spec: DataSpec, split: str) -> Source:

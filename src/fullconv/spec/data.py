@@ -48,9 +48,10 @@ class FolderSpec(Spec):
     mask_suffix
         What a mask's name has after its image's, such as ``_mask``.
     pairs
-        A CSV file below the root with the columns image, mask, split, in place of all that.
+        A CSV file below the root with the columns image, mask, split, in place of all that; depth may be a fourth.
     depth
         Folder of depth maps below the root, called as the images, for nets that read depth or HHA; ``{split}`` as in ``images``.
+        A list's own column comes first.
     depth_unit
         Of their values: metres, centimetres, millimetres, or the metres in one step.
     camera
