@@ -119,6 +119,25 @@ def test_a_list_names_depth_of_any_name(own: Path, tmp_path: Path) -> None:
         open_dataset(listed, "train")
 
 
+@pytest.mark.parametrize("start", ["{root}/", "../own/"], ids=["absolute", "from elsewhere"])
+def test_kept_hha_stays_in_its_folder_whatever_a_list_calls_its_images(start: str, own: Path, tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    shutil.copytree(own, root)
+    with Image.open(root / "images/train/a.jpg") as picture:
+        picture.save(root / "images/train/a.png")  # where a name with another suffix would lead
+    before = {path: path.read_bytes() for path in root.rglob("*.*")}
+    path = start.format(root=root)
+    (root / "pairs.csv").write_text(
+        f"image,mask,split,depth\n{path}images/train/a.png,{path}masks/train/a.png,train,{path}depth/train/a.png\n"
+    )
+    listed = spec(root, "hha", depth=None, pairs=Path("pairs.csv"), hha=root / "kept/hha")
+    expected = open_dataset(spec(own, "hha"), "train")[0].inputs["hha"].numpy()
+    for _ in range(2):
+        np.testing.assert_array_equal(open_dataset(listed, "train")[0].inputs["hha"].numpy(), expected)
+    assert len(list((root / "kept/hha/train").rglob("*.png"))) == 1
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
 def test_drawn_splits_find_their_depth(own: Path) -> None:
     flat = {"images": "images", "masks": "masks", "depth": "depth", "val_share": 0.5}
     parts = [open_dataset(spec(own, "depth", **flat), split) for split in ("train", "val")]

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +58,18 @@ class FolderWithDepth:
                 image,
                 depth,
                 self.camera,
-                lambda depth, camera: self.kept.picture(sample.name, lambda: depth, camera, sample.size, _version(depth)),
+                lambda depth, camera: self.kept.picture(_below(sample.name), lambda: depth, camera, sample.size, _version(depth)),
             )
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         targets = {head: mask.numpy() for head, mask in sample.targets.items()}
         return Sample.from_arrays(sample.name, {stream: found[stream] for stream in self.streams}, targets)
+
+
+def _below(name: str) -> str:
+    """Return a name that lies in the folder it is joined to; a list may call images by absolute paths, or through ``..``."""
+    path = PurePath(name)
+    return "/".join(part for part in path.parts if part not in (path.anchor, ".."))
 
 
 def _version(depth: NDArray[np.float32]) -> str:
