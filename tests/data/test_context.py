@@ -153,6 +153,14 @@ def test_what_the_folder_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"labels.txt: 3 of the 59 classes have no line .*: table, cloth, bedclothes; take the"):
         open_pascal_context(spec(tmp_path), "val")
     write_names(voc / "labels.txt")
+    named = (voc / "labels.txt").read_text()
+    (voc / "labels.txt").write_text(named.replace(f"{NUMBERS['dog']}: dog", f"{NUMBERS['cat']}: dog"))
+    with pytest.raises(DataError, match=r"labels.txt: .*cat.* share a number with another name; copy it again"):
+        open_pascal_context(spec(tmp_path), "val")
+    (voc / "labels.txt").write_text(named + f"{'9' * 5000}: nothing\n")
+    with pytest.raises(DataError, match=r"val: files are missing"):
+        open_pascal_context(spec(tmp_path), "val")
+    write_names(voc / "labels.txt")
     with pytest.raises(DataError, match=r"val: files are missing in .*VOC2010: 5105 of 5105 JPEGImages/ID.jpg \(2009_000000, "):
         open_pascal_context(spec(tmp_path), "val")
 

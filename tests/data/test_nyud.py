@@ -1,6 +1,8 @@
 """NYUDv2 in its three layouts, written here; the real copy where it is."""
 
+import os
 import pickle
+import shutil
 from pathlib import Path
 
 import h5py
@@ -173,6 +175,50 @@ def test_an_official_file_of_other_shapes(change: dict[str, np.ndarray], officia
             file[name] = array
     with pytest.raises(DataError, match=r"must have images \(N, 3, W, H\), depths and labels \(N, W, H\); it has images \("):
         MatFile(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "found"),
+    [
+        ({"labels": np.int16}, "labels int16"),
+        ({"images": np.float32}, "images float32"),
+        ({"depths": np.uint16}, "depths uint16"),
+    ],
+)
+def test_an_official_file_of_other_numbers(kinds: dict[str, type], found: str, official: Path, tmp_path: Path) -> None:
+    (tmp_path / "classMapping40.mat").write_bytes((official / "classMapping40.mat").read_bytes())
+    shapes = {"images": (4, 3, 7, 5), "depths": (4, 7, 5), "labels": (4, 7, 5)}
+    kinds = {"images": np.uint8, "depths": np.float32, "labels": np.uint16} | kinds
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
+        for name, shape in shapes.items():
+            file[name] = np.zeros(shape, kinds[name])
+    with pytest.raises(DataError, match=rf"must have images uint8, depths float, labels unsigned; it has .*{found}"):
+        MatFile(tmp_path)
+
+
+def test_a_mapping_that_holds_no_whole_numbers(official: Path, tmp_path: Path) -> None:
+    for mapping in (np.full(894, 1.5), np.full(894, np.nan), np.array("text")):
+        scipy.io.savemat(tmp_path / "classMapping40.mat", {"mapClass": mapping})
+        with pytest.raises(DataError, match=r"mapClass must hold whole numbers"):
+            MatFile(tmp_path)
+
+
+def test_depth_that_is_no_number_is_a_hole(official: Path, tmp_path: Path) -> None:
+    for name in ("classMapping40.mat", "nyu_depth_v2_labeled.mat"):
+        (tmp_path / name).write_bytes((official / name).read_bytes())
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "r+") as file:
+        file["depths"][0, :3, 0] = [np.nan, np.inf, -2]
+    assert MatFile(tmp_path).depth(5001)[0, :3].tolist() == [0, 0, 0]
+
+
+def test_depth_is_looked_for_before_hours_of_training_when_it_is_read(tmp_path: Path, reference: Path) -> None:
+    shutil.copytree(reference, tmp_path / "copy", copy_function=os.link)
+    (tmp_path / "copy/data/depth/img_5003.png").unlink()
+    frames = ReferenceFolder(tmp_path / "copy")
+    assert len(NYUDv2(frames, "train", ("rgb",))) == len(NYUDv2(frames, "train", ("rgb", "hha"), tmp_path / "kept")) == 381
+    for streams in (("rgb", "depth"), ("hha",)):
+        with pytest.raises(DataError, match=r"1 of 381 frames are missing .* and data/depth/img_5003.png\): 5003; complete"):
+            NYUDv2(frames, "train", streams)
 
 
 @pytest.mark.realdata

@@ -181,6 +181,46 @@ FAULTS: dict[str, tuple[Callable[[dict[str, bytes]], object], list[str]]] = {
 }
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def test_pictures_that_readers_complete_without_a_word_are_damaged(archive: Path) -> None:
+    whole = members(archive)[FIRST]
+    place = whole.index(b"IDAT") - 4
+    length = int.from_bytes(whole[place : place + 4], "big")
+    rows = zlib.decompress(whole[place + 8 : place + 8 + length])
+    assert len(rows) == 3 * 5  # the filter's byte and 4 pixels
+    few = whole[:place] + chunk(b"IDAT", zlib.compress(rows[:10])) + chunk(b"IEND", b"")
+    flipped = bytearray(whole)
+    flipped[place + 8 + length] ^= 1  # of the checksum
+    for damaged in (whole[:-1], whole[:-12], few, bytes(flipped)):
+        rewrite(archive, lambda files, content=damaged: files.update({FIRST: content}))  # type: ignore[misc]
+        [line] = check_submission(archive, SIZES)
+        assert line.startswith("files that cannot be read: 1 (2008_000001: damaged")
+
+
+def test_a_picture_of_many_chunks_is_whole(archive: Path) -> None:
+    big = np.random.default_rng(0).integers(0, 21, (300, 400))
+    write_submission(archive, [("2008_000001", big)])
+    assert check_submission(archive, {"2008_000001": (300, 400)}) == []
+
+
+def test_a_folder_elsewhere_and_a_damaged_header_at_the_end(archive: Path) -> None:
+    content = bytearray(gzip.decompress(archive.read_bytes()))
+    with tarfile.open(fileobj=io.BytesIO(bytes(content))) as file:
+        last = file.getmembers()[-1]
+    archive.write_bytes(gzip.compress(bytes(content[: last.offset]) + b"\xff" + bytes(content[last.offset + 1 :])))
+    with pytest.raises(DataError, match=r"cannot be read as a .tgz \(data behind the last file\)"):
+        check_submission(archive, SIZES)
+    with tarfile.open(archive, "w:gz") as file:
+        for name in ("results", "../../evil"):
+            entry = tarfile.TarInfo(name)
+            entry.type = tarfile.DIRTYPE
+            file.addfile(entry)
+    assert check_submission(archive, {}) == [f"files not called {FOLDER}/ID.png: 1 (../../evil)"]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_named(archive: Path, fault: str) -> None:
     change, expected = FAULTS[fault]

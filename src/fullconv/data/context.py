@@ -102,7 +102,7 @@ def _classes(path: Path) -> NDArray[np.uint8]:
     """Return the class of every number that a uint16 LabelMap can hold: a table (65536,), 0 for what is none of the 59."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; PASCAL-Context's list of names (lines such as 397: table) belongs there")
-    lines = re.findall(r"^\s*(\d+)\s*:\s*(.+?)\s*$", read_text(path), flags=re.MULTILINE)
+    lines = re.findall(r"^\s*(\d{1,9})\s*:\s*(.+?)\s*$", read_text(path), flags=re.MULTILINE)
     numbers = {name.replace(" ", ""): int(number) for number, name in lines}
     stored = [NAMED_OTHERWISE.get(name, name) for name in CONTEXT.names[1:]]
     missing = [name for name in stored if not 0 < numbers.get(name, 0) < 2**16]
@@ -110,6 +110,11 @@ def _classes(path: Path) -> NDArray[np.uint8]:
         raise DataError(
             f"{path}: {len(missing)} of the {len(stored)} classes have no line such as 397: table in it: "
             f"{', '.join(missing[:5])}{', …' * (len(missing) > 5)}; take the labels.txt with the 459 names"
+        )
+    twice = [name for name in stored if list(numbers.values()).count(numbers[name]) > 1]
+    if twice:
+        raise DataError(
+            f"{path}: {', '.join(twice[:5])}{', …' * (len(twice) > 5)} share a number with another name; copy it again"
         )
     table = np.zeros(2**16, np.uint8)
     table[[numbers[name] for name in stored]] = np.arange(1, len(CONTEXT))

@@ -56,11 +56,13 @@ class NYUDv2:
         self.streams = tuple(streams)
         self.kept = KeptHHA(kept)
         self.ids = sorted(number for part in SPLITS[split] for number in _listed(part))
-        missing = sorted(set(self.ids) - frames.ids())
+        depth = DEPTH in streams or (HHA in streams and kept is None)  # kept HHA pictures need none
+        missing = sorted(set(self.ids) - frames.ids(depth))
         if missing:
+            shown = f"{', '.join(map(str, missing[:5]))}{', …' * (len(missing) > 5)}"
             raise DataError(
                 f"{self.name}: {len(missing)} of {len(self.ids)} frames are missing in {frames.root} (looked for "
-                f"{frames.files(missing[0])}): {', '.join(map(str, missing[:5]))}{', …' * (len(missing) > 5)}; complete the copy"
+                f"{frames.files(missing[0], depth)}): {shown}; complete the copy"
             )
 
     def __len__(self) -> int:

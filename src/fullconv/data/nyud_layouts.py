@@ -31,10 +31,10 @@ class Frames(Protocol):
 
     root: Path
 
-    def ids(self) -> set[int]:
-        """Return the numbers of the frames that are there whole."""
+    def ids(self, depth: bool = False) -> set[int]:
+        """Return the numbers of the frames whose image and mask are there, and their depth if it is asked for."""
 
-    def files(self, number: int) -> str:
+    def files(self, number: int, depth: bool = False) -> str:
         """Return where a frame is looked for, for a message."""
 
     def image(self, number: int) -> NDArray[np.uint8]:
@@ -65,16 +65,28 @@ class MatFile:
         self._file: Any = None
         self._opened_by = 0
         raw = read_mat(root / self.MAPPING, "mapClass").ravel()
+        if raw.dtype.kind not in "iuf" or (raw != np.floor(raw)).any():
+            raise DataError(f"{root / self.MAPPING}: mapClass must hold whole numbers; it is {raw.dtype}; copy it again")
         if raw.size and not 1 <= raw.min() <= raw.max() <= len(NYUDV2):
             raise DataError(f"{root / self.MAPPING}: mapClass must map to 1..{len(NYUDV2)}; it has {raw.min()}..{raw.max()}")
         # 0 is unlabelled in both numberings; ours count from 0
         self._to_40 = np.concatenate([[NYUDV2.ignore_index], raw.astype(np.int64) - 1]).astype(np.uint8)
-        shapes = {name: getattr(self._open()[name], "shape", ()) for name in self.AXES}
+        try:
+            stored = {name: self._open()[name] for name in self.AXES}
+        except (KeyError, OSError, RuntimeError) as error:  # h5py on damaged headers
+            raise DataError(f"{root / self.FILE}: cannot be read ({error}); it is damaged, copy it again") from error
+        shapes = {name: getattr(found, "shape", ()) for name, found in stored.items()}
         whole = {name: (*shapes["labels"][:1], *(3,) * (axes - 3), *shapes["labels"][1:]) for name, axes in self.AXES.items()}
         if shapes != whole or len(shapes["labels"]) != self.AXES["labels"]:
             found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             raise DataError(
                 f"{root / self.FILE}: must have images (N, 3, W, H), depths and labels (N, W, H); it has {found}; copy it again"
+            )
+        kinds = {name: stored[name].dtype for name in self.AXES}
+        if kinds["images"] != np.uint8 or kinds["depths"].kind != "f" or kinds["labels"].kind != "u":
+            found = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+            raise DataError(
+                f"{root / self.FILE}: must have images uint8, depths float, labels unsigned; it has {found}; copy it again"
             )
         self._count = shapes["labels"][0]
 
@@ -87,21 +99,22 @@ class MatFile:
             raise DataError(f"{root / cls.FILE} needs {cls.MAPPING} beside it, the mapping of its 894 names to 40 classes")
         return cls(root)
 
-    def ids(self) -> set[int]:  # noqa: D102  # as in Frames, here and below
+    def ids(self, depth: bool = False) -> set[int]:  # noqa: D102  # as in Frames, here and below
         return set(range(FIRST, FIRST + self._count))
 
-    def files(self, number: int) -> str:  # noqa: D102
+    def files(self, number: int, depth: bool = False) -> str:  # noqa: D102
         return f"frame {number - FIRST} of {self.FILE}"
 
     def image(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
         return self._read("images", number).transpose(2, 1, 0)
 
     def depth(self, number: int) -> NDArray[np.float32]:  # noqa: D102
-        return self._read("depths", number).astype(np.float32).T
+        metres = self._read("depths", number).astype(np.float32).T
+        return np.where(np.isfinite(metres) & (metres > 0), metres, np.float32(0))
 
     def mask(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
         raw = self._read("labels", number).T
-        if raw.max() >= len(self._to_40):
+        if raw.max(initial=0) >= len(self._to_40):
             raise DataError(f"{self.root / self.MAPPING} maps {len(self._to_40) - 1} names; frame {number} has name {raw.max()}")
         return self._to_40[raw]
 
@@ -136,11 +149,13 @@ class ReferenceFolder:
         """Return the layout when ``root`` holds it."""
         return cls(root) if (root / "data" / "images").is_dir() and (root / "segmentation").is_dir() else None
 
-    def ids(self) -> set[int]:  # noqa: D102
-        return _numbers(self.root / "data" / "images", "img_") & _numbers(self.root / "segmentation", "img_")
+    def ids(self, depth: bool = False) -> set[int]:  # noqa: D102
+        images, masks = self.root / "data" / "images", self.root / "segmentation"
+        found = _numbers(images, "img_", ".png") & _numbers(masks, "img_", ".mat")
+        return found & _numbers(self.root / "data" / "depth", "img_", ".png") if depth else found
 
-    def files(self, number: int) -> str:  # noqa: D102
-        return f"data/images/img_{number}.png and segmentation/img_{number}.mat"
+    def files(self, number: int, depth: bool = False) -> str:  # noqa: D102
+        return f"data/images/img_{number}.png and segmentation/img_{number}.mat" + f" and data/depth/img_{number}.png" * depth
 
     def image(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
         return read_image(self.root / "data" / "images" / f"img_{number}.png")
@@ -173,11 +188,13 @@ class PictureFolder:
         """Return the layout when ``root`` holds it."""
         return cls(root) if (root / "images").is_dir() and (root / "labels40").is_dir() else None
 
-    def ids(self) -> set[int]:  # noqa: D102
-        return {FIRST + n for n in _numbers(self.root / "images", "") & _numbers(self.root / "labels40", "")}
+    def ids(self, depth: bool = False) -> set[int]:  # noqa: D102
+        found = _numbers(self.root / "images", "", ".jpg") & _numbers(self.root / "labels40", "", ".png")
+        return {FIRST + n for n in (found & _numbers(self.root / "depths", "", ".png") if depth else found)}
 
-    def files(self, number: int) -> str:  # noqa: D102
-        return f"images/{number - FIRST}.jpg and labels40/{number - FIRST}.png"
+    def files(self, number: int, depth: bool = False) -> str:  # noqa: D102
+        name = number - FIRST
+        return f"images/{name}.jpg and labels40/{name}.png" + f" and depths/{name}.png" * depth
 
     def image(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
         return read_image(self.root / "images" / f"{number - FIRST}.jpg")
@@ -193,7 +210,7 @@ class PictureFolder:
         return read_mask(self.root / "labels40" / f"{number - FIRST}.png", NYUDV2)
 
 
-def _numbers(folder: Path, prefix: str) -> set[int]:
-    names = (path.stem for path in folder.iterdir()) if folder.is_dir() else ()
+def _numbers(folder: Path, prefix: str, suffix: str) -> set[int]:
+    names = (path.stem for path in folder.iterdir() if path.suffix == suffix) if folder.is_dir() else ()
     numbers = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
-    return {int(number) for number in numbers if number.isdigit()}
+    return {int(number) for number in numbers if number.isdecimal()}

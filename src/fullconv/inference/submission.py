@@ -27,6 +27,7 @@ from PIL import Image
 
 from fullconv.errors import DataError
 from fullconv.files import replacing
+from fullconv.inference.png import is_whole
 from fullconv.labels import VOC, LabelSet
 
 FOLDER = PurePosixPath("results/VOC2012/Segmentation/comp6_test_cls")
@@ -155,10 +156,12 @@ def check_submission(path: str | os.PathLike[str], sizes: Mapping[str, tuple[int
         with gzip.open(path) as packed:
             with tarfile.open(fileobj=packed, mode="r:") as archive:
                 for entry in archive:
-                    for kind, name in () if entry.isdir() else _faults(archive, entry, sizes, seen):
+                    for kind, name in _faults(archive, entry, sizes, seen):
                         found.setdefault(kind, []).append(name)
-            while packed.read(1 << 20):  # gzip's checksum comes after what tar reads
-                pass
+            packed.seek(archive.offset)
+            while rest := packed.read(1 << 20):  # to gzip's checksum
+                if rest.strip(b"\0"):  # tar takes a damaged header for the end
+                    raise tarfile.ReadError("data behind the last file")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
@@ -179,6 +182,8 @@ def _faults(
 ) -> Iterator[tuple[str, str]]:
     """Yield the kind of every fault of an entry and whose it is; its id goes to ``seen``."""
     place = PurePosixPath(entry.name)
+    if entry.isdir() and place in (FOLDER, *FOLDER.parents):
+        return
     if not entry.isfile() or place.parent != FOLDER or place.suffix != ".png":
         yield f"files not called {FOLDER}/ID.png", entry.name
     elif place.stem not in sizes:
@@ -202,6 +207,9 @@ def _faults_of_picture(file: IO[bytes], size: tuple[int, int]) -> Iterator[tuple
                 yield "files that are no palette PNG", f"{image.format} {image.mode}"
             else:
                 labels, palette = np.array(image), image.getpalette() or []
+                file.seek(0)
+                if not is_whole(file.read()):
+                    yield "files that cannot be read", "damaged or cut short"
                 yield from _faults_of_labels(np.bincount(labels.ravel(), minlength=256), palette)
     # the decoders of damaged files raise whatever comes
     except Exception:
