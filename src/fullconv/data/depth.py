@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.images import decode
+from fullconv.data.decode import decode
 from fullconv.data.pictures import SUFFIXES
 from fullconv.errors import DataError
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from fullconv.data.decode import read_image
 from fullconv.data.hha import hha
-from fullconv.data.images import read_image
 from fullconv.data.intrinsics import Intrinsics
 from fullconv.errors import DataError
 from fullconv.files import replacing

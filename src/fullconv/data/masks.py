@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.images import decode
+from fullconv.data.decode import decode
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, codes_of
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.images import decode, read_image, read_mask
+from fullconv.data.decode import decode, read_image, read_mask
 from fullconv.data.matlab import open_hdf5, read_label_map, read_mat
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet, voc_colors

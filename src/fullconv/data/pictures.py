@@ -31,7 +31,7 @@ _SYSTEM = {errno.ENOENT: "no such file", errno.EISDIR: "a folder, not an image"}
 def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a picture as uint8 (H, W, 3) RGB, upright.
 
-    Unlike :func:`fullconv.data.images.read_image`, which takes the pixels of a data set as they are stored because masks
+    Unlike :func:`fullconv.data.decode.read_image`, which takes the pixels of a data set as they are stored because masks
     lie on them, this takes whatever a camera or an editor writes.
 
     Parameters

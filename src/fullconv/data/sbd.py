@@ -12,7 +12,7 @@ from pathlib import Path
 import torchvision
 
 from fullconv.data.complete import check_files
-from fullconv.data.images import read_image
+from fullconv.data.decode import read_image
 from fullconv.data.matlab import read_mat
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.data.textfile import read_text

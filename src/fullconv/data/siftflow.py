@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.complete import check_files
-from fullconv.data.images import read_image
+from fullconv.data.decode import read_image
 from fullconv.data.matlab import read_label_map
 from fullconv.data.sample import RGB, SEMANTIC, Sample
 from fullconv.errors import DataError

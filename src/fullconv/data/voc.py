@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torchvision
 
-from fullconv.data.images import read_image, read_mask
+from fullconv.data.decode import read_image, read_mask
 from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, SEMANTIC, Sample
 from fullconv.data.textfile import read_text

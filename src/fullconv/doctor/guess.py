@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fullconv.data.decode import decode
 from fullconv.data.folder import match_files
-from fullconv.data.images import decode
 from fullconv.data.layout import Contents, guess_labels, guess_layout, refuse_swapped
 from fullconv.data.masks import undeclared_in
 from fullconv.doctor.runs import Runs, inner

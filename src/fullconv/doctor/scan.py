@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.images import decode
+from fullconv.data.decode import decode
 from fullconv.data.masks import stored_in
 from fullconv.data.pairs import Pair
 from fullconv.data.pictures import SIDEWAYS, Glance, glance

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.images import read_mask
+from fullconv.data.decode import read_mask
 from fullconv.data.pictures import glance, read_picture
 from fullconv.data.rgbd import inputs_for
 from fullconv.errors import DataError

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fullconv.data.images import read_image, read_mask
+from fullconv.data.decode import read_image, read_mask
 from fullconv.errors import DataError
 from fullconv.labels import VOC
 
