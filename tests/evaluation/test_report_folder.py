@@ -10,8 +10,8 @@ from PIL import Image
 
 from fullconv.errors import DataError, FullconvError
 from fullconv.evaluation import Report, compare
-from fullconv.evaluation.folder import check_folder, write_report
 from fullconv.evaluation.plots import draw_confusion
+from fullconv.evaluation.report_folder import check_folder, write_report
 from fullconv.labels import LabelSet, voc_colors
 from fullconv.metrics import ConfusionMatrix
 

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from fullconv.cli import main
-from fullconv.data.intrinsics import NYUD, Intrinsics
-from fullconv.data.rgbd import inputs_for, parse_camera
-from fullconv.data.scenes import SEMANTIC, Scenes
+from fullconv.data.depth.intrinsics import NYUD, Intrinsics
+from fullconv.data.depth.rgbd import inputs_for, parse_camera
+from fullconv.data.scenes.scenes import SEMANTIC, Scenes
 from fullconv.errors import DataError, SpecError
 from fullconv.inference.predictor import Predictor, load
 from fullconv.inference.rgbd import Depths, depths_for

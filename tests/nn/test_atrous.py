@@ -13,7 +13,7 @@ from fullconv.geometry.trace import trace
 from fullconv.nn.align import Overlap
 from fullconv.nn.atrous import DilatedAverage, atrous
 from fullconv.nn.backbones import BACKBONES
-from fullconv.nn.dense import defined_region, shift_and_stitch
+from fullconv.nn.shift_and_stitch import defined_region, shift_and_stitch
 from fullconv.nn.trunk import Trunk, build_trunk
 
 EXACT = 1e-10

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rich.console import Console
 
-from fullconv.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.data import open_dataset
 from fullconv.errors import DataError, SpecError
+from fullconv.geometry.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.metrics import scores
 from fullconv.paper import bound
-from fullconv.paper.bench import Bench, recipe_for
+from fullconv.paper.experiment import Bench, recipe_for
 from fullconv.paper.published import published
 from fullconv.spec import DataSpec
 

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from fullconv.evaluation import METRICS
 from fullconv.paper import claims as module
 from fullconv.paper import sliding as sliding_module
-from fullconv.paper.bench import Bench
 from fullconv.paper.claims import AVERAGED, BATCHED, LOSS_GAP, MEAN_IU, SINGLE, SUMMED, loss_gap, run, same_reach
-from fullconv.paper.finding import Finding, Row
+from fullconv.paper.experiment import Bench
+from fullconv.paper.findings import Finding, Row
 
 
 def bench(out: Path, **more: Any) -> Bench:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fullconv.data.scenes import Scenes
+from fullconv.crf.mean_field import CRFSpec
+from fullconv.data.scenes.scenes import Scenes
 from fullconv.evaluation.trimap import WIDTHS
-from fullconv.inference.refine import CRFSpec
 from fullconv.paper import outlines
-from fullconv.paper.bench import Bench
-from fullconv.paper.finding import Finding, Row
+from fullconv.paper.experiment import Bench
+from fullconv.paper.findings import Finding, Row
 from fullconv.paper.outlines import PLAIN, TUNED, divide, near
 from fullconv.paper.suite import run_experiment
 from fullconv.spec import Recipe

@@ -6,13 +6,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from fullconv.data.scenes import Scenes
+from fullconv.data.scenes.scenes import Scenes
 from fullconv.nn.atrous import atrous
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
 from fullconv.paper import shift
-from fullconv.paper.bench import Bench
-from fullconv.paper.finding import Row
+from fullconv.paper.experiment import Bench
+from fullconv.paper.findings import Row
 from fullconv.paper.shift import SLOW, Measured, Scorer, _claims, measure, read_dense, readings
 from fullconv.paper.suite import run_experiment
 from fullconv.spec import ModelSpec, Recipe

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.paper import sliding as module
-from fullconv.paper.bench import Bench
+from fullconv.paper.experiment import Bench
 from fullconv.paper.sliding import Passes, Timing, claims, cut_windows, papers_speed_up, rows, sliding, small_difference
 
 

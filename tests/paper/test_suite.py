@@ -9,8 +9,8 @@ from rich.console import Console
 
 from fullconv.errors import DataError, FullconvError, SpecError, TrainingError
 from fullconv.paper import suite
-from fullconv.paper.bench import Bench
-from fullconv.paper.finding import Finding, paired
+from fullconv.paper.experiment import Bench
+from fullconv.paper.findings import Finding, paired
 from fullconv.paper.pretrained import scenes_classifier
 from fullconv.paper.suite import EXPERIMENTS, Experiment, choose, run_experiment
 from fullconv.training import Interrupted

@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from fullconv.nn.checkpoint import load_checkpoint
-from fullconv.paper.bench import Bench
-from fullconv.paper.finding import Row
-from fullconv.paper.rgbd import CONTROL, FINER, LATE, _claims
+from fullconv.paper.experiment import Bench
+from fullconv.paper.findings import Row
 from fullconv.paper.suite import run_experiment
-from fullconv.recipe import load_recipe
+from fullconv.paper.table4 import CONTROL, FINER, LATE, _claims
+from fullconv.spec.recipe import load_recipe
 
 BUDGET = 0.012
 """Minutes: a handful of steps a stage."""

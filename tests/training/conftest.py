@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fullconv.recipe import read_recipe
 from fullconv.spec import Recipe
+from fullconv.spec.recipe import read_recipe
 
 TINY: dict[str, Any] = {
     "name": "tiny",

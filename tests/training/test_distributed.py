@@ -12,14 +12,14 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from fullconv.recipe import to_yaml
 from fullconv.spec import Recipe
+from fullconv.spec.recipe import to_yaml
 from fullconv.training.run import train
 
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from fullconv.recipe import load_recipe
+from fullconv.spec.recipe import load_recipe
 from fullconv.training.run import train
 torch.set_num_threads(1)
 train(load_recipe(sys.argv[1]), Path(sys.argv[2]))

@@ -13,13 +13,13 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from fullconv.data.sample import Sample
-from fullconv.data.scenes import Scenes
+from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import SpecError, TrainingError
 from fullconv.labels import LabelSet, voc_colors
 from fullconv.nn.build import build_model
 from fullconv.nn.losses import cross_entropy
-from fullconv.recipe import load_recipe, parse_overrides, to_yaml
 from fullconv.spec import DataSpec, ModelSpec, Recipe, StageSpec, TrainSpec
+from fullconv.spec.recipe import load_recipe, parse_overrides, to_yaml
 from fullconv.training import run as run_module
 from fullconv.training.module import TrainingModule
 from fullconv.training.run import train

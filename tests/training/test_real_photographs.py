@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from fullconv.nn.checkpoint import load_checkpoint
-from fullconv.recipe import load_recipe
+from fullconv.spec.recipe import load_recipe
 from fullconv.training.run import train
 
 

@@ -14,14 +14,14 @@ from torchvision import tv_tensors
 
 from fullconv.data import open_dataset
 from fullconv.data.sample import Sample
-from fullconv.data.scenes import Scenes
+from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import FullconvError, TrainingError
 from fullconv.evaluation import evaluate
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.recipe import load_recipe
 from fullconv.spec import Recipe
+from fullconv.spec.recipe import load_recipe
 from fullconv.training import run as run_module
 from fullconv.training.run import RunResult, train
 

@@ -12,11 +12,11 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from fullconv.data.loading import Batch
-from fullconv.data.scenes import Scenes
+from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import SpecError
 from fullconv.nn.build import build_model
-from fullconv.recipe import load_recipe, to_yaml
 from fullconv.spec import DataSpec, ModelSpec, Recipe, StageSpec, TrainSpec
+from fullconv.spec.recipe import load_recipe, to_yaml
 from fullconv.training import module as module_file
 from fullconv.training.log import MetricsFile
 from fullconv.training.module import TrainingModule

@@ -15,11 +15,11 @@ from importlib import metadata
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
-from fullconv.cli.apply import predict
 from fullconv.cli.data import data
-from fullconv.cli.judge import evaluate, tune
-from fullconv.cli.learn import demo, init, paper, train
-from fullconv.cli.look import geometry, heatmap, models, recipes
+from fullconv.cli.evaluate import evaluate, tune
+from fullconv.cli.geometry import geometry, heatmap, models, recipes
+from fullconv.cli.predict import predict
+from fullconv.cli.train import demo, init, paper, train
 from fullconv.errors import FullconvError
 
 app = App(

@@ -38,9 +38,9 @@ def check(
     as_json
         Print one JSON object.
     """
+    from fullconv.doctor.contact_sheet import write_sheets
     from fullconv.doctor.examine import diagnose, open_case
     from fullconv.doctor.repair import repair
-    from fullconv.doctor.sheet import write_sheets
     from fullconv.doctor.sources import read_target
 
     spec = read_target(target, root)
@@ -89,7 +89,7 @@ def show_samples(
         The picture; RECIPE-samples.png by default.
     """
     from fullconv.doctor.show import show as draw
-    from fullconv.recipe import load_recipe, parse_overrides
+    from fullconv.spec.recipe import load_recipe, parse_overrides
 
     chosen = load_recipe(recipe, parse_overrides(overrides))
     path = out or Path(f"{chosen.name}-samples.png")

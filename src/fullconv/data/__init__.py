@@ -4,17 +4,17 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-from fullconv.data.camvid import open_camvid
-from fullconv.data.context import open_pascal_context
-from fullconv.data.folder_depth import open_own
-from fullconv.data.nyud import open_nyudv2
+from fullconv.data.folder.folder_depth import open_own
 from fullconv.data.sample import DEPTH, HHA, RGB, Dataset
-from fullconv.data.sbd import open_sbd_voc2011, open_sbd_voc2012
 from fullconv.data.scaled import Scaled
-from fullconv.data.scenes import open_scenes
-from fullconv.data.siftflow import open_siftflow
+from fullconv.data.scenes.scenes import open_scenes
+from fullconv.data.sets.camvid import open_camvid
+from fullconv.data.sets.nyud import open_nyudv2
+from fullconv.data.sets.pascal_context import open_pascal_context
+from fullconv.data.sets.sbd import open_sbd_voc2011, open_sbd_voc2012
+from fullconv.data.sets.siftflow import open_siftflow
+from fullconv.data.sets.voc import open_voc2011, open_voc2012
 from fullconv.data.subset import Subset
-from fullconv.data.voc import open_voc2011, open_voc2012
 from fullconv.errors import SpecError
 from fullconv.spec import DataSpec
 

@@ -1,7 +1,7 @@
 """The data doctor: what is wrong with a data set, found before training does, with what to do about it.
 
-Every pair is read once (:mod:`~fullconv.doctor.scan`) into facts; checks turn facts into findings
-(:mod:`~fullconv.doctor.faults`, :mod:`~fullconv.doctor.values`, :mod:`~fullconv.doctor.balance`).
+Every pair is read once (:mod:`~fullconv.doctor.facts`) into facts; checks turn facts into findings
+(:mod:`~fullconv.doctor.file_checks`, :mod:`~fullconv.doctor.mask_checks`, :mod:`~fullconv.doctor.dataset_checks`).
 """
 
 from fullconv.doctor.examine import examine

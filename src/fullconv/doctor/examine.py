@@ -2,17 +2,27 @@
 
 from collections.abc import Callable, Iterator
 
-from fullconv.doctor import balance, faults
-from fullconv.doctor.case import Case
+from fullconv.doctor import dataset_checks, file_checks
+from fullconv.doctor.context import Case
+from fullconv.doctor.facts import Progress, scan
 from fullconv.doctor.finding import LEVELS, Diagnosis, Finding
-from fullconv.doctor.scan import Progress, scan
+from fullconv.doctor.mask_checks import values
 from fullconv.doctor.sources import open_sources
-from fullconv.doctor.values import values
 from fullconv.spec import DataSpec
 
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
-    *(faults.partners, faults.damage, faults.sizes_differ, faults.rotations, faults.depths, faults.cameras, values),
-    *(balance.leaks, balance.empty_masks, balance.classes, balance.sizes, balance.bound),
+    file_checks.partners,
+    file_checks.damage,
+    file_checks.sizes_differ,
+    file_checks.rotations,
+    file_checks.depths,
+    file_checks.cameras,
+    values,
+    dataset_checks.leaks,
+    dataset_checks.empty_masks,
+    dataset_checks.classes,
+    dataset_checks.sizes,
+    dataset_checks.bound,
 )
 """Every one yields what it finds, or nothing."""
 

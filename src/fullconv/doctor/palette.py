@@ -1,6 +1,6 @@
 """The palette behind a data set's masks, and what is left of it when they are saved as colours or as grey."""
 
-from fullconv.doctor.case import Case
+from fullconv.doctor.context import Case
 from fullconv.labels import VOID_COLOR, voc_colors
 
 Color = tuple[int, int, int]

@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 from fullconv.data.decode import decode
+from fullconv.data.images import ORIENTATION, SUFFIXES, Glance
 from fullconv.data.masks import undeclared_in
 from fullconv.data.pairs import COLUMNS, DEPTH_COLUMN, Pair
-from fullconv.data.pictures import ORIENTATION, SUFFIXES, Glance
-from fullconv.doctor.case import Case
-from fullconv.doctor.faults import fitting
+from fullconv.doctor.context import Case
+from fullconv.doctor.facts import Facts, MaskFacts, Progress
+from fullconv.doctor.file_checks import fitting
+from fullconv.doctor.mask_checks import LOSSY
 from fullconv.doctor.palette import Color, own_palette
-from fullconv.doctor.scan import Facts, MaskFacts, Progress
-from fullconv.doctor.values import LOSSY
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import COLOR, codes_of, color_of
 

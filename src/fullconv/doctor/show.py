@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fullconv.data import open_dataset
 from fullconv.data.loading import train_loader
-from fullconv.doctor.sheet import Tile, contact_sheet
+from fullconv.doctor.contact_sheet import Tile, contact_sheet
 from fullconv.files import replacing
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.normalise import normaliser, preprocessing_of

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fullconv.data import DATASETS, open_dataset, spec_of
-from fullconv.data.folder import FolderSegmentation, match_files, with_depths
-from fullconv.data.folder_depth import depth_settings
+from fullconv.data.folder.folder import FolderSegmentation, match_files, with_depths
+from fullconv.data.folder.folder_depth import depth_settings
+from fullconv.data.folder.guess import guess_spec
 from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, Dataset
 from fullconv.data.scaled import Scaled
-from fullconv.doctor.guess import guess_spec
 from fullconv.errors import SpecError
 from fullconv.labelmap import LabelMap, parse_label_map
-from fullconv.recipe import load_recipe
 from fullconv.spec import DataSpec
+from fullconv.spec.recipe import load_recipe
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from rich.markup import escape
 from rich.table import Table
 
-from fullconv.doctor.scan import Facts, MaskFacts
+from fullconv.doctor.facts import Facts, MaskFacts
 from fullconv.labelmap import LabelMap, show_code
 
 

@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fullconv.crf.mean_field import CRFSpec
 from fullconv.data.decode import read_mask
-from fullconv.data.pictures import glance, read_picture
-from fullconv.data.rgbd import inputs_for
+from fullconv.data.depth.rgbd import inputs_for
+from fullconv.data.images import glance, read_picture
+from fullconv.drawing import shares
 from fullconv.errors import DataError
 from fullconv.files import replacing
-from fullconv.inference.annotations import Labelled
+from fullconv.formats.coco import Labelled
+from fullconv.formats.voc_submission import check_plan, check_submission
 from fullconv.inference.jobs import Job, results_of_each
 from fullconv.inference.memory import no_more_than_free
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result, way_of
 from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor, Segmentation
-from fullconv.inference.refine import CRFSpec
 from fullconv.inference.rgbd import Depths, Loaded
-from fullconv.inference.submission import check_plan, check_submission
 from fullconv.labels import LabelSet
-from fullconv.pictures import shares
 
 TOGETHER = 8
 """Pictures of one size that a GPU is given at once.

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from fullconv.drawing import INK, PAPER, font_for
 from fullconv.errors import GeometryError, SpecError, WeightsError
 from fullconv.geometry.axis import Place
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.weights import find_weights, transplant
-from fullconv.pictures import INK, PAPER, font_for
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def imagenet_classes() -> tuple[str, ...]:
     >>> imagenet_classes()[88]
     'macaw'
     """
-    text = resources.files("fullconv").joinpath("data/lists/imagenet_classes.txt").read_text(encoding="utf-8")
+    text = resources.files("fullconv").joinpath("data/sets/lists/imagenet_classes.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
 

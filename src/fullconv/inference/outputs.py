@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from fullconv.inference.annotations import Labelled, to_geojson, to_labelme, write_areas, write_coco
+from fullconv.formats.coco import Labelled, to_geojson, to_labelme, write_areas, write_coco
+from fullconv.formats.voc_submission import write_comp6
 from fullconv.inference.predictor import Segmentation
-from fullconv.inference.submission import write_comp6
 from fullconv.labels import LabelSet
 
 WAY = "fullconv"

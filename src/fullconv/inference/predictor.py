@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fullconv.data.intrinsics import Intrinsics
-from fullconv.data.pictures import read_picture
-from fullconv.data.rgbd import inputs_for
+from fullconv.crf.mean_field import CRFSpec, refine
+from fullconv.data.depth.intrinsics import Intrinsics
+from fullconv.data.depth.rgbd import inputs_for
+from fullconv.data.images import read_picture
 from fullconv.data.sample import RGB
+from fullconv.drawing import overlay
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.files import replacing
-from fullconv.inference.refine import CRFSpec, refine
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.pictures import overlay
 
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
@@ -130,13 +130,13 @@ class Predictor:
         ----------
         image
             A path, a PIL image or an array uint8 (H, W, 3) RGB or (H, W) grey, see
-            :func:`fullconv.data.pictures.read_picture`; a rotation noted in EXIF is applied first.
+            :func:`fullconv.data.images.read_picture`; a rotation noted in EXIF is applied first.
         head
             Which of the model's outputs; the first by default.
         scores
             Also return the probabilities.
         crf
-            Refine the probabilities, and so the labels, by this CRF; see :mod:`fullconv.inference.refine`.
+            Refine the probabilities, and so the labels, by this CRF; see :mod:`fullconv.crf.mean_field`.
         depth, camera
             For a model that reads depth or HHA, see :func:`fullconv.inference.rgbd.inputs_for`.
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.depth import DEPTH_SUFFIXES, metres_per_step, read_depth
-from fullconv.data.intrinsics import Intrinsics
-from fullconv.data.rgbd import CAMERAS, SIX, parse_camera
+from fullconv.data.depth.depth import DEPTH_SUFFIXES, metres_per_step, read_depth
+from fullconv.data.depth.intrinsics import Intrinsics
+from fullconv.data.depth.rgbd import CAMERAS, SIX, parse_camera
 from fullconv.data.sample import DEPTH, HHA
 from fullconv.errors import DataError, SpecError
 
@@ -27,7 +27,7 @@ class Depths:
     path
         A folder, whose tree is that of the pictures; suffixes may differ. Or a file, which is any picture's depth.
     unit
-        See :func:`fullconv.data.depth.read_depth`.
+        See :func:`fullconv.data.depth.depth.read_depth`.
     camera
         Of all pictures; only HHA needs it.
     """
@@ -81,7 +81,7 @@ def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camer
     unit
         A name or a number, as text.
     camera
-        See :func:`fullconv.data.rgbd.parse_camera`.
+        See :func:`fullconv.data.depth.rgbd.parse_camera`.
     pictures
         How many there are.
 

@@ -12,7 +12,7 @@ pointwise and merging            as they are
 all else                         refused, unless r is still 1
 ===============================  ==================================================================
 
-The costs are set against those of shift and stitch in :mod:`fullconv.nn.dense`.
+The costs are set against those of shift and stitch in :mod:`fullconv.nn.shift_and_stitch`.
 """
 
 import copy
@@ -26,7 +26,7 @@ from torch import Tensor, fx, nn
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE, AxisMap, Transposed, Window
 from fullconv.geometry.graph import Layer
-from fullconv.nn.dense import read_score_net
+from fullconv.nn.shift_and_stitch import read_score_net
 
 Pair = tuple[int, int]
 
@@ -95,7 +95,7 @@ def atrous(net: nn.Module, stride: int = 1) -> fx.GraphModule:
     It has the parameters and buffers of ``net`` itself (training one trains the other), its offset and its receptive field.
     Modules are shallow copies, so modes (train, eval) and hooks are its own; ``net`` is not touched. Index j of its map lies at
     pixel ``stride * j + offset``. A layer at stride s costs up to (s / stride)² times what it costs in ``net``, in time
-    and memory; :func:`fullconv.nn.dense.shift_and_stitch` takes (f / stride)² passes instead and no more memory.
+    and memory; :func:`fullconv.nn.shift_and_stitch.shift_and_stitch` takes (f / stride)² passes instead and no more memory.
 
     Parameters
     ----------

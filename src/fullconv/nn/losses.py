@@ -42,7 +42,7 @@ def cross_entropy(
         Of the classes, float (K,): a pixel's loss counts by the weight of its target; see :func:`balanced_weights`. ``mean``
         still divides by the number of valid pixels, not by the sum of their weights, so weights of 1 change nothing.
     share
-        Probability with which each valid pixel was kept in ``target`` by :func:`fullconv.nn.sampling.draw_patches`, in (0, 1].
+        Probability with which each valid pixel was kept in ``target`` by :func:`~.loss_sampling.draw_patches`, in (0, 1].
         ``valid_pixels`` is then the number before any was dropped, and ``mean`` divides by ``share * valid_pixels``.
 
     Examples

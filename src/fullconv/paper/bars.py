@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fullconv.files import replacing
-from fullconv.paper.finding import Row
+from fullconv.paper.findings import Row
 
 
 def draw_bars(path: Path, rows: Sequence[Row], colors: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """The mean IU that an output at a coarse stride could reach at most, on the truth itself (journal version of the paper, 2016).
 
-Nothing is trained. How labels are resampled stands in :mod:`fullconv.bound`.
+Nothing is trained. How labels are resampled stands in :mod:`fullconv.geometry.bound`.
 """
 
 import math
@@ -16,15 +16,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fullconv.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.data.sample import RGB, SEMANTIC, Dataset
+from fullconv.drawing import Comparison, comparison_grid
 from fullconv.evaluation import METRICS
 from fullconv.files import replacing
+from fullconv.geometry.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.labels import LabelSet
 from fullconv.metrics import Scores, scores
-from fullconv.paper.bench import Bench, describe_data, recipe_for
-from fullconv.paper.finding import Claim, Finding, Picture, Row, paired
-from fullconv.pictures import Comparison, comparison_grid
+from fullconv.paper.experiment import Bench, describe_data, recipe_for
+from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
 
 TITLE = METRICS["mean_iu"]
 PROTOCOL: Mapping[Resampling, str] = {

@@ -15,8 +15,8 @@ from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
 from fullconv.nn.losses import equivalent_rate
 from fullconv.paper.bars import draw_bars
-from fullconv.paper.bench import Bench, describe_data
-from fullconv.paper.finding import Claim, Finding, Picture, Row
+from fullconv.paper.experiment import Bench, describe_data
+from fullconv.paper.findings import Claim, Finding, Picture, Row
 from fullconv.paper.sliding import sliding
 from fullconv.spec import Recipe
 from fullconv.training import RunResult

@@ -16,8 +16,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from fullconv.data.scenes import CLASSES, SEMANTIC, render
+from fullconv.data.scenes.scenes import CLASSES, SEMANTIC, render
+from fullconv.drawing import Comparison, comparison_grid
 from fullconv.errors import TrainingError
+from fullconv.evaluation.pages import Page
 from fullconv.files import replacing
 from fullconv.inference.heatmap import draw_heat_map, heat_map
 from fullconv.nn.backbones import BACKBONES
@@ -25,11 +27,9 @@ from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.proof import Proof
-from fullconv.page import Page
 from fullconv.paper.pretrained import CROPS, Pretrained, scenes_classifier
 from fullconv.paper.published import published
-from fullconv.pictures import Comparison, comparison_grid
-from fullconv.recipe import load_recipe
+from fullconv.spec.recipe import load_recipe
 from fullconv.training import Interrupted, RunResult, train
 
 METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fullconv.crf.mean_field import DEFAULT, Refined
+from fullconv.crf.settings import Tuned, read_crf
+from fullconv.crf.tune import tune
 from fullconv.data.sample import SEMANTIC, Dataset, Sample
+from fullconv.drawing import Comparison, comparison_grid
 from fullconv.evaluation import METRICS, Evaluation, compare
 from fullconv.evaluation.plots import draw_trimaps
 from fullconv.evaluation.report import estimate
 from fullconv.evaluation.trimap import WIDTHS
 from fullconv.files import replacing
 from fullconv.inference.predictor import Predictor, load
-from fullconv.inference.refine import DEFAULT, Refined
-from fullconv.inference.tune import tune
-from fullconv.inference.tuned import Tuned, read_crf
-from fullconv.paper.bench import Bench, describe_data
-from fullconv.paper.finding import Claim, Finding, Picture, Row
-from fullconv.paper.skips import staged_recipe
-from fullconv.pictures import Comparison, comparison_grid
+from fullconv.paper.experiment import Bench, describe_data
+from fullconv.paper.findings import Claim, Finding, Picture, Row
+from fullconv.paper.table2 import staged_recipe
 
 PLAIN, UNTUNED, TUNED = "FCN-8s", "FCN-8s, CRF as it comes", "FCN-8s, CRF tuned"
 TUNED_ON, MEASURED = 10, 80

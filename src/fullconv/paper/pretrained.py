@@ -9,12 +9,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fullconv.data.scenes import CLASSES, object_crop
+from fullconv.data.scenes.scenes import CLASSES, object_crop
 from fullconv.errors import TrainingError
 from fullconv.files import replacing
 from fullconv.nn.backbones import BACKBONES, minivgg
 from fullconv.nn.normalise import Normalise
-from fullconv.training.classifier import accuracy, train_classifier
+from fullconv.paper.classifier import accuracy, train_classifier
 
 CROPS = {"train": 1400, "val": 210}
 """Pictures of single objects to train the classifier on, and to judge it."""

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fullconv.data.sample import RGB, SEMANTIC, Dataset
-from fullconv.data.scenes import render
+from fullconv.data.scenes.scenes import render
+from fullconv.drawing import Comparison, comparison_grid
 from fullconv.evaluation import METRICS
 from fullconv.files import replacing
 from fullconv.geometry.axis import Place
@@ -25,12 +26,11 @@ from fullconv.geometry.trace import trace
 from fullconv.metrics import ConfusionMatrix, scores
 from fullconv.nn.atrous import atrous
 from fullconv.nn.checkpoint import load_checkpoint
-from fullconv.nn.dense import defined_region, shift_and_stitch
 from fullconv.nn.fcn import FCN
-from fullconv.paper.bench import Bench, describe_data
-from fullconv.paper.finding import Claim, Finding, Picture, Row
-from fullconv.paper.skips import staged_recipe
-from fullconv.pictures import Comparison, comparison_grid
+from fullconv.nn.shift_and_stitch import defined_region, shift_and_stitch
+from fullconv.paper.experiment import Bench, describe_data
+from fullconv.paper.findings import Claim, Finding, Picture, Row
+from fullconv.paper.table2 import staged_recipe
 
 Read = Callable[[Tensor], Tensor]
 """Image uint8 (1, 3, H, W) to logits (1, K, H, W)."""

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from fullconv.files import replacing
 from fullconv.nn.backbones import BACKBONES
-from fullconv.nn.caffe import initialise
+from fullconv.nn.backbones.caffe import initialise
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
-from fullconv.paper.bench import Bench
-from fullconv.paper.finding import Claim, Finding, Picture, Row
+from fullconv.paper.experiment import Bench
+from fullconv.paper.findings import Claim, Finding, Picture, Row
 from fullconv.paper.published import published
 
 BACKBONE, SIDE, STRIDE = "caffe-alexnet", 227, 32

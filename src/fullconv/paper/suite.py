@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fullconv.errors import DataError, FullconvError, SpecError, TrainingError, WeightsError
+from fullconv.evaluation.pages import Page
 from fullconv.files import replacing
 from fullconv.lock import alone_in
-from fullconv.page import Page
-from fullconv.paper import architectures, bound, claims, outlines, patches, region_costs, rgbd, shift, skips, tasks, upsampling
-from fullconv.paper.bench import SMALL, Bench, machine
-from fullconv.paper.finding import HEADER, Finding, not_run
+from fullconv.paper import bound, claims, figure5, outlines, shift, table1, table2, table3, table4, table5, upsampling
+from fullconv.paper.experiment import SMALL, Bench, machine
+from fullconv.paper.findings import HEADER, Finding, not_run
 from fullconv.paper.published import published
 from fullconv.training import Interrupted
 
@@ -41,13 +41,13 @@ class Experiment:
 FULL = 0.9
 """The share of the recipes' steps below which a result says how short its trainings were."""
 EXPERIMENTS: dict[str, Experiment] = {
-    "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", architectures.run, 4),
-    "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", skips.run, 8),
+    "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", table1.run, 4),
+    "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", table2.run, 8),
     "upsampling": Experiment("fixed against learned deconvolution (section 3.3)", upsampling.run, 6),
-    "T3": Experiment("FCN-8s against classified regions: scores and cost (table 3)", region_costs.run, 8),
-    "T4": Experiment("colour, depth and HHA, fused early and late (table 4)", rgbd.run, 8),
-    "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", patches.run, 4),
-    "T5": Experiment("two tasks by one net: semantic and geometric classes (section 5, table 5)", tasks.run, 8),
+    "T3": Experiment("FCN-8s against classified regions: scores and cost (table 3)", table3.run, 8),
+    "T4": Experiment("colour, depth and HHA, fused early and late (table 4)", table4.run, 8),
+    "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", figure5.run, 4),
+    "T5": Experiment("two tasks by one net: semantic and geometric classes (section 5, table 5)", table5.run, 8),
     "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.run, 5),
     "claims": Experiment("dense against sliding; momentum, balancing, augmentation (sections 3.1, 4)", claims.run, 7),
     "bound": Experiment("the IU that coarse outputs could reach at most (journal version)", bound.run, 1),

@@ -10,9 +10,9 @@ from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.upsample import bilinear_kernel
-from fullconv.paper.bench import Bench, describe_data, recipe_for
-from fullconv.paper.finding import Claim, Finding, Row
-from fullconv.paper.skips import staged_recipe, starting_weights
+from fullconv.paper.experiment import Bench, describe_data, recipe_for
+from fullconv.paper.findings import Claim, Finding, Row
+from fullconv.paper.table2 import staged_recipe, starting_weights
 from fullconv.training import RunResult
 
 COMPARED = ("16s", "8s")

@@ -1,7 +1,7 @@
 """What a model, a data set, a training run is: typed, validated, frozen; read from YAML. Knows no torch.
 
 A :class:`Recipe` is one experiment. How recipes are found, read and overridden, and how a wrong key is answered, stands
-in :mod:`fullconv.recipe`.
+in :mod:`fullconv.spec.recipe`.
 """
 
 from typing import Self

@@ -18,8 +18,8 @@ from pydantic import BaseModel, PositiveInt, TypeAdapter
 
 from fullconv.errors import SpecError, TrainingError
 from fullconv.files import replacing
-from fullconv.recipe import load_recipe, to_yaml
 from fullconv.spec import Recipe
+from fullconv.spec.recipe import load_recipe, to_yaml
 
 LIBRARIES = ("fullconv", "torch", "torchvision", "lightning", "numpy", "safetensors")
 MACHINE = (

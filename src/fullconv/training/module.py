@@ -13,8 +13,8 @@ from fullconv.data.loading import Batch, train_loader
 from fullconv.data.sample import IGNORE, Dataset
 from fullconv.errors import TrainingError
 from fullconv.nn.fcn import FCN
+from fullconv.nn.loss_sampling import draw_patches
 from fullconv.nn.losses import count_valid, cross_entropy
-from fullconv.nn.sampling import draw_patches
 from fullconv.spec import DataSpec, StageSpec, TrainSpec
 from fullconv.training.optimizer import build_optimizer, rate_at, set_rate
 

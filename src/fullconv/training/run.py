@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fullconv.data import open_dataset
-from fullconv.data.folder import folder_behind
+from fullconv.data.folder.folder import folder_behind
 from fullconv.data.sample import Dataset
 from fullconv.doctor import examine
 from fullconv.errors import DataError, FullconvError
@@ -63,7 +63,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     Parameters
     ----------
     recipe
-        What to train, from :func:`fullconv.recipe.load_recipe`.
+        What to train, from :func:`fullconv.spec.recipe.load_recipe`.
     out
         The run folder, see :mod:`fullconv.training.folder`.
     resume

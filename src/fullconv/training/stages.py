@@ -25,14 +25,14 @@ from fullconv.nn.fusion import join_streams
 from fullconv.nn.losses import equivalent_rate
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
-from fullconv.training.balance import class_weights
+from fullconv.training.callbacks import StageWatch, WholeFile
+from fullconv.training.class_weights import class_weights
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
 from fullconv.training.module import TrainingModule
 from fullconv.training.progress import StageProgress
 from fullconv.training.validation import validate
-from fullconv.training.watch import StageWatch, WholeFile
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from PIL import Image
 
 from fullconv.data.loading import val_loader
 from fullconv.data.sample import Dataset, Sample
+from fullconv.drawing import prediction_grid
 from fullconv.evaluation import Report
 from fullconv.metrics import ConfusionMatrix
 from fullconv.nn.fcn import FCN
-from fullconv.pictures import prediction_grid
 from fullconv.spec import DataSpec
 from fullconv.training.module import total_over_processes
 

@@ -1,0 +1,1 @@
+"""A fully connected conditional random field that sharpens the outlines of a segmentation."""

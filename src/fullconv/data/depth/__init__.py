@@ -1,0 +1,1 @@
+"""Depth maps: reading, units, surface normals, gravity, and their encoding as HHA."""

@@ -1,0 +1,1 @@
+"""Scenes: the embedded data set, ray-cast on the fly."""

@@ -1,0 +1,146 @@
+"""Faults of masks' values: what is not in the label map, and how it may have come there.
+
+Each mask with a fault is counted under the first cause that explains it: colours in place of indices, 255 in place of 1, a
+format with losses, smoothing, and only then values that are simply not known.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from fullconv.doctor.context import Case
+from fullconv.doctor.facts import Facts, MaskFacts
+from fullconv.doctor.finding import Finding, Level, counted, listed
+from fullconv.doctor.palette import palette_greys, palette_of
+from fullconv.labelmap import COLOR, LabelMap, color_of
+
+Masks = Sequence[tuple[Facts, MaskFacts]]
+LOSSY = ("JPEG", "MPO")
+FRAYED_CODES, FRAYED_SHARE = 6, 0.7
+"""A mask is frayed when it has so many unknown codes, and this share of their pixels has neighbours of another code."""
+BLENDS, BLEND_SHARE = 20, 0.3
+"""A mask looks smoothed when so many runs, and this share of its edges, are values between their neighbours; 3 % at most on VOC
+and NYUDv2."""
+
+
+def values(case: Case) -> Iterator[Finding]:
+    """Find what masks hold that they should not, each mask once."""
+    rest: Masks = list(case.masks())
+    for check in (_colors, _greys, _black_and_white, _lossy, _frayed, _unknown, _smooth):
+        for finding, masks in check(case, rest):
+            yield finding
+            told = {(fact.split, fact.name) for fact, _ in masks}
+            rest = [(fact, mask) for fact, mask in rest if (fact.split, fact.name) not in told]
+
+
+def _about(level: Level, kind: str, masks: Masks, what: str, fix: str) -> tuple[Finding, Masks]:
+    """Return a finding about some masks; ``{}`` in ``what`` stands for a few of their names."""
+    names = tuple(fact.name for fact, _ in masks)
+    return Finding(level, kind, len(masks), f"{counted(len(masks), 'mask')} {what.format(listed(names))}", fix, names), masks
+
+
+def _colors(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find masks of colours where numbers are declared: palette images saved as what their palette shows."""
+    found = [(fact, mask) for fact, mask in masks if any(code >= COLOR for code in mask.pixels)]
+    if found and not case.label_map.has_colors:
+        palette = set(palette_of(case).values())
+        known = all(color_of(code) in palette for _, mask in found for code in mask.pixels)
+        source = "the palette's colours in place of its indices" if known else "colours of no known palette"
+        what = f"with colours, where data.labels has numbers: {{}}; {source}"
+        fix = "save the indices (--fix DIR does where other masks hold the palette), or declare the colours in data.labels"
+        yield _about("error", "colours for indices", found, what, fix)
+
+
+def _greys(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find palette images that were converted to grey: the brightness of the palette's colours in place of indices."""
+    greys = palette_greys(case)
+    indexed = {code for _, mask in masks if mask.mode == "P" for code in mask.pixels}
+    found = []
+    for fact, mask in masks:
+        odd = set(mask.pixels) - {0, 255}
+        strange = odd - indexed if indexed else odd - case.label_map.meaning.keys()
+        if mask.mode == "L" and strange and odd <= greys:
+            found.append((fact, mask))
+    if found:
+        shown = ", ".join(map(str, sorted({code for _, mask in found for code in mask.pixels})[:6]))
+        what = f"with the grey of a palette's colours ({shown}) in place of its indices: {{}}"
+        fix = "export them again as palette images or as indices; converting to grey has lost the indices"
+        yield _about("error", "grey for indices", found, what, fix)
+
+
+def _black_and_white(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find masks of 0 and 255 where 255 is no class: a foreground that would be ignored, or is not known."""
+    label_map = case.label_map
+    ignored = label_map.labels.ignore_index
+    if 0 not in label_map.meaning or label_map.meaning.get(255, ignored) != ignored:
+        return
+    found = [(fact, mask) for fact, mask in masks if set(mask.pixels) == {0, 255}]
+    sure = all(set(mask.pixels) <= {0, 255} for _, mask in masks) or 255 not in label_map.meaning
+    # among masks of many classes one with nothing but background and void may be meant so
+    if found and (sure or len(label_map.labels) == 2):
+        what = f"with 0 and 255 only, where 255 is {'ignored' if 255 in label_map.meaning else 'not in data.labels'}: {{}}"
+        fix = "if 255 is the foreground, say so in data.labels: foreground: 255, or [1, 255] where others have 1"
+        yield _about("error" if sure else "warning", "0 and 255 only", found, what, fix)
+
+
+def _lossy(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find masks in a format with losses; those that came through unharmed are but a risk."""
+    found = [(fact, mask) for fact, mask in masks if mask.kind in LOSSY]
+    if found:
+        harmed = any(mask.unknown(case.label_map) for _, mask in found)
+        what = f"saved as JPEG, which changes values: {{}}; up to {max(mask.codes for _, mask in found):,} values in one"
+        again = "export them again as PNG from what they were drawn with; the borders are lost in these"
+        fix = again if harmed else "their values are still known; save them as PNG before that changes (--fix DIR does)"
+        yield _about("error" if harmed else "warning", "masks saved as JPEG", found, what, fix)
+
+
+def _frayed(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find masks with many unknown values along their borders, between those on either side or scattered."""
+    found = [(fact, mask) for fact, mask in masks if _is_frayed(mask, case.label_map)]
+    for kind, part, cause in (
+        ("anti-aliased masks", [(f, m) for f, m in found if _is_smooth(m)], "between those beside them, as smoothing leaves"),
+        ("masks through JPEG", [(f, m) for f, m in found if not _is_smooth(m)], "scattered along borders, as JPEG leaves"),
+    ):
+        if part:
+            most = max(len(mask.unknown(case.label_map)) for _, mask in part)
+            what = f"with up to {most:,} unknown values {cause}: {{}}"
+            fix = "export them again without loss and without smoothing; resize masks by the nearest value"
+            yield _about("error", kind, part, what, fix)
+
+
+def _is_frayed(mask: MaskFacts, label_map: LabelMap) -> bool:
+    unknown = mask.unknown(label_map)
+    not_kept = mask.total - sum(mask.pixels.values())
+    return len(unknown) >= FRAYED_CODES and mask.frayed > FRAYED_SHARE * (sum(unknown.values()) + not_kept)
+
+
+def _is_smooth(mask: MaskFacts) -> bool:
+    return mask.blends >= BLENDS and mask.blends > BLEND_SHARE * mask.edges
+
+
+def _unknown(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find values and colours without a meaning, counted over all masks."""
+    pixels: Counter[int] = Counter()
+    holders: Counter[int] = Counter()
+    first: dict[int, str] = {}
+    found = [(fact, mask) for fact, mask in masks if mask.unknown(case.label_map)]
+    for fact, mask in found:
+        for code, count in mask.unknown(case.label_map).items():
+            pixels[code] += count
+            holders[code] += 1
+            first.setdefault(code, fact.where)
+    if found:
+        everything = list(case.masks())
+        worst = max(pixels, key=lambda code: pixels[code])
+        explained = case.label_map.explain(list(pixels.items()), sum(mask.total for _, mask in everything))
+        what = f"{explained}; the first is in {first[worst]}, {holders[worst]} of {len(everything)} masks have it"
+        fix = "name them in data.labels, or ignore them: NAME: {ignore: VALUE}"
+        yield Finding("error", "unknown values", len(found), what, fix, tuple(fact.name for fact, _ in found)), found
+
+
+def _smooth(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find masks of known values only whose edges pass through the values in between: other classes."""
+    found = [(fact, mask) for fact, mask in masks if _is_smooth(mask)]
+    if found:
+        what = "whose edges run through the values in between, which are other classes, as if they were resized smoothly: {}"
+        fix = "look at the contact sheet (--out DIR); if so, resize the masks by the nearest value"
+        yield _about("warning", "smooth edges", found, what, fix)

@@ -1,0 +1,1 @@
+"""File formats for label maps, one file each."""

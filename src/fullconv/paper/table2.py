@@ -1,0 +1,172 @@
+"""Table 2 and figure 4: 32s-fixed, 32s, 16s, 8s; the same at once; what each skip adds, and why not finer still.
+
+Paper, section 4.2. On Scenes all nets start from a classifier that is trained here on pictures of single objects, as the
+paper's start from ImageNet's; a stage at stride 4 shows what the paper found not worth having.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fullconv.data.sample import SEMANTIC, Dataset
+from fullconv.evaluation import METRICS
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.paper.bars import draw_bars
+from fullconv.paper.experiment import SMALL, Bench, describe_data, recipe_for
+from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
+from fullconv.paper.plots import draw_nets, spread_out
+from fullconv.paper.pretrained import scenes_classifier
+from fullconv.paper.skip_contributions import STREAMS, ablation, draw_streams
+from fullconv.spec import Recipe
+from fullconv.training import RunResult
+
+
+@dataclass(frozen=True)
+class Nets:
+    """The recipes of one seed and what training them gave."""
+
+    fixed: RunResult
+    staged: RunResult
+    at_once: RunResult
+    recipe: Recipe
+
+    def stage_folders(self) -> dict[str, Path]:
+        """Return the folder of every net, by its name in the table."""
+        stages = {f"FCN-{record['stage']}": self.staged.out / f"stage-{record['stage']}" for record in self.staged.stages}
+        return {"FCN-32s-fixed": self.fixed.out, **stages, "FCN-8s at once": self.at_once.out}
+
+    def records(self) -> dict[str, Mapping[str, Any]]:
+        """Return the record of every net (its steps, seconds and scores), by its name in the table."""
+        stages = {f"FCN-{record['stage']}": record for record in self.staged.stages}
+        return {"FCN-32s-fixed": self.fixed.stages[-1], **stages, "FCN-8s at once": self.at_once.stages[-1]}
+
+
+def staged_recipe(bench: Bench, seed: int) -> Recipe:
+    """Return the recipe of the net that is trained in stages; on Scenes it goes on to stride 4."""
+    name = recipe_for(bench, "scenes-fcn4s-minivgg", "voc-fcn8s-{backbone}")
+    return bench.recipe(name, seed, starting_weights(bench, seed))
+
+
+def starting_weights(bench: Bench, seed: int) -> dict[str, Any]:
+    """Return the override that names the classifier to start from: on Scenes MiniVGG's, which is trained first."""
+    if not bench.on_scenes or bench.trunk != SMALL:
+        return {}
+    path = bench.run_folder("classifier", seed) / "minivgg.safetensors"
+    if not path.exists():
+        bench.say(f"seed {seed}: a classifier of single objects to start from")
+    return {"model": {"weights": str(scenes_classifier(path, seed, bench.steps(300)).path)}}
+
+
+def run(bench: Bench) -> Finding:
+    """Return table 2 on the bench's data; draw its nets, streams and scores into the bench's folder."""
+    nets = [_train(bench, seed) for seed in range(bench.seeds)]
+    dataset = bench.validation(nets[0].recipe)
+    rows = _table(nets, describe_data(dataset))
+    rows += _without_streams(nets, dataset)
+    models = {name: _load(folder) for name, folder in nets[0].stage_folders().items()}
+    pictures = [
+        _draw_bars(bench.folder / "mean-iu.png", rows),
+        draw_nets(bench.folder / "nets.png", models, dataset, SEMANTIC),
+    ]
+    draw_streams(models["FCN-8s"], SEMANTIC, dataset, spread_out(dataset), bench.folder / "streams.png")
+    caption = "What each stream of FCN-8s says about the class that is named at the left; red speaks for it, blue against it."
+    pictures.append(Picture("streams.png", caption))
+    return Finding(tuple(rows), tuple(_claims(rows, bench.seeds)), tuple(pictures), tuple(_per_class(nets)))
+
+
+def _train(bench: Bench, seed: int) -> Nets:
+    weights = starting_weights(bench, seed)
+    staged = staged_recipe(bench, seed)
+    fixed = recipe_for(bench, "scenes-fcn32s-fixed-minivgg", "voc-fcn32s-fixed-{backbone}")
+    once = recipe_for(bench, "scenes-fcn8s-at-once-minivgg", "voc-fcn8s-at-once-{backbone}")
+    return Nets(
+        fixed=bench.train(bench.recipe(fixed, seed, weights)),
+        staged=bench.train(staged),
+        at_once=bench.train(bench.recipe(once, seed, weights)),
+        recipe=staged,
+    )
+
+
+def _table(nets: Sequence[Nets], data: str) -> list[Row]:
+    """Return the four metrics of every net, and the share of the score that the classifier layer alone reaches."""
+    rows = []
+    for name, record in nets[0].records().items():
+        records = [net.records()[name] for net in nets]
+        batch = record["images"] // record["steps"]
+        protocol = f"{_training(name)}, {record['steps']} steps of {batch}"
+        for key, title in METRICS.items():
+            values = [100 * float(r["heads"][SEMANTIC][key]) for r in records]
+            seconds = sum(r["seconds"] for r in records)
+            rows.append(paired("T2", name, title, values, data=data, protocol=protocol, seconds=seconds))
+    shares = [100 * net.fixed.score(stage="32s") / net.staged.score(stage="32s") for net in nets]
+    rows.append(paired("claims", "only the classifier layer", "share of mean IU", shares, data=data, protocol="32s-fixed / 32s"))
+    return rows
+
+
+def _training(name: str) -> str:
+    coarser = {"FCN-16s": "32s", "FCN-8s": "16s", "FCN-4s": "8s"}
+    return {"FCN-32s-fixed": "score layer only", "FCN-32s": "end to end", "FCN-8s at once": "one stage"}.get(
+        name, f"from {coarser.get(name)}"
+    )
+
+
+def _without_streams(nets: Sequence[Nets], dataset: Dataset) -> list[Row]:
+    """Return the mean IU of FCN-8s with streams left out."""
+    found = [ablation(_load(net.stage_folders()["FCN-8s"]), SEMANTIC, dataset) for net in nets]
+    return [
+        Row(
+            f"FCN-8s {name}",
+            METRICS["mean_iu"],
+            tuple(100 * reports[name].scores.mean_iu for reports in found),
+            describe_data(dataset),
+            "left out of the trained net",
+        )
+        for name in found[0]
+    ]
+
+
+def _claims(rows: Sequence[Row], seeds: int) -> list[Claim]:
+    """Compare as the paper does: an order holds when the means differ by more than either spread over the seeds."""
+    score = {row.item: row for row in rows if row.quantity == METRICS["mean_iu"]}
+    order = ["FCN-32s-fixed", "FCN-32s", "FCN-16s", "FCN-8s"]
+    gaps = [score[fine].mean - score[coarse].mean for coarse, fine in itertools.pairwise(order)]
+    spreads = [max(score[coarse].spread, score[fine].spread) for coarse, fine in itertools.pairwise(order)]
+    holds = gaps[0] > spreads[0] and gaps[1] > spreads[1] and gaps[2] >= 0
+    steps = ", ".join(f"{gap:+.1f} (spread {spread:.1f})" for gap, spread in zip(gaps, spreads, strict=True))
+    many = f"{seeds} seeds" if seeds > 1 else "one seed, so no spread"
+    beyond = ", beyond the spread" if seeds > 1 else ""
+    claims = [Claim(f"32s-fixed < 32s < 16s <= 8s in mean IU{beyond}", holds, f"{steps}; {many}")]
+    once = score["FCN-8s at once"].mean - score["FCN-8s"].mean
+    close = abs(once) <= max(1.0, score["FCN-8s"].spread, score["FCN-8s at once"].spread)
+    claims.append(Claim("8s trained at once is as good as in stages, within a point or the spread", close, f"{once:+.1f}"))
+    if "FCN-4s" in score:
+        finer = score["FCN-4s"].mean - score["FCN-8s"].mean
+        text = "finer skips give less and less: 4s adds less to 8s than 16s to 32s"
+        claims.append(Claim(text, finer < gaps[1], f"16s {gaps[1]:+.1f}, 8s {gaps[2]:+.1f}, 4s {finer:+.1f}"))
+    return claims
+
+
+def _per_class(nets: Sequence[Nets]) -> list[str]:
+    """Return a sentence with the IU of every class that has truth, for each stage of the first seed."""
+    sentences = []
+    for name, record in nets[0].records().items():
+        values = record["heads"][SEMANTIC]["iu"].items()
+        listed = ", ".join(f"{title} {100 * iu:.1f}" for title, iu in values if iu is not None)
+        sentences.append(f"IU by class of {name}, seed 0: {listed}.")
+    return sentences
+
+
+def _load(folder: Path) -> FCN:
+    return load_checkpoint(folder / "model.safetensors").model.eval()
+
+
+def _draw_bars(path: Path, rows: Sequence[Row]) -> Picture:
+    """Draw the mean IU of every net and every ablation, with the spread over the seeds."""
+    scores = [row for row in rows if row.quantity == METRICS["mean_iu"]]
+    left_out = [" without " in row.item or row.item.endswith((" alone", " all streams")) for row in scores]
+    draw_bars(path, scores, ["C7" if out else "C0" for out in left_out])
+    streams = ", ".join(f"{name} reads stride {stride}" for stride, name in STREAMS.items() if stride > 4)
+    return Picture(path.name, f"Mean IU; grey: the trained FCN-8s with streams left out ({streams}).")

@@ -1,0 +1,194 @@
+"""Table 3: FCN-8s against methods that classify region proposals; what they score on the same images, and what they cost.
+
+Paper, section 5 (VOC). The systems it compares with had years of work in them and are not here: the two in
+`paper.regions.nets` are built on the trained FCN-8s's own trunk: they differ in how they use a network, not in which.
+"""
+
+import shutil
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fullconv.data import open_dataset
+from fullconv.data.sample import SEMANTIC, Dataset, Sample
+from fullconv.drawing import Comparison, comparison_grid
+from fullconv.evaluation import METRICS, Report
+from fullconv.files import replacing
+from fullconv.labels import is_background
+from fullconv.metrics import ConfusionMatrix
+from fullconv.paper.experiment import Bench, describe_data
+from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
+from fullconv.paper.plots import spread_out
+from fullconv.paper.regions.methods import Labeller, Lesson, learn
+from fullconv.paper.regions.proposals import propose
+from fullconv.paper.regions.reader import Reader, Reading, Stopwatch
+from fullconv.paper.table2 import staged_recipe
+
+FCN_8S, BOXES, REGIONS = "FCN-8s", "R-CNN style", "SDS style"
+PARTS = ("proposals", "features", "classification")
+SECONDS, OVERALL, NETWORK = "seconds an image", "times FCN-8s, overall", "times FCN-8s, network only"
+PUBLISHED_PROPOSALS = 2000
+"""That R-CNN and SDS look at in an image, about."""
+FACTOR = 20
+DRAWN = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is done, for one kind of data.
+
+    Parameters
+    ----------
+    side
+        Of the square that boxes are warped to, in pixels.
+    proposals
+        At most, for an image.
+    training, measured
+        Images that the region methods learn from, and that all methods are measured on.
+    """
+
+    side: int
+    proposals: int
+    training: int
+    measured: int
+
+
+SCENES, PHOTOGRAPHS = Settings(64, 200, 100, 50), Settings(160, 200, 100, 100)
+
+
+@dataclass
+class Measured:
+    """Labels and seconds of the methods, by name, and the regions of every image.
+
+    Seconds are those of each part, for each image.
+    """
+
+    matrices: dict[str, ConfusionMatrix]
+    seconds: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {FCN_8S: [], BOXES: [], REGIONS: []})
+    regions: list[int] = field(default_factory=list)
+
+    def add(self, truth: NDArray[np.integer], reading: Reading, methods: Mapping[str, Labeller]) -> dict[str, NDArray[np.uint8]]:
+        """Add what an image gave to the scores and seconds, and return its labels by all methods."""
+        found, pasting, watch = {FCN_8S: reading.labels}, {}, Stopwatch()
+        for method, labeller in methods.items():
+            found[method], pasting[method] = labeller(reading.described), watch.lap()
+        forward, proposing, boxes, regions = reading.seconds.tolist()
+        self.regions.append(len(reading.described.proposals))
+        self.seconds[FCN_8S].append({"forward": forward})
+        self.seconds[BOXES].append(dict(zip(PARTS, (proposing, boxes, pasting[BOXES]), strict=True)))
+        self.seconds[REGIONS].append(dict(zip(PARTS, (proposing, boxes + regions, pasting[REGIONS]), strict=True)))
+        for method, labels in found.items():
+            self.matrices[method].update(truth, labels)
+        return found
+
+    def median(self, method: str, part: str | None = None) -> float:
+        """Return the median over images of a part's seconds, or of all parts together."""
+        return statistics.median(sum(each.values()) if part is None else each[part] for each in self.seconds[method])
+
+    def features_each(self, method: str) -> float:
+        """Return the median over images of the features' seconds for one region: images may have fewer than the cap."""
+        counted = zip(self.seconds[method], self.regions, strict=True)
+        return statistics.median(seconds["features"] / regions for seconds, regions in counted)
+
+
+def run(bench: Bench) -> Finding:
+    """Return table 3 on the bench's data: scores, seconds and ratios of the three methods; a picture of what they say."""
+    propose(np.zeros((8, 8, 3), np.uint8), 1)  # says that scikit-image is missing now, and not when FCN-8s has been trained
+    recipe = staged_recipe(bench, 0)
+    checkpoint = bench.train(recipe).out / "stage-8s" / "model.safetensors"
+    given = SCENES if bench.on_scenes else PHOTOGRAPHS
+    settings = replace(given, training=bench.steps(given.training), measured=bench.steps(given.measured))
+    reader = Reader(checkpoint, settings.side, settings.proposals, bench.folder / "kept")
+    training, validation = open_dataset(recipe.data, recipe.data.train), bench.validation(recipe)
+    labels = validation.labels[SEMANTIC]
+    reader.label(validation[0])  # a first pass is slow, and counts for nothing
+    lessons = [
+        Lesson(reading.described, sample.targets[SEMANTIC].numpy())
+        for sample, reading in _readings(bench, reader, training, spread_out(training, settings.training), "training")
+    ]
+    bench.say(f"the region methods learn from the regions of {len(lessons)} images")
+    methods = {
+        method: learn(lessons, len(labels), background=is_background(labels.names[0]), masked=method == REGIONS)
+        for method in (BOXES, REGIONS)
+    }
+    measured = Measured({method: ConfusionMatrix(len(labels)) for method in (FCN_8S, BOXES, REGIONS)})
+    places = spread_out(validation, settings.measured)
+    rows: list[Comparison] = []
+    for sample, reading in _readings(bench, reader, validation, places, "measured"):
+        found = measured.add(sample.targets[SEMANTIC].numpy(), reading, methods)
+        if len(rows) < DRAWN:
+            rows.append((sample.picture, sample.targets[SEMANTIC].numpy(), found))
+    with replacing(bench.folder / "methods.png") as temporary:
+        comparison_grid(rows, labels).save(temporary, format="PNG")
+    shutil.rmtree(bench.folder / "kept")
+    return _finding(measured, validation, replace(settings, training=len(lessons)), len(places))
+
+
+def _readings(
+    bench: Bench, reader: Reader, dataset: Dataset, places: Sequence[int], what: str
+) -> Iterator[tuple[Sample, Reading]]:
+    for done, place in enumerate(places):
+        if done % 10 == 0:
+            bench.say(f"{done} of {len(places)} {what} images")
+        sample = dataset[place]
+        yield sample, reader.read(sample, f"{what}-{place}")
+
+
+def _finding(measured: Measured, dataset: Dataset, settings: Settings, images: int) -> Finding:
+    data = f"{describe_data(dataset)}, of which {images}"
+    protocol = (
+        f"at most {settings.proposals} proposals, boxes of {settings.side}×{settings.side}, {settings.training} training images"
+    )
+    rows = []
+    for method, matrix in measured.matrices.items():
+        scores = Report(dataset.name, dataset.labels[SEMANTIC], matrix, images).scores
+        how = "one pass" if method == FCN_8S else protocol
+        rows += [
+            paired("T3", method, title, [100 * getattr(scores, key)], data=data, protocol=how) for key, title in METRICS.items()
+        ]
+        rows.append(paired("T3", method, SECONDS, [measured.median(method)], data=data, protocol=how, digits=3))
+        if method != FCN_8S:
+            rows += [_part(measured, method, part, data, how) for part in PARTS]
+            rows += [_ratio(measured, method, None, data, how), _ratio(measured, method, "features", data, how)]
+    finding = Finding(tuple(rows))
+    picture = Picture("methods.png", "The same images as each method labels them.")
+    return Finding(finding.rows, tuple(_claims(finding)), (picture,), (_more(measured),))
+
+
+def _part(measured: Measured, method: str, part: str, data: str, protocol: str) -> Row:
+    return Row(method, f"{SECONDS}, {part}", (measured.median(method, part),), data, protocol, digits=3)
+
+
+def _ratio(measured: Measured, method: str, part: str | None, data: str, protocol: str) -> Row:
+    value = measured.median(method, part) / measured.median(FCN_8S)
+    return paired("T3", method, NETWORK if part else OVERALL, [value], data=data, protocol=protocol, digits=0)
+
+
+def _claims(finding: Finding) -> list[Claim]:
+    score = {method: finding.row(method, METRICS["mean_iu"]).mean for method in (FCN_8S, BOXES, REGIONS)}
+    ratio = {method: finding.row(method, OVERALL).mean for method in (BOXES, REGIONS)}
+    listed = ", ".join(f"{method} {value:.1f}" for method, value in score.items())
+    return [
+        Claim("FCN-8s has a higher mean IU than both", score[FCN_8S] > max(score[BOXES], score[REGIONS]), listed),
+        Claim(
+            f"both take at least {FACTOR} times as long as FCN-8s",
+            min(ratio.values()) >= FACTOR,
+            ", ".join(f"{method} {value:.0f} times" for method, value in ratio.items()),
+        ),
+    ]
+
+
+def _more(measured: Measured) -> str:
+    """Say how many proposals there were, and what the papers' number of them would take."""
+    parts = []
+    for method in (BOXES, REGIONS):
+        each = measured.features_each(method)
+        times = each * PUBLISHED_PROPOSALS / measured.median(FCN_8S)
+        parts.append(f"{method} {100 * each:.2f} s for 100 proposals, so {times:.0f} times FCN-8s for {PUBLISHED_PROPOSALS}")
+    return (
+        f"The median image had {statistics.median(measured.regions):.0f} proposals. Features cost the more the more there are: "
+        f"{'; '.join(parts)}, the papers' number (computed, not run)."
+    )

@@ -1,0 +1,114 @@
+"""Table 1: what is counted equals the paper's numbers; rows and claims when nets train, and when weights are missing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from fullconv.geometry.trace import trace
+from fullconv.nn.build import build_model
+from fullconv.paper import table1
+from fullconv.paper.experiment import Bench
+from fullconv.paper.findings import Finding, Row
+from fullconv.paper.published import published
+from fullconv.paper.table1 import NETS, architecture, depth, forward_seconds
+from fullconv.spec import ModelSpec
+
+
+@pytest.mark.parametrize("item", NETS)
+def test_whole_nets_have_the_papers_numbers(item: str) -> None:
+    found, paper = architecture(f"caffe-{NETS[item]}"), published("T1").paper[item]
+    assert found.conv_layers == paper["conv layers"]
+    assert round(found.parameters / 1e6) == paper["parameters M"]
+    assert found.classifier_field == paper["receptive field px"]
+    assert found.stride == paper["stride px"]
+    assert found.field == (715 if item == "FCN-GoogLeNet" else found.classifier_field)
+
+
+def test_depth_is_the_longest_way() -> None:
+    class Branches(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.long, self.longer, self.short = (torch.nn.Conv2d(3, 3, 1) for _ in range(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            return torch.relu(self.longer(self.long(x)) + self.short(x))
+
+    geometry = trace(Branches())
+    assert [depth(geometry, geometry.index[name]) for name in ("image", "first", "short", "longer", "relu")] == [0, 1, 2, 3, 3]
+
+
+def test_times_are_taken_in_turns_and_the_first_is_not_counted() -> None:
+    calls: list[str] = []
+    models = {name: build_model(ModelSpec(name="fcn32s-minivgg"), {"semantic": 2}).eval() for name in ("a", "b")}
+    for name, model in models.items():
+        model.register_forward_pre_hook(lambda *_, name=name: calls.append(name))
+    found = forward_seconds(models, 33, 2)
+    assert calls == ["a", "b"] * 3
+    assert {name: len(seconds) for name, seconds in found.items()} == {"a": 2, "b": 2}
+    assert min(min(seconds) for seconds in found.values()) > 0
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small images and narrow nets where whole ones are timed."""
+    monkeypatch.setattr(table1, "SIDE", 40)
+    monkeypatch.setattr(table1, "REPEATS", 2)
+    build = table1.build_model
+    narrow = lambda spec, heads: build(ModelSpec(name=spec.name.replace("caffe", "narrow")), heads)  # noqa: E731
+    monkeypatch.setattr(table1, "build_model", narrow)
+
+
+@pytest.mark.usefixtures("quick")
+def test_on_scenes_all_columns_are_measured(tmp_path: Path) -> None:
+    found = table1.run(Bench(tmp_path, "T1", scale=0.001, console=Console(quiet=True)))
+    assert found.complete
+    for item in NETS:
+        assert 0 < found.row(item, "mean IU").mean < 100
+        assert found.row(item, "conv layers").mean == found.row(item, "conv layers").paper
+    row = found.row("FCN-VGG16", "mean IU")
+    assert row.protocol == "fcn32s-narrow-vgg16 from scratch, 2 steps of 8"
+    assert row.data == "scenes val, 100 images"
+    assert (row.paper, row.reference) == (56.0, 63.6)
+    assert found.row("FCN-AlexNet", "forward relative to VGG16").paper == 0.24
+    assert found.row("FCN-GoogLeNet", "receptive field px without the last pooling").mean == 715
+    assert len(found.claims) == 3
+    assert found.claims[2].holds
+    assert (tmp_path / "T1" / "predictions.png").stat().st_size > 5000
+    runs = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert runs == {f"scenes-fcn32s-narrow-{net}-seed0" for net in NETS.values()}
+
+
+@pytest.mark.usefixtures("quick")
+def test_without_weights_everything_but_the_score_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise table1.WeightsError("no weights for 'caffe-vgg16': no such file, $FULLCONV_WEIGHTS is not set")
+
+    monkeypatch.setattr(Bench, "train", refuse)
+    found = table1.run(Bench(tmp_path, "T1", "voc2011", tmp_path, console=Console(quiet=True)))
+    assert not found.complete
+    assert "not run: no weights for 'caffe-vgg16'" in found.row("FCN-VGG16", "mean IU").cells()[4]
+    assert all(row.measured for row in found.rows if row.quantity != "mean IU")
+    assert [claim.text[:5] for claim in found.claims] == ["AlexN", "depth"]
+    assert found.pictures == ()
+
+
+def test_real_data_that_is_not_there_is_named(tmp_path: Path) -> None:
+    recipe = table1._recipe(Bench(tmp_path, "T1", "voc2012", tmp_path), "googlenet", 3)
+    assert (recipe.model.name, recipe.data.val, recipe.train.seed) == ("fcn32s-caffe-googlenet", "val", 3)
+    recipe = table1._recipe(Bench(tmp_path, "T1", "voc2011", tmp_path), "vgg16", 0)
+    assert recipe.data.val == "seg11valid"
+
+
+@pytest.mark.parametrize(
+    ("vgg", "google", "holds"),
+    [((40.0, 41.0, 42.0), (35.0, 36.0, 37.0), True), ((40.0, 41.0, 42.0), (39.5, 40.5, 41.5), False)],
+)
+def test_the_best_is_best_beyond_the_spread(vgg: tuple[float, ...], google: tuple[float, ...], holds: bool) -> None:
+    scores = {"FCN-AlexNet": (30.0, 30.0, 30.0), "FCN-VGG16": vgg, "FCN-GoogLeNet": google}
+    rows = [Row(item, "mean IU", values, "", "") for item, values in scores.items()]
+    rows += [row for item, net in NETS.items() for row in table1._architecture(item, net)]
+    rows += [Row(item, "forward relative to VGG16", (0.3,), "", "", paper=0.24) for item in NETS]
+    assert table1._claims(Finding(tuple(rows)))[0].holds is holds

@@ -1,0 +1,148 @@
+"""Table 5, trained for a few steps: rows against the runs, what the nets share, verdicts, SIFT Flow's recipe."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+
+from fullconv.errors import SpecError
+from fullconv.nn.backbones import BACKBONES, minivgg
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.normalise import Normalise
+from fullconv.paper.experiment import Bench
+from fullconv.paper.findings import Finding, Row
+from fullconv.paper.suite import run_experiment
+from fullconv.paper.table5 import ALONE, BOTH, HEADS, JOINT, WEIGHED, _as_good, _cheaper, context, recipe_of, run_name
+
+BUDGET = 0.012
+"""Minutes: a handful of steps a stage."""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A bench whose classifier has random weights: that it is trained is T2's to test."""
+    bench = Bench(tmp_path_factory.mktemp("paper"), "T5", console=Console(quiet=True))
+    torch.manual_seed(0)
+    folder = bench.run_folder("classifier")
+    folder.mkdir(parents=True)
+    header = {"preprocessing": json.dumps(Normalise(BACKBONES["minivgg"].preprocessing).preprocessing), "accuracy": "0"}
+    save_file(minivgg(7).state_dict(), folder / "minivgg.safetensors", header)
+    return bench
+
+
+@pytest.fixture(scope="module")
+def finding(bench: Bench) -> Finding:
+    return run_experiment("T5", bench, BUDGET)
+
+
+def stored(bench: Bench, item: str) -> dict:  # type: ignore[type-arg]
+    run = bench.run_folder(run_name(bench, item))
+    return json.loads((run / "result.json").read_text())["stages"][-1]  # type: ignore[no-any-return]
+
+
+def test_rows_are_what_the_runs_stored(bench: Bench, finding: Finding) -> None:
+    titles = {"pixel accuracy": "pixel_accuracy", "mean accuracy": "mean_accuracy", "mean IU": "mean_iu"}
+    for item in (JOINT, WEIGHED, ALONE["semantic"]):
+        for title, key in {**titles, "f.w. IU": "frequency_weighted_iu"}.items():
+            assert finding.row(item, title).measured == pytest.approx((100 * stored(bench, item)["heads"]["semantic"][key],))
+    for item in (JOINT, WEIGHED, ALONE["geometric"]):
+        expected = 100 * stored(bench, item)["heads"]["geometric"]["pixel_accuracy"]
+        assert finding.row(item, "geometric accuracy").measured == pytest.approx((expected,))
+    assert [finding.row(JOINT, title).paper for title in ("mean IU", "geometric accuracy")] == [39.5, 94.3]
+    assert len(finding.rows) == 5 + 5 + 4 + 1 + 5 * 3
+    assert finding.complete
+
+
+def test_the_nets_share_nothing_but_what_they_start_from(bench: Bench, finding: Finding) -> None:
+    """The joint net is both single ones with one trunk less, and the costs of two add up."""
+    runs = {item: bench.run_folder(run_name(bench, item)) for item in HEADS}
+    models = {item: load_checkpoint(run / "model.safetensors").model for item, run in runs.items()}
+    trunk = sum(p.numel() for p in models[JOINT].trunk_parameters())
+    size = {item: finding.row(item, "parameters M").mean for item in (*HEADS, BOTH)}
+    assert size[BOTH] == pytest.approx(size[JOINT] + trunk / 1e6)
+    assert size[JOINT] * 1e6 == pytest.approx(sum(p.numel() for p in models[JOINT].parameters()))
+    for item, run in runs.items():
+        seconds = sum(stage["seconds"] for stage in json.loads((run / "result.json").read_text())["stages"])
+        assert finding.row(item, "training s").measured == pytest.approx((seconds,))
+    alone = [finding.row(item, "training s").mean for item in ALONE.values()]
+    assert finding.row(BOTH, "training s").measured == pytest.approx((sum(alone),))
+    assert finding.row(BOTH, "forward ms").mean > max(finding.row(item, "forward ms").mean for item in ALONE.values())
+
+
+def test_the_recipes_differ_by_their_heads_and_one_weight_alone(bench: Bench) -> None:
+    joint, weighed, *others = (recipe_of(bench, item, 3) for item in HEADS)
+    assert weighed.train.head_weights == {"semantic": 1.0, "geometric": 0.25}
+    lighter = weighed.train.model_copy(update={"head_weights": joint.train.head_weights})
+    assert weighed.model_copy(update={"train": lighter}) == joint
+    assert joint.data.heads == ("semantic", "geometric")
+    assert joint.train.seed == 3
+    for other, head in zip(others, ALONE, strict=True):
+        assert other.data.heads == (head,)
+        same = other.model_copy(update={"data": other.data.model_copy(update={"heads": joint.data.heads})})
+        weights = same.train.model_copy(update={"head_weights": joint.train.head_weights})
+        assert same.model_copy(update={"train": weights}) == joint
+
+
+def test_pictures_and_notes(bench: Bench, finding: Finding) -> None:
+    assert [picture.file for picture in finding.pictures] == ["semantic.png", "geometric.png"]
+    assert all((bench.out / "T5" / picture.file).stat().st_size > 5000 for picture in finding.pictures)
+    assert finding.notes[0].startswith("IU by semantic class, joint / weighed / alone, seed 0: floor ")
+    assert finding.notes[1].startswith("IU by geometric class, joint / weighed / alone, seed 0: horizontal ")
+    assert "Tighe et al. (geometry) 90.8 geometric accuracy; " in context()
+    assert "FCN-8s of the journal version (unverified) 85.9 pixel accuracy, 53.9 mean accuracy, 41.2 mean IU" in context()
+
+
+def rows(joint: dict[str, float], semantic: dict[str, float], geometric: dict[str, float]) -> Finding:
+    nets = {JOINT: joint, WEIGHED: joint, ALONE["semantic"]: semantic, ALONE["geometric"]: geometric}
+    return Finding(tuple(Row(item, title, (value,), "", "") for item, net in nets.items() for title, value in net.items()))
+
+
+@pytest.mark.parametrize(
+    ("mean_iu", "pixel_accuracy", "geometric", "holds"),
+    [
+        (39.0, 79.0, 89.0, [True, True]),  # a point behind in all
+        (38.9, 80.0, 90.0, [False, True]),
+        (40.0, 78.9, 90.0, [False, True]),
+        (50.0, 90.0, 88.9, [True, False]),  # better is as good
+    ],
+)
+def test_as_good_is_at_most_a_point_behind(mean_iu: float, pixel_accuracy: float, geometric: float, holds: list[bool]) -> None:
+    joint = {"mean IU": mean_iu, "pixel accuracy": pixel_accuracy, "geometric accuracy": geometric}
+    found = rows(joint, {"mean IU": 40.0, "pixel accuracy": 80.0}, {"geometric accuracy": 90.0})
+    assert [claim.holds for claim in _as_good(found)] == holds * 2
+
+
+@pytest.mark.parametrize(("training", "forward", "holds"), [(120.0, 29.0, [True, True]), (210.0, 30.0, [False, False])])
+def test_cheaper_is_less_than_both_together(training: float, forward: float, holds: list[bool]) -> None:
+    one, two = {"training s": 100.0, "forward ms": 10.0}, {"training s": 110.0, "forward ms": 20.0}
+    both = [Row(BOTH, "training s", (210.0,), "", ""), Row(BOTH, "forward ms", (30.0,), "", "")]
+    found = Finding((*rows({"training s": training, "forward ms": forward}, one, two).rows, *both))
+    assert [claim.holds for claim in _cheaper(found)] == holds
+    assert f"{training:.1f} against 210.0; {training / 110:.2f} times the slower one's" in _cheaper(found)[0].evidence
+
+
+def test_on_sift_flow_the_recipe_goes_by_the_backbone(tmp_path: Path) -> None:
+    for backbone in ("squeezenet1_1", "caffe-vgg16"):
+        flow = Bench(tmp_path, "T5", "siftflow", tmp_path, backbone)
+        recipe = recipe_of(flow, ALONE["geometric"], 1)
+        assert (recipe.name, recipe.data.heads) == (f"siftflow-fcn16s-{backbone}", ("geometric",))
+        assert (recipe.data.root, recipe.data.train, recipe.data.val) == (tmp_path, "trainval", "test")
+    with pytest.raises(SpecError, match=r"no recipe of this experiment is for 'voc2012'; accepted are scenes and siftflow"):
+        recipe_of(Bench(tmp_path, "T5", "voc2012"), JOINT, 0)
+
+
+def test_on_scenes_the_small_net_starts_from_its_classifier_and_squeezenet_from_imagenet(tmp_path: Path) -> None:
+    imagenet = recipe_of(Bench(tmp_path, "T5", backbone="squeezenet1_1"), JOINT, 1)
+    assert (imagenet.model.name, imagenet.model.weights) == ("fcn16s-squeezenet1_1", "imagenet")
+    assert (imagenet.data.name, imagenet.data.heads) == ("scenes", ("semantic", "geometric"))
+    with pytest.raises(SpecError, match=r"on scenes has the backbone 'vgg16'; there are minivgg, squeezenet1_1"):
+        recipe_of(Bench(tmp_path, "T5", backbone="vgg16"), JOINT, 1)
+
+
+def test_without_the_data_the_papers_row_says_what_is_needed(tmp_path: Path) -> None:
+    found = run_experiment("T5", Bench(tmp_path, "", "siftflow", console=Console(quiet=True)))
+    assert {row.item for row in found.rows} == {JOINT}
+    assert "not run: siftflow needs its folder" in found.rows[0].cells()[4]
