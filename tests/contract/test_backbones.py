@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fullconv.errors import SpecError
+from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.backbones import BACKBONES, find_backbone
-from fullconv.nn.build import build_model, build_on_meta
+from fullconv.nn.build import build_model
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.spec import ModelSpec
 
