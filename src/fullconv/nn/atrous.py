@@ -25,7 +25,8 @@ from torch import Tensor, fx, nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE, AxisMap, Transposed, Window
-from fullconv.geometry.graph import Layer
+from fullconv.geometry.graph import Geometry, Layer
+from fullconv.geometry.trace import node_names
 from fullconv.nn.shift_and_stitch import read_score_net
 
 Pair = tuple[int, int]
@@ -127,10 +128,10 @@ def atrous(net: nn.Module, stride: int = 1) -> fx.GraphModule:
     """
     plan = read_score_net(net, stride)
     graph = plan.graph
-    nodes = [node for node in graph.graph.nodes if node.op not in ("get_attr", "output")]
-    calls = Counter(node.target for node in nodes)
+    layers = _layers_of(graph, plan.geometry)
+    calls = Counter(node.target for node in layers)
     rates: dict[fx.Node, tuple[Rate, Rate] | None] = {}  # None for single values of the whole image
-    for node, layer in zip(nodes, plan.geometry.layers, strict=True):
+    for node, layer in layers.items():
         if not layer.inputs:
             rates[node] = (Rate(1, stride), Rate(1, stride))
             continue
@@ -146,6 +147,13 @@ def atrous(net: nn.Module, stride: int = 1) -> fx.GraphModule:
     graph.graph.lint()
     graph.recompile()
     return graph
+
+
+def _layers_of(graph: fx.GraphModule, geometry: Geometry) -> dict[fx.Node, Layer]:
+    """Return the layer of every node that is one; sizes and constants are none."""
+    names = node_names(graph.graph)
+    called = {node: "image" if node.op == "placeholder" else names[node] for node in graph.graph.nodes}
+    return {node: geometry.layers[geometry.index[name]] for node, name in called.items() if name in geometry.index}
 
 
 def _install(graph: fx.GraphModule, node: fx.Node, part: nn.Module, reused: bool) -> None:
