@@ -21,9 +21,10 @@ from torch import Tensor, fx, nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.graph import Geometry, Interval
-from fullconv.geometry.trace import Tracer, from_graph
-from fullconv.nn.convolutionalize import FLATTEN, DenseClassifier
-from fullconv.nn.proof import keep_needed
+from fullconv.geometry.trace import from_graph
+from fullconv.nn.convolutionalize import DenseClassifier
+from fullconv.nn.surgery import keep_needed, read_graph
+from fullconv.nn.tail_rules import flattens
 
 AXES = ("vertical", "horizontal")
 
@@ -100,10 +101,7 @@ def read_score_net(net: nn.Module, stride: int) -> ScoreNet:
     """
     name = type(net).__name__
     source = net.graph if isinstance(net, DenseClassifier) else net  # a GraphModule cannot hold a part that is called graph
-    try:
-        graph = fx.GraphModule(source, Tracer().trace(source))
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise GeometryError(f"{name} cannot be traced by torch.fx: {error}") from error
+    graph = read_graph(source)
     given = next(node for node in graph.graph.nodes if node.op == "output").args[0]
     if not isinstance(given, fx.Node):
         raise GeometryError(f"{name} gives {given}; a dense map is made of one score map, so choose one")
@@ -112,17 +110,11 @@ def read_score_net(net: nn.Module, stride: int) -> ScoreNet:
     if len(inputs) != 1:
         raise GeometryError(f"{name} computes its map from the inputs {inputs}; accepted is a net of one input, the images")
     for node in graph.graph.nodes:
-        if _flattens(graph, node):
+        if flattens(graph, node):
             raise GeometryError(f"{name} flattens its map at {node.target}; make it a dense scorer by convolutionalize first")
     geometry = from_graph(graph.graph, graph)
     vertical, horizontal = (_factor(geometry, axis, stride) for axis in (0, 1))
     return ScoreNet(graph, geometry, stride, (vertical, horizontal))
-
-
-def _flattens(graph: fx.GraphModule, node: fx.Node) -> bool:
-    if node.op == "call_module":
-        return isinstance(graph.get_submodule(str(node.target)), nn.Flatten)
-    return node.target in FLATTEN
 
 
 def _factor(geometry: Geometry, axis: int, stride: int) -> int:
