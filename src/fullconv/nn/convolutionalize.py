@@ -9,6 +9,7 @@ Letters: N images, C channels, H W image, h w score map, K classes.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -131,9 +132,11 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
     output.args = (last.node,)
     keep_needed(graph)
     graph.delete_all_unused_submodules()
-    final = node_names(graph.graph)
+    score = _score(graph, last)
+    if score is None:
+        raise GeometryError(f"{name} does not end like a classifier: no dense layer or convolution gives its classes")
     channels = values[inputs[0].name].shape[1]
-    return DenseClassifier(graph, native_size, channels, tail.notes, final[end], _score(graph, last), tuple(tail.windows))
+    return DenseClassifier(graph, native_size, channels, tail.notes, node_names(graph.graph)[end], score, tuple(tail.windows))
 
 
 def _by(size: tuple[int, int]) -> str:
@@ -154,9 +157,11 @@ def _values(graph: fx.GraphModule, native_size: tuple[int, int]) -> dict[str, An
     wanted = _wanted(graph, node)
     if wanted is not None:
         raise GeometryError(_wrong_size(graph, native_size, node, wanted))
+    channels = _channels(graph, native_size)[0]
+    side = _least(lambda n: stopped.node in shapes.until_stopped((BATCH, channels, n, n), _dtype(graph)))
+    hint = _hint(graph, side)
     raise GeometryError(
-        f"{node_names(graph.graph)[node]} cannot take what an image of the native size {_by(native_size)} px becomes before it: "
-        f"{stopped.reason}; give the size that the classifier was built for"
+        f"the native size {_by(native_size)} px does not fit: {node_names(graph.graph)[node]} stops ({stopped.reason}); {hint}"
     )
 
 
@@ -187,28 +192,41 @@ def _wanted(graph: fx.GraphModule, node: fx.Node) -> int | None:
 def _wrong_size(graph: fx.GraphModule, native_size: tuple[int, int], node: fx.Node, wanted: int) -> str:
     """Return the message for a native size that does not fit; with the side that would, which is looked for by bisection."""
     shapes, source = Shapes(graph), node.all_input_nodes[0]
-    channels = _channels(graph, native_size)
 
-    def entries(size: tuple[int, int]) -> int:
-        for count in channels:
-            try:
-                shapes.of((BATCH, count, *size), _dtype(graph))
-            except StoppedError:
-                pass
-            if source.name in shapes.values:
-                break
-        found = shapes.values.get(source.name)
+    def entries(channels: int, *size: int) -> int:
+        found = shapes.until_stopped((BATCH, channels, *size), _dtype(graph)).get(source.name)
         return 0 if found is None else math.prod(found.shape[1:])
 
+    hint = "no square image fits it"
+    for channels in reversed(_channels(graph, native_size)):
+        side = _least(lambda n, c=channels: entries(c, n, n) >= wanted)
+        if entries(channels, side, side) == wanted:
+            hint = f"it fits images of {_by((side, side))} px"
+    given = entries(_channels(graph, native_size)[0], *native_size)
+    return (
+        f"the native size {_by(native_size)} px does not fit: {node_names(graph.graph)[node]} is written for {wanted} numbers and "
+        f"would get {given}; {hint}"
+    )
+
+
+def _hint(graph: fx.GraphModule, side: int) -> str:
+    """Return what to say about the least side at which a node no longer stops; the next one may stop there."""
+    if side == LARGEST_SIDE:
+        return "no square image fits it"
+    try:
+        _values(graph, (side, side))
+    except GeometryError as error:
+        return str(error).rpartition("; ")[2]
+    return f"it needs images of {_by((side, side))} px or more"
+
+
+def _least(reached: Callable[[int], bool]) -> int:
+    """Return the least side, in pixels, from which on something is reached."""
     low, high = 1, LARGEST_SIDE
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if entries((middle, middle)) >= wanted else (middle + 1, high)
-    hint = f"it fits images of {_by((low, low))} px" if entries((low, low)) == wanted else "no square image fits it"
-    return (
-        f"the native size {_by(native_size)} px does not fit: {node_names(graph.graph)[node]} is written for {wanted} numbers and "
-        f"would get {entries(native_size)}; {hint}"
-    )
+        low, high = (low, middle) if reached(middle) else (middle + 1, high)
+    return low
 
 
 def _data(graph: fx.Graph, values: dict[str, Any]) -> list[fx.Node]:
@@ -233,10 +251,11 @@ def _features_end(graph: fx.GraphModule, data: list[fx.Node], values: dict[str, 
             before = [n for n in node.all_input_nodes if n in order]
             shapes = [tuple(_tensor(values[n.name]).shape[1:]) for n in (*before, node)]
             part = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
-            if any(n in maps for n in before) and not leaves_map(part, node, shapes[0], shapes[-1]):
-                maps.add(node)
             turned = permuted(node, 4) if len(shapes[0]) == len(shapes[-1]) == 3 else None
             known = next((layout[n] for n in before if n in layout), [0, 1, 2, 3])
+            along_width = isinstance(part, nn.Linear) and known[3] != 1
+            if any(n in maps for n in before) and not along_width and not leaves_map(part, node, shapes[0], shapes[-1]):
+                maps.add(node)
             layout[node] = known if turned is None else [known[axis] for axis in turned]
         if latest <= i and node in maps and layout[node] == [0, 1, 2, 3] and isinstance(values[node.name], Tensor):
             end = node
@@ -259,17 +278,13 @@ def _check_features(graph: fx.GraphModule, end: fx.Node) -> None:
     from_graph(part.graph, part)
 
 
-def _score(graph: fx.GraphModule, last: Meaning) -> str:
-    """Return the name of the last layer with weights that all of the output passes through."""
+def _score(graph: fx.GraphModule, last: Meaning) -> str | None:
+    """Return the name of the last convolution that the output is computed from; ``None`` when there is none."""
     names = node_names(graph.graph)
-    node = last.node
-    while True:
-        if node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), nn.Conv2d):
-            return names[node]
-        before = [n for n in node.all_input_nodes if n.op != "get_attr"]
-        if len(before) != 1:
-            raise GeometryError(
-                f"{type(graph).__name__} does not end like a classifier: {names[node]} joins {len(before)} maps and no layer with "
-                "weights follows; expected is a last dense layer or convolution that gives the classes"
-            )
-        node = before[0]
+    seen = {last.node}
+    for node in reversed(list(graph.graph.nodes)):
+        if node in seen:
+            if node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), nn.Conv2d):
+                return names[node]
+            seen.update(node.all_input_nodes)
+    return None

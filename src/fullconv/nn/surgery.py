@@ -4,6 +4,7 @@ Functions that a net calls with constant arguments and its own parameters become
 rewrites a graph has to know the modules alone.
 """
 
+import contextlib
 import copy
 import operator
 import random
@@ -143,6 +144,12 @@ class Shapes(fx.Interpreter):
         self.values = {}
         with torch.no_grad():
             self.run(torch.empty(shape, dtype=dtype, device="meta"))
+        return self.values
+
+    def until_stopped(self, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, Any]:
+        """Return the values of the nodes up to the first that cannot take what it is given, or of all."""
+        with contextlib.suppress(StoppedError):
+            self.of(shape, dtype)
         return self.values
 
     def run_node(self, n: fx.Node) -> Any:
