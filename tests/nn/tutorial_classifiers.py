@@ -172,7 +172,7 @@ class ChannelsLast(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.conv(x)).permute(0, 2, 3, 1)
-        return self.fc2(torch.tanh(self.fc1(x.reshape(len(x) if False else x.shape[0], -1))))
+        return self.fc2(torch.tanh(self.fc1(x.reshape(x.shape[0], -1))))
 
 
 class LargestAndMean(nn.Module):
@@ -187,6 +187,46 @@ class LargestAndMean(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
         return self.head(torch.cat([self.mp(x), self.ap(x)], 1))
+
+
+class Scaled(MeanOfMean):
+    """Features normalised to length one, logits scaled by a learned number for each class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.rand(5) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv2(F.relu(self.conv1(x))))
+        return F.softmax(self.fc(F.normalize(x.sum((2, 3)), dim=1)) * self.scale, -1)
+
+
+class TwoScales(nn.Module):
+    """Maps of two depths flattened side by side, as an early net for traffic signs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 5, 3)
+        self.fc = nn.Linear(4 * 7 * 7 + 5 * 5 * 5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = torch.tanh(self.conv1(x))
+        second = torch.tanh(self.conv2(first))
+        return self.fc(torch.cat((first.flatten(1), second.flatten(1)), dim=1))
+
+
+class PooledFurther(nn.Module):
+    """Adaptive pooling to a grid, then convolutions and a maximum on the grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.pool = nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d((4, 2))
+        self.conv2, self.conv3 = nn.Conv2d(4, 5, 2, 2), nn.Conv2d(5, 6, 1)
+        self.fc = nn.Linear(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv3(F.relu(self.conv2(self.pool(F.relu(self.conv1(x))))))
+        return self.fc(torch.cat([x.max(3)[0].max(2)[0], x.mean([-1, -2])], 1))
 
 
 class Gem(nn.Module):
@@ -252,8 +292,8 @@ def frozen_transfer() -> nn.Module:
 
 
 def cut_resnet() -> nn.Module:
-    """The children of a residual net without the last, a new head behind them."""
-    body = nn.Sequential(*list(models.resnet18(weights=None).children())[:-2])
+    """The children of a (short) residual net without the last two, a new head behind them."""
+    body = nn.Sequential(*list(models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1]).children())[:-2])
     return nn.Sequential(body, nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.LayerNorm(512), nn.Linear(512, 3))
 
 
@@ -346,7 +386,7 @@ class Skipping(nn.Module):
 CLASSIFIERS: dict[str, Written] = {
     "blitz": Written(Blitz, (32, 32)),
     "view with numbers": Written(OldBlitz, (32, 32)),
-    "view with counted features": Written(CountedBlitz, (32, 32), "CountedBlitz cannot be traced by torch.fx"),
+    "view with counted features": Written(CountedBlitz, (32, 32), "CountedBlitz cannot be traced by torch.fx: its forward"),
     "mnist example": Written(Digits, (28, 28)),
     "mnist with functional dropout": Written(OldDigits, (28, 28)),
     "batch norm of vectors, softmax": Written(BatchFirst, (24, 24)),
@@ -356,13 +396,16 @@ CLASSIFIERS: dict[str, Written] = {
     "layer norm of the flattened map": Written(FlatNormHead, (14, 14)),
     "channels last": Written(ChannelsLast, (15, 11)),
     "largest and mean": Written(LargestAndMean, (17, 21)),
+    "scaled cosine": Written(Scaled, (20, 20)),
+    "two scales": Written(TwoScales, (15, 15)),
+    "pooled to a grid": Written(PooledFurther, (17, 17)),
     "generalised mean": Written(Gem, (18, 18)),
     "pooling by the map's size": Written(SizedPool, (17, 17)),
     "functions and parameters": Written(Functional, (16, 16)),
     "flatten first": Written(bare_mlp, (28, 28)),
     "resnet18, new last layer": Written(transfer, (64, 64)),
     "frozen mobilenet, new head": Written(frozen_transfer, (64, 64)),
-    "children of resnet18": Written(cut_resnet, (64, 64)),
+    "children of a resnet": Written(cut_resnet, (64, 64)),
     "average pooling by a number": Written(cifar_avg_pool, (32, 32)),
     "network in network": Written(all_convolutional, (15, 15)),
     "power pooling, one logit": Written(power_pool, (12, 12)),

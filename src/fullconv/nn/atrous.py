@@ -25,6 +25,7 @@ from torch import fx, nn
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE, AxisMap, Transposed, Window
 from fullconv.geometry.graph import Layer
+from fullconv.geometry.trace import node_names
 from fullconv.nn.dense import read_score_net
 from fullconv.nn.windows import DilatedAverage
 
@@ -87,13 +88,15 @@ def atrous(net: nn.Module, stride: int = 1) -> fx.GraphModule:
     """
     plan = read_score_net(net, stride)
     graph = plan.graph
-    nodes = [node for node in graph.graph.nodes if node.op not in ("get_attr", "output")]
+    nodes, names = list(graph.graph.nodes), node_names(graph.graph)
     calls = Counter(node.target for node in nodes)
     rates: dict[fx.Node, tuple[Rate, Rate] | None] = {}  # None for single values of the whole image
-    for node, layer in zip(nodes, plan.geometry.layers, strict=True):
-        if not layer.inputs:
+    for node in nodes:
+        if node.op == "placeholder":
             rates[node] = (Rate(1, stride), Rate(1, stride))
+        if names[node] not in plan.geometry.index or node.op == "placeholder":
             continue
+        layer = plan.geometry.layers[plan.geometry.index[names[node]]]
         incoming = [known for other in node.all_input_nodes if (known := rates.get(other)) is not None]
         assert len(set(incoming)) <= 1  # Geometry refused merges of unequal strides, and a stride decides the rate
         part = _twin(graph.get_submodule(str(node.target))) if node.op == "call_module" else None

@@ -9,7 +9,7 @@ Letters: N images, C channels, H W image, h w score map, K classes.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from fullconv.errors import GeometryError
 from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import from_graph, node_names, trace
-from fullconv.nn.surgery import Shapes, StoppedError, keep_needed, read_graph
+from fullconv.nn.surgery import Shapes, StoppedError, asks_size, counts_images, keep_needed, read_graph
 from fullconv.nn.tail import BATCH, Meaning, Tail, WrongSizeError
 from fullconv.nn.tail_rules import leaves_map, permuted, rule_for
 
@@ -58,6 +58,7 @@ class DenseClassifier(nn.Module):
         windows: tuple[str, ...],
     ) -> None:
         super().__init__()
+        self.training = graph.training
         self.graph = graph
         self.native_size = native_size
         self.channels = channels
@@ -259,8 +260,20 @@ def _features_end(graph: fx.GraphModule, data: list[fx.Node], values: dict[str, 
             layout[node] = known if turned is None else [known[axis] for axis in turned]
         if latest <= i and node in maps and layout[node] == [0, 1, 2, 3] and isinstance(values[node.name], Tensor):
             end = node
-        latest = max([latest, *(order[user] for user in node.users if user in order)])
+        latest = max([latest, *(order[user] for user in _readers(node, order))])
     return end
+
+
+def _readers(node: fx.Node, data: Container[fx.Node]) -> list[fx.Node]:
+    """Return the nodes of ``data`` that read a node, or its size but for the number of images."""
+    found, asked = [], [node]
+    while asked:
+        for user in asked.pop().users:
+            if user in data:
+                found.append(user)
+            elif user.op != "output" and not (asks_size(user) and counts_images(user)):
+                asked.append(user)
+    return found
 
 
 def _tensor(value: Any) -> Tensor:

@@ -14,7 +14,6 @@ the same numbers (:func:`defined_region`).
 Letters: N images, C channels, H W image, h w map, K classes.
 """
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ from torch import Tensor, fx, nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.graph import Geometry, Interval
-from fullconv.geometry.trace import from_graph, node_names
+from fullconv.geometry.trace import from_graph
 from fullconv.nn.convolutionalize import DenseClassifier
 from fullconv.nn.surgery import keep_needed, read_graph
 from fullconv.nn.tail_rules import flattens
@@ -63,36 +62,12 @@ class ScoreNet:
         GeometryError
             When the image is too small for the net as it is.
         """
-        self._count(axis, side)
-        return _without_gap([self._count_or_none(axis, left) for left in self.phases(axis, side)])
+        self.geometry.sizes_along(axis, side, [len(self.geometry.layers) - 1])
+        return _without_gap([self._count(axis, left) for left in self.phases(axis, side)])
 
     def _count(self, axis: int, side: int) -> int:
-        sizes = self.geometry.sizes_along(axis, side, range(len(self.geometry.layers)))
-        for i, mirrors in self._padders:
-            layer = self.geometry.layers[i]
-            step: Any = layer.maps[axis]
-            least = max(step.before, step.after) + mirrors
-            if sizes[layer.inputs[0]] < least:
-                raise GeometryError(
-                    f"an image side of {side} px is too small: {layer.name} pads with what it has, {sizes[layer.inputs[0]]} "
-                    f"entries, and needs {least}"
-                )
-        return sizes[-1]
-
-    @functools.cached_property
-    def _padders(self) -> list[tuple[int, bool]]:
-        """Positions of the layers that pad with the map's own entries, and whether they mirror it without its border."""
-        found = []
-        for node, name in node_names(self.graph.graph).items():
-            part = self.graph.get_submodule(str(node.target)) if node.op == "call_module" else None
-            mode = "reflect" if isinstance(part, nn.ReflectionPad2d) else getattr(part, "padding_mode", "zeros")
-            if mode in ("reflect", "circular"):
-                found.append((self.geometry.index[name], mode == "reflect"))
-        return found
-
-    def _count_or_none(self, axis: int, side: int) -> int:
         try:
-            return self._count(axis, side) if side > 0 else 0
+            return self.geometry.sizes_along(axis, side, [len(self.geometry.layers) - 1])[0] if side > 0 else 0
         except GeometryError:
             return 0
 
@@ -103,7 +78,7 @@ class ScoreNet:
             return None
         ends = []
         for left in self.phases(axis, side):
-            span = self.geometry.clear_of_padding(-1, left, axis) if self._count_or_none(axis, left) else None
+            span = self.geometry.clear_of_padding(-1, left, axis) if self._count(axis, left) else None
             ends.append(first[0] if span is None else span[1] + 1)
         # every shift starts alike: what it leaves out moves the image against the padding in front
         begin, last = self.factors[axis] * first[0], min(_without_gap(ends), size) - 1

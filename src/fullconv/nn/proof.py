@@ -134,5 +134,5 @@ def _slide(
         for y in range(3)
         for x in range(3)
     ]
-    truth = head(torch.cat(windows)[:, :, above : above + rows, beside : beside + columns])
+    truth = head(torch.cat(windows)[:, :, above : above + rows, beside : beside + columns].contiguous())
     return _difference(scores[0].flatten(1).T, truth)

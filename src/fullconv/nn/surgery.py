@@ -202,14 +202,24 @@ def split(classifier: nn.Module, features_end: str) -> tuple[fx.GraphModule, fx.
 
 def _count_images_at(graph: fx.Graph, entry: fx.Node) -> None:
     """Let nodes that ask an earlier map for the number of images ask ``entry``, as ``x.view(x.size(0), -1)`` often does."""
-    for node in graph.nodes:
-        sized = node.target == "size" and node.args[1:] == (0,)
-        shaped = (node.target == "size" and len(node.args) == 1) or (node.target is getattr and node.args[1] == "shape")
-        if sized or (shaped and all(user.target is operator.getitem and user.args[1] == 0 for user in node.users)):
+    for node in [n for n in graph.nodes if asks_size(n)]:
+        if counts_images(node):
             with graph.inserting_after(entry):
                 count = graph.call_method("size", (entry, 0))
-            for asked in [node] if sized else list(node.users):
+            for asked in [node] if len(node.args) > 1 and node.target == "size" else list(node.users):
                 asked.replace_all_uses_with(count)
+
+
+def asks_size(node: fx.Node) -> bool:
+    """Whether a node asks a map for its size."""
+    return node.target == "size" or (node.target is getattr and node.args[1] == "shape")
+
+
+def counts_images(node: fx.Node) -> bool:
+    """Whether a node that asks for a size wants to know the number of images alone."""
+    if node.target == "size" and len(node.args) > 1:
+        return node.args[1] == 0
+    return all(user.target is operator.getitem and user.args[1] == 0 for user in node.users)
 
 
 def keep_needed(part: fx.GraphModule) -> None:

@@ -14,7 +14,6 @@ from fullconv.nn.surgery import MODULES, build_module, with_tensors
 from fullconv.nn.tail import Meaning, Pair, Tail
 from fullconv.nn.windows import ChannelNorm, DilatedAverage
 
-ACTIVATIONS = (nn.Mish, nn.SELU, nn.CELU, nn.Hardtanh, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.AlphaDropout, nn.Dropout1d)
 NAMES = {"c": "channels", "y": "rows", "x": "columns"}
 POOLS = {"mean": "average", "sum": "sum", "amax": "max", "max": "max"}
 

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from fullconv.geometry.trace import POINTWISE_FUNCTIONS, POINTWISE_MODULES
+from fullconv.geometry.rules import ALIKE, POINTWISE, UNCHANGED, WRAPPED, function_rule, kind_of
 from fullconv.nn import tail_layers as layers
 from fullconv.nn.surgery import MODULES
 from fullconv.nn.tail import BATCH, Meaning, Rule, Tail, WrongSizeError
@@ -179,10 +179,6 @@ RULES: dict[Any, Rule] = {
 }
 """By module class, function, or name of a method."""
 
-POINTWISE = (
-    "mish", "selu", "hardtanh", "softplus", "tanh", "elu", "leaky_relu", "pow", "clamp", "clamp_min", "abs", "exp", "sqrt", "neg",
-    "maximum", "minimum", "dropout", "alpha_dropout", "to", "double", "half", "clone", "detach", "sub", "div", "truediv",
-)  # fmt: skip
 REASONS = {
     "attention mixes the positions of the map, each window its own": ("MultiheadAttention", "scaled_dot_product_attention",
         "TransformerEncoder", "TransformerEncoderLayer", "matmul", "bmm", "einsum", "baddbmm"),
@@ -204,20 +200,23 @@ def rule_for(tail: Tail, node: fx.Node) -> Rule:
     found = next((RULES[key] for key in keys if key in RULES), None)
     if found is not None:
         return found
-    if isinstance(part, (*POINTWISE_MODULES, *layers.ACTIVATIONS)) or (part is None and _is_pointwise(node, kind)):
+    if type(part) in ALIKE or (part is None and _is_pointwise(node)):
         return pointwise
     reason = next((reason for reason, kinds in REASONS.items() if kind in kinds), "no rule is known for it behind the features")
     tail.refuse(node, reason)
 
 
-def _is_pointwise(node: fx.Node, kind: str) -> bool:
-    return node.target in POINTWISE_FUNCTIONS or kind in POINTWISE_FUNCTIONS or kind.rstrip("_") in POINTWISE
+def _is_pointwise(node: fx.Node) -> bool:
+    kind = kind_of(node)
+    known = {*POINTWISE, *UNCHANGED}
+    return node.target in WRAPPED or (function_rule(node) is not None and (kind in known or kind.removeprefix("i") in known))
 
 
 def flattens(graph: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a node puts the rows and columns of a map into other axes."""
     keys = type(graph.get_submodule(str(node.target))).__mro__ if node.op == "call_module" else (node.target,)
-    return any(RULES.get(key) is reshape for key in keys) and "contiguous" not in keys
+    of_map = node.op == "call_module" or node.all_input_nodes[:1] and node.all_input_nodes[0].op != "get_attr"
+    return bool(of_map) and any(RULES.get(key) is reshape for key in keys) and "contiguous" not in keys
 
 
 def leaves_map(part: nn.Module | None, node: fx.Node, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
