@@ -104,7 +104,7 @@ def merged(shape: Sequence[int], maps: Sequence[Map], constants: Sequence[Tensor
     for back in range(len(shape), 0, -1):
         met = {one.axes[-back] for one in maps if len(one.axes) >= back and one.axes[-back]}
         spatial = {axis for axis in met if along([axis])}
-        if len(spatial) > 1 or (spatial and len(met) > 1):
+        if spatial and len({tuple(factor.axis for factor in axis) for axis in met}) > 1:
             raise Refused("merges maps whose height and width run along different axes")
         if spatial and any(one.ndim >= back and one.shape[-back] != 1 for one in constants):
             raise Refused("merges the map with a constant that differs from position to position, so it fits images of one size")

@@ -19,6 +19,7 @@ from fullconv.geometry.layout import Factor, Map, Refused, TooSmall, plain
 from fullconv.geometry.rules import function_rule, kind_of, module_rule
 
 BATCH = 2
+INPLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "ipow")
 
 Sizes = tuple[int | None, int | None]
 
@@ -91,8 +92,8 @@ class Reader:
                 height, width = size
                 line = str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
                 walk.error = GeometryError(
-                    f"{self.names[node]} ({self._kind(node)}) does not take images of {height}×{width} px: {line}; if the net takes "
-                    "images of one size only, give it: size=(height, width)"
+                    f"{self.names[node]} ({self._kind(node)}) does not take images of {height}×{width} px: {line}; if the "
+                    "net takes images of one size only, give it: size=(height, width)"
                 )
                 break
         return walk
@@ -111,7 +112,10 @@ class Reader:
         call = Call(args, kwargs, self._function(node))
         if not call.maps or _asks_only(node):
             return call.run()
-        return self._layer(node, call, walk)
+        found = self._layer(node, call, walk)
+        if _works_in_place(node) and isinstance(node.args[0], fx.Node):
+            values[node.args[0]] = found
+        return found
 
     def _image(self, node: fx.Node, walk: Walk) -> Map:
         """Return an input: all of them are images of one size."""
@@ -147,8 +151,8 @@ class Reader:
     def _layer(self, node: fx.Node, call: Call, walk: Walk) -> Any:
         name, kind = self.names[node], self._kind(node)
         inputs = tuple(dict.fromkeys(one.layer for one in call.maps))
-        like = None
-        part = self.root.get_submodule(str(node.target)) if node.op == "call_module" else None
+        like: tuple[int, int] | None = None
+        part: Any = self.root.get_submodule(str(node.target)) if node.op == "call_module" else None
         if part is not None and hasattr(part, "axis_maps"):
             outcome = self._stated(str(node.target), part, call)
             if hasattr(part, "like_start"):
@@ -157,8 +161,8 @@ class Reader:
             rule = function_rule(node) if part is None else module_rule(part, self._is_pointwise)
             if rule is None:
                 raise Refused(
-                    "is none of the convolutions, poolings, paddings, pointwise and merging operations that are known; put it into "
-                    "a module with a method axis_maps() that returns its vertical and horizontal map"
+                    "is none of the convolutions, poolings, paddings, pointwise and merging operations that are known; put it "
+                    "into a module with a method axis_maps() that returns its vertical and horizontal map"
                 )
             outcome = rule(call)
         if outcome.fill is not None:
@@ -199,6 +203,16 @@ def _asks_only(node: fx.Node) -> bool:
     if node.op == "call_method":
         return node.target in ("size", "dim", "numel", "is_floating_point", "element_size", "nelement", "ndimension")
     return node.target is getattr and node.args[1] in ("shape", "ndim", "dtype", "device", "is_cuda", "requires_grad", "layout")
+
+
+def _works_in_place(node: fx.Node) -> bool:
+    """Whether a node overwrites its first argument, which then reads what the node reads (``add_``, ``+=``)."""
+    if node.op == "call_module":
+        return False  # of the modules only pointwise ones do, which read what they overwrite
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    if getattr(node.target, "__module__", "") == "_operator":
+        return name in INPLACE_OPERATORS
+    return name.endswith("_") and not name.endswith("__")
 
 
 def _attribute(root: nn.Module, target: str) -> Any:
