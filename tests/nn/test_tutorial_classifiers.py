@@ -5,15 +5,17 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+from tutorial_classifiers import CLASSIFIERS, Written
 
 from fullconv.errors import GeometryError
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.proof import prove
-from tests.nn.tutorial_classifiers import CLASSIFIERS, Written
 
 DENSE = {name: written for name, written in CLASSIFIERS.items() if not written.refused}
-PADDED = ("batch norm of vectors, softmax", "mean of mean", "mean of axes, layer norm", "functions and parameters", "scaled cosine",
-          "average pooling by a number", "resnet18, new last layer", "frozen mobilenet, new head", "children of a resnet")  # fmt: skip
+PADDED = (
+    "batch norm of vectors, softmax", "mean of mean", "mean of axes, layer norm", "functions and parameters", "scaled cosine",
+    "average pooling by a number", "resnet18, new last layer", "frozen mobilenet, new head", "children of a resnet",
+)  # fmt: skip
 UNPADDED = [name for name in DENSE if name not in PADDED]
 
 
@@ -134,10 +136,16 @@ def test_frozen_layers_stay_frozen_and_share_their_weights() -> None:
 @pytest.mark.parametrize(
     ("name", "size", "message"),
     [
-        ("blitz", (28, 28), r"size 28×28 px does not fit: fc1 is written for 400 numbers and would get 256; it fits images of 32×32"),
+        (
+            "blitz",
+            (28, 28),
+            r"size 28×28 px does not fit: fc1 is written for 400 numbers and would get 256; it fits images of 32×32",
+        ),
         ("view with numbers", (44, 44), r"view is written for 400 numbers and would get 1024; it fits images of 32×32 px"),
         ("view with numbers", (52, 52), r"view is written for 400 numbers and would get 1600; it fits images of 32×32 px"),
         ("blitz", (8, 8), r"size 8×8 px does not fit: conv2 stops \(.*\); it fits images of 32×32 px"),
+        ("batch norm of the flattened map", (25, 25), r"norm is written for 128 numbers and would get 200; it fits .* 19×19 px"),
+        ("layer norm of the flattened map", (20, 20), r"net\.4 is written for 54 numbers and would get 96; it fits .* 14×14 px"),
         ("mnist example", (32, 32), r"fc1 is written for 2304 numbers and would get 3136; it fits images of 28×28 px"),
         ("flatten first", (224, 224), r"1 is written for 784 numbers and would get 150528; it fits images of 28×28 px"),
     ],

@@ -31,6 +31,7 @@ from fullconv.nn.windows import DilatedAverage
 
 Pair = tuple[int, int]
 
+
 class Rate(NamedTuple):
     """Of a map along one axis: how many times denser it is than in the net, and what stride may still be built up."""
 

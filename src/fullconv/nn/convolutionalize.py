@@ -8,22 +8,18 @@ the cost of one pass. The features stay as they are; what follows on them is rew
 Letters: N images, C channels, H W image, h w score map, K classes.
 """
 
-import math
-from collections.abc import Callable, Container
+from collections.abc import Container
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import from_graph, node_names, trace
-from fullconv.nn.surgery import Shapes, StoppedError, asks_size, counts_images, keep_needed, read_graph
-from fullconv.nn.tail import BATCH, Meaning, Tail, WrongSizeError
+from fullconv.nn.native import by, values_at, wrong_size
+from fullconv.nn.surgery import asks_size, counts_images, keep_needed, read_graph
+from fullconv.nn.tail import Meaning, Tail, WrongSizeError
 from fullconv.nn.tail_rules import leaves_map, permuted, rule_for
-
-LARGEST_SIDE = 4096
-"""Up to which native sides are looked for, in pixels, when the one given does not fit."""
 
 
 class DenseClassifier(nn.Module):
@@ -112,10 +108,10 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
     inputs = [n for n in graph.graph.nodes if n.op == "placeholder"]
     if not isinstance(output.args[0], fx.Node) or len(inputs) != 1:
         raise GeometryError(
-            f"{name} computes {output.args[0]} from {', '.join(map(str, inputs))}; accepted is a net of one input, the images, and "
-            "one output, the logits; wrap it in a module that has both"
+            f"{name} computes {output.args[0]} from {', '.join(map(str, inputs))}; accepted is a net of one input, the images, "
+            "and one output, the logits; wrap it in a module that has both"
         )
-    values = _values(graph, native_size)
+    values = values_at(graph, native_size)
     data = _data(graph.graph, values)
     end = _features_end(graph, data, values)
     features = data[: data.index(end) + 1]
@@ -124,10 +120,10 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
     try:
         last = tail.walk(end, data[len(features) :], rule_for)
     except WrongSizeError as wrong:
-        raise GeometryError(_wrong_size(graph, native_size, wrong.node, wrong.wanted)) from None
+        raise GeometryError(wrong_size(graph, native_size, wrong.node, wrong.wanted)) from None
     if last.size != (1, 1) or "".join(last.axes) not in ("c", ""):
         raise GeometryError(
-            f"{name} does not end like a classifier: it gives {tail.shape(data[-1])} for every image of {_by(native_size)}; "
+            f"{name} does not end like a classifier: it gives {tail.shape(data[-1])} for every image of {by(native_size)}; "
             "expected are pooling or flatten, then dense layers that give one number for every class"
         )
     output.args = (last.node,)
@@ -138,96 +134,6 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
         raise GeometryError(f"{name} does not end like a classifier: no dense layer or convolution gives its classes")
     channels = values[inputs[0].name].shape[1]
     return DenseClassifier(graph, native_size, channels, tail.notes, node_names(graph.graph)[end], score, tuple(tail.windows))
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}×{size[1]}"
-
-
-def _values(graph: fx.GraphModule, native_size: tuple[int, int]) -> dict[str, Any]:
-    """Return the value of every node, on the meta device, at the native size."""
-    stopped: StoppedError | None = None
-    shapes = Shapes(graph)
-    for channels in _channels(graph, native_size):
-        try:
-            return shapes.of((BATCH, channels, *native_size), _dtype(graph))
-        except StoppedError as stop:
-            stopped = stopped or stop
-    assert stopped is not None  # there is always a number of channels to try
-    node = next(n for n in graph.graph.nodes if n.name == stopped.node)
-    wanted = _wanted(graph, node)
-    if wanted is not None:
-        raise GeometryError(_wrong_size(graph, native_size, node, wanted))
-    channels = _channels(graph, native_size)[0]
-    side = _least(lambda n: stopped.node in shapes.until_stopped((BATCH, channels, n, n), _dtype(graph)))
-    hint = _hint(graph, side)
-    raise GeometryError(
-        f"the native size {_by(native_size)} px does not fit: {node_names(graph.graph)[node]} stops ({stopped.reason}); {hint}"
-    )
-
-
-def _channels(graph: fx.GraphModule, native_size: tuple[int, int]) -> list[int]:
-    """Return what channels the images may have, most likely first."""
-    parts = [graph.get_submodule(str(n.target)) for n in graph.graph.nodes if n.op == "call_module"]
-    found = [p.in_channels for p in parts if isinstance(p, nn.Conv2d)][:1]
-    if not found:
-        pixels = math.prod(native_size)
-        found = [p.in_features // pixels for p in parts if isinstance(p, nn.Linear) and p.in_features % pixels == 0][:1]
-    return list(dict.fromkeys([*found, 3, 1, 4, 2]))
-
-
-def _dtype(graph: fx.GraphModule) -> torch.dtype:
-    return next((p.dtype for p in graph.parameters()), torch.float32)
-
-
-def _wanted(graph: fx.GraphModule, node: fx.Node) -> int | None:
-    """Return how many numbers for every image a dense layer or a view is written for; ``None`` for other nodes."""
-    if node.op == "call_module" and isinstance(part := graph.get_submodule(str(node.target)), nn.Linear):
-        return part.in_features
-    if node.target in ("view", "reshape", torch.reshape):
-        shape: Any = node.args[1:] if not isinstance(node.args[1], (tuple, list)) else node.args[1]
-        return math.prod(shape[1:]) if all(isinstance(n, int) and n > 0 for n in shape[1:]) else None
-    return None
-
-
-def _wrong_size(graph: fx.GraphModule, native_size: tuple[int, int], node: fx.Node, wanted: int) -> str:
-    """Return the message for a native size that does not fit; with the side that would, which is looked for by bisection."""
-    shapes, source = Shapes(graph), node.all_input_nodes[0]
-
-    def entries(channels: int, *size: int) -> int:
-        found = shapes.until_stopped((BATCH, channels, *size), _dtype(graph)).get(source.name)
-        return 0 if found is None else math.prod(found.shape[1:])
-
-    hint = "no square image fits it"
-    for channels in reversed(_channels(graph, native_size)):
-        side = _least(lambda n, c=channels: entries(c, n, n) >= wanted)
-        if entries(channels, side, side) == wanted:
-            hint = f"it fits images of {_by((side, side))} px"
-    given = entries(_channels(graph, native_size)[0], *native_size)
-    return (
-        f"the native size {_by(native_size)} px does not fit: {node_names(graph.graph)[node]} is written for {wanted} numbers and "
-        f"would get {given}; {hint}"
-    )
-
-
-def _hint(graph: fx.GraphModule, side: int) -> str:
-    """Return what to say about the least side at which a node no longer stops; the next one may stop there."""
-    if side == LARGEST_SIDE:
-        return "no square image fits it"
-    try:
-        _values(graph, (side, side))
-    except GeometryError as error:
-        return str(error).rpartition("; ")[2]
-    return f"it needs images of {_by((side, side))} px or more"
-
-
-def _least(reached: Callable[[int], bool]) -> int:
-    """Return the least side, in pixels, from which on something is reached."""
-    low, high = 1, LARGEST_SIDE
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle + 1, high)
-    return low
 
 
 def _data(graph: fx.Graph, values: dict[str, Any]) -> list[fx.Node]:

@@ -121,18 +121,14 @@ def _margin(geometry: Geometry, native: tuple[int, int], axis: int) -> tuple[int
     return stride, max(margin, 0)
 
 
-def _slide(
-    dense: DenseClassifier, features: nn.Module, head: nn.Module, image: Tensor, axes: list[tuple[int, int]]
-) -> float:
+def _slide(dense: DenseClassifier, features: nn.Module, head: nn.Module, image: Tensor, axes: list[tuple[int, int]]) -> float:
     """Return the largest difference over 3×3 windows."""
     (down, above), (across, beside) = axes
     scores = dense(image)[:, :, above : above + 3, beside : beside + 3]
     height, width = (n + 2 * margin * stride for n, (stride, margin) in zip(dense.native_size, axes, strict=True))
     rows, columns = features(image[:, :, : dense.native_size[0], : dense.native_size[1]]).shape[2:]
     windows = [
-        features(image[:, :, y * down : y * down + height, x * across : x * across + width])
-        for y in range(3)
-        for x in range(3)
+        features(image[:, :, y * down : y * down + height, x * across : x * across + width]) for y in range(3) for x in range(3)
     ]
     truth = head(torch.cat(windows)[:, :, above : above + rows, beside : beside + columns].contiguous())
     return _difference(scores[0].flatten(1).T, truth)

@@ -212,13 +212,13 @@ def _count_images_at(graph: fx.Graph, entry: fx.Node) -> None:
 
 def asks_size(node: fx.Node) -> bool:
     """Whether a node asks a map for its size."""
-    return node.target == "size" or (node.target is getattr and node.args[1] == "shape")
+    return bool(node.target == "size" or (node.target is getattr and node.args[1] == "shape"))
 
 
 def counts_images(node: fx.Node) -> bool:
     """Whether a node that asks for a size wants to know the number of images alone."""
     if node.target == "size" and len(node.args) > 1:
-        return node.args[1] == 0
+        return bool(node.args[1] == 0)
     return all(user.target is operator.getitem and user.args[1] == 0 for user in node.users)
 
 

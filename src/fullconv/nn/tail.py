@@ -69,8 +69,8 @@ class Meaning:
         """Return what another node's entries mean; rows and columns of which only one is left are no longer named."""
         made = replace(self, node=node, **changes)
         single = {letter for letter, n in zip("yx", made.size, strict=True) if n == 1}
-        gap = tuple(1 if n == 1 else g for n, g in zip(made.size, made.gap, strict=True))
-        return replace(made, axes=tuple("".join(a for a in axis if a not in single) for axis in made.axes), gap=gap)
+        down, across = (1 if n == 1 else g for n, g in zip(made.size, made.gap, strict=True))
+        return replace(made, axes=tuple("".join(a for a in axis if a not in single) for axis in made.axes), gap=(down, across))
 
 
 class WrongSizeError(Exception):

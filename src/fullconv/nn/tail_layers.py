@@ -77,9 +77,9 @@ def convolution(tail: Tail, node: fx.Node) -> Meaning:
     after, gap = tail.shape(node), before.gap
     if before.size == (1, 1):
         return before.become(tail.keep(node), channels=part.out_channels)
-    spread = tuple(d * g for d, g in zip(dilation, gap, strict=True))
+    spread = (dilation[0] * gap[0], dilation[1] * gap[1])
     conv = nn.Conv2d(
-        part.in_channels, part.out_channels, part.kernel_size, dilation=spread, groups=part.groups,
+        part.in_channels, part.out_channels, pair(part.kernel_size), dilation=spread, groups=part.groups,
         bias=part.bias is not None, device="meta",
     )  # fmt: skip
     made = tail.put(node, with_tensors(conv, dict(part.named_parameters(recurse=False))), before.node)
@@ -147,9 +147,7 @@ def _reduced(tail: Tail, node: fx.Node, before: Meaning, how: str, letters: str)
     return _pooled(tail, node, before, how, pair(window), pair(window))
 
 
-def _pooled(
-    tail: Tail, node: fx.Node, before: Meaning, how: str, window: Pair, step: Pair, norm: float = 0.0
-) -> Meaning:
+def _pooled(tail: Tail, node: fx.Node, before: Meaning, how: str, window: Pair, step: Pair, norm: float = 0.0) -> Meaning:
     """Put a stride-1 pooling in place of one whose windows are ``step`` entries apart."""
     gap = pair(tuple(1 if k == 1 else g for k, g in zip(window, before.gap, strict=True)))
     size = pair(tuple((n - k) // s + 1 for n, k, s in zip(before.size, window, step, strict=True)))
@@ -189,7 +187,6 @@ def batch_norm_2d(part: nn.BatchNorm1d) -> nn.BatchNorm2d:
 def channel_norm(tail: Tail, node: fx.Node) -> Meaning:
     """Return layer or group norm of a vector as a norm over channels at every position."""
     before, part = tail.source(node), tail.module(node)
-    own: Any = part
     if isinstance(part, nn.GroupNorm):
         if before.axes[0] != "c" or before.size != (1, 1):
             tail.refuse(node, "it takes the mean over the whole map too; accepted is group norm of a vector")
@@ -207,8 +204,10 @@ def channel_norm(tail: Tail, node: fx.Node) -> Meaning:
         before = tail.gathered(node, before)
         letters = before.axes[-1]
     if letters != "c":
-        tail.refuse(node, "it takes the mean over rows or columns of the map; accepted is layer norm over channels or of a vector")
-    norm = ChannelNorm(*(None if t is None else _flat(t) for t in (weight, bias)), 1, eps)
+        tail.refuse(
+            node, "it takes the mean over rows or columns of the map; accepted is layer norm over channels or of a vector"
+        )
+    norm = ChannelNorm(_flat(weight), _flat(bias), 1, eps)
     if name is None:
         return before.become(tail.put(node, norm, before.node))
     tail.graph.set_submodule(name, norm)  # the container that fx made for the parameters: they keep their names
@@ -216,8 +215,8 @@ def channel_norm(tail: Tail, node: fx.Node) -> Meaning:
         return before.become(tail.graph.graph.call_module(name, (before.node,)))
 
 
-def _flat(tensor: Tensor) -> Tensor:
-    return tensor if tensor.ndim == 1 else nn.Parameter(tensor.detach().flatten(), tensor.requires_grad)
+def _flat(tensor: Tensor | None) -> Tensor | None:
+    return tensor if tensor is None or tensor.ndim == 1 else nn.Parameter(tensor.detach().flatten(), tensor.requires_grad)
 
 
 def _parameter(tail: Tail, node: fx.Node, value: Any) -> Tensor | None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from fullconv.geometry.rules import ALIKE, POINTWISE, UNCHANGED, WRAPPED, function_rule, kind_of
 from fullconv.nn import tail_layers as layers
@@ -48,7 +48,7 @@ def _map(tail: Tail, node: fx.Node) -> fx.Node:
 
 
 def index(tail: Tail, node: fx.Node) -> Meaning:
-    """Indices: of the pair that a maximum gives, of axes of one entry, and slices of channels."""
+    """Take indices: of the pair that a maximum gives, of axes of one entry, and slices of channels."""
     before, taken = tail.source(node), node.args[1]
     if isinstance(tail.values[_map(tail, node).name], tuple):
         if taken not in (0, "values"):
@@ -198,12 +198,12 @@ def rule_for(tail: Tail, node: fx.Node) -> Rule:
     part, kind = tail.module(node), tail.kind(node)
     keys = type(part).__mro__ if part is not None else (node.target,)
     found = next((RULES[key] for key in keys if key in RULES), None)
+    if found is None and (type(part) in ALIKE or (part is None and _is_pointwise(node))):
+        found = pointwise
     if found is not None:
         return found
-    if type(part) in ALIKE or (part is None and _is_pointwise(node)):
-        return pointwise
     reason = next((reason for reason, kinds in REASONS.items() if kind in kinds), "no rule is known for it behind the features")
-    tail.refuse(node, reason)
+    return tail.refuse(node, reason)
 
 
 def _is_pointwise(node: fx.Node) -> bool:
@@ -214,9 +214,11 @@ def _is_pointwise(node: fx.Node) -> bool:
 
 def flattens(graph: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a node puts the rows and columns of a map into other axes."""
+    if not node.all_input_nodes:
+        return False
     keys = type(graph.get_submodule(str(node.target))).__mro__ if node.op == "call_module" else (node.target,)
-    of_map = node.op == "call_module" or node.all_input_nodes[:1] and node.all_input_nodes[0].op != "get_attr"
-    return bool(of_map) and any(RULES.get(key) is reshape for key in keys) and "contiguous" not in keys
+    of_map = node.op == "call_module" or node.all_input_nodes[0].op != "get_attr"
+    return of_map and any(RULES.get(key) is reshape for key in keys) and "contiguous" not in keys
 
 
 def leaves_map(part: nn.Module | None, node: fx.Node, before: tuple[int, ...], after: tuple[int, ...]) -> bool:

@@ -96,6 +96,9 @@ class ChannelNorm(nn.Module):
         Added to the variance.
     """
 
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
     def __init__(self, weight: Tensor | None, bias: Tensor | None, groups: int, eps: float) -> None:
         super().__init__()
         self.register_parameter("weight", _parameter(weight))
