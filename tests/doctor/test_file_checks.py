@@ -8,7 +8,7 @@ from PIL import Image
 from planted import Folder, mask, photograph, says, turned
 
 from fullconv.data import open_dataset
-from fullconv.data.decode import glance
+from fullconv.data.images import glance
 from fullconv.errors import DataError
 from fullconv.spec import FolderSpec
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from fullconv.data.decode import read_picture
+from fullconv.data.images import read_picture
 from fullconv.errors import SpecError, WeightsError
 from fullconv.inference.heatmap import HeatMap, draw_heat_map, heat_map, load_classifier
 from fullconv.inference.imagenet import find_class, imagenet_classes

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.decode import read_picture
+from fullconv.data.images import read_picture
 from fullconv.inference.files import predict_files
 from fullconv.inference.jobs import find_jobs
 from fullconv.inference.predictor import load

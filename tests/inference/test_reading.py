@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.decode import read_picture
+from fullconv.data.images import read_picture
 from fullconv.errors import DataError
 
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import Place, Window
 from fullconv.geometry.trace import trace
-from fullconv.nn.atrous import DilatedAverage, atrous
+from fullconv.nn.atrous import atrous
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.fit import Overlap
 from fullconv.nn.shift_and_stitch import defined_region, shift_and_stitch
 from fullconv.nn.trunk import Trunk, build_trunk
+from fullconv.nn.windows import DilatedAverage
 
 EXACT = 1e-10
 

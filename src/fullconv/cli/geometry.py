@@ -66,7 +66,7 @@ def heatmap(
     as_json
         Print one JSON object.
     """
-    from fullconv.data.decode import read_picture
+    from fullconv.data.images import read_picture
     from fullconv.errors import SpecError
     from fullconv.files import replacing
     from fullconv.inference.heatmap import draw_heat_map, heat_map, load_classifier

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fullconv.data.decode import read_upright
+from fullconv.data.images import read_upright
 from fullconv.data.masks import read_stored
 from fullconv.data.pairs import Pair
 from fullconv.doctor.context import Case

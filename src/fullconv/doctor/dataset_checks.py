@@ -8,8 +8,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.decode import Glance
 from fullconv.data.folder.init_recipe import BATCH, crop_for
+from fullconv.data.images import Glance
 from fullconv.doctor.context import Case
 from fullconv.doctor.facts import SIDE, Facts, upright_size
 from fullconv.doctor.finding import Finding, Level, counted, listed

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.decode import SIDEWAYS, Glance, decode, glance
+from fullconv.data.decode import decode
+from fullconv.data.images import SIDEWAYS, Glance, glance
 from fullconv.data.mask_runs import Runs, inner
 from fullconv.data.masks import stored_in
 from fullconv.data.pairs import Pair

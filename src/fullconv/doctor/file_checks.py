@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fullconv.data.decode import SIDEWAYS, Glance
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import fitted_camera
 from fullconv.data.folder.folder_depth import depth_settings
+from fullconv.data.images import SIDEWAYS, Glance
 from fullconv.data.sample import HHA
 from fullconv.doctor.context import Case
 from fullconv.doctor.depth_checks import MISSING, DepthFacts

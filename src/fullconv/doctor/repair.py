@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from fullconv.data.decode import ORIENTATION, SUFFIXES, Glance, decode
+from fullconv.data.decode import decode
+from fullconv.data.images import ORIENTATION, SUFFIXES, Glance
 from fullconv.data.masks import undeclared_in
 from fullconv.data.pairs import COLUMNS, DEPTH_COLUMN, Pair
 from fullconv.doctor.context import Case

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.crf.mean_field import CRFSpec
-from fullconv.data.decode import glance, read_mask, read_picture
+from fullconv.data.decode import read_mask
 from fullconv.data.depth.rgbd import inputs_for
+from fullconv.data.images import glance, read_picture
 from fullconv.drawing import shares
 from fullconv.errors import DataError
 from fullconv.files import replacing

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fullconv.data.decode import SUFFIXES
+from fullconv.data.images import SUFFIXES
 from fullconv.errors import DataError
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES
 

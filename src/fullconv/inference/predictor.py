@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from fullconv.crf.mean_field import CRFSpec, refine
-from fullconv.data.decode import read_picture
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import inputs_for
+from fullconv.data.images import read_picture
 from fullconv.data.sample import RGB
 from fullconv.drawing import overlay
 from fullconv.errors import DataError, SpecError, WeightsError
@@ -130,7 +130,7 @@ class Predictor:
         ----------
         image
             A path, a PIL image or an array uint8 (H, W, 3) RGB or (H, W) grey, see
-            :func:`fullconv.data.decode.read_picture`; a rotation noted in EXIF is applied first.
+            :func:`fullconv.data.images.read_picture`; a rotation noted in EXIF is applied first.
         head
             Which of the model's outputs; the first by default.
         scores

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fullconv.data.decode import SUFFIXES, read_upright
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
+from fullconv.data.images import SUFFIXES, read_upright
 from fullconv.data.masks import MASK_SUFFIXES, read_labels
 from fullconv.data.pairs import Pair, listed_pairs
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
