@@ -92,7 +92,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "labels", "message"),
     [
-        ("2008_000004", np.array([[0, 255, 255]]), r"2008_000004: 2 px are 255 \(void\), which only truth may be"),
+        ("2008_000004", np.array([[0, 255, 255]]), r"2008_000004: 2 px are 255 \(void\), which only ground truth may be"),
         ("2008_000004", np.array([[21, 3]]), r"2008_000004: labels outside 0..20 .*: 21 \(1 px\)"),
         ("2008_000004", np.array([[0.5]]), r"2008_000004: labels are integers \(H, W\); got float64"),
         ("2008_000004", np.zeros((0, 3), int), r"2008_000004: labels \(0, 3\) have no pixel"),

@@ -15,7 +15,7 @@ from fullconv.data.images import glance, read_picture
 from fullconv.drawing import shares
 from fullconv.errors import DataError
 from fullconv.files import replacing
-from fullconv.formats.coco import Labelled
+from fullconv.formats import Labelled
 from fullconv.formats.voc_submission import check_plan, check_submission
 from fullconv.inference.jobs import Job, results_of_each
 from fullconv.inference.memory import no_more_than_free
