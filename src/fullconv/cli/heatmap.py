@@ -36,7 +36,7 @@ def heatmap(
     as_json
         Print one JSON object.
     """
-    from fullconv.data.images import read_picture
+    from fullconv.data.images import read_image
     from fullconv.errors import SpecError
     from fullconv.files import replacing
     from fullconv.inference.heatmap import draw_heat_map, heat_map, load_classifier
@@ -46,7 +46,7 @@ def heatmap(
         raise SpecError(f"--out {out}: the heat map is written as a picture of its own; give a new name that ends in .png")
     names = imagenet_classes()
     wanted = find_class(class_name, names) if class_name is not None else None
-    pixels = read_picture(image)
+    pixels = read_image(image)
     dense, normalise = load_classifier(classifier, weights)
     found = heat_map(dense, normalise, pixels, wanted)
     title = names[found.class_index].split(",")[0]

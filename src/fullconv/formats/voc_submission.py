@@ -14,7 +14,6 @@ import io
 import os
 import re
 import tarfile
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from fullconv.errors import DataError
 from fullconv.files import replacing
@@ -200,11 +199,11 @@ def _faults(
 
 def _faults_of_image(file: IO[bytes], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
+        with PngImageFile(file) as image:  # Image.open would warn of large ones
             if (image.height, image.width) != size:  # and is not decoded: it may be of any size
                 yield "files of another size than their image", f"{image.height}x{image.width} and not {size[0]}x{size[1]}"
-            elif image.format != "PNG" or image.mode != "P":
-                yield "files that are no palette PNG", f"{image.format} {image.mode}"
+            elif image.mode != "P":
+                yield "files that are no palette PNG", f"PNG {image.mode}"
             else:
                 labels, palette = np.array(image), image.getpalette() or []
                 file.seek(0)
@@ -213,7 +212,7 @@ def _faults_of_image(file: IO[bytes], size: tuple[int, int]) -> Iterator[tuple[s
                 yield from _faults_of_labels(np.bincount(labels.ravel(), minlength=256), palette)
     # the decoders of damaged files raise whatever comes
     except Exception:
-        yield "files that cannot be read", "damaged, or no image"
+        yield "files that cannot be read", "damaged, or no PNG"
 
 
 def _faults_of_labels(pixels: NDArray[np.intp], palette: list[int]) -> Iterator[tuple[str, str]]:
