@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a sign such as × shows a question mark
+    # what PIL warns of (a damaged tag, a large TIFF) does not keep an image from being read; what does is an error by its name
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     with _terminated_is_interrupted():
         code = _run(arguments)
     try:

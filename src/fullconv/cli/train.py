@@ -1,6 +1,5 @@
 """``fullconv train``: train a recipe."""
 
-import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 from cyclopts import CycloptsError, Parameter
 
 from fullconv.cli.output import log, show
+from fullconv.errors import SpecError, nearest
 
 
 def train(
@@ -34,7 +34,6 @@ def train(
     as_json
         Print one JSON object.
     """
-    from fullconv.errors import SpecError
     from fullconv.spec.recipe import load_recipe, parse_overrides
 
     if recipe.startswith("-"):
@@ -54,6 +53,6 @@ def train(
 def _refuse_mistyped(overrides: Sequence[str]) -> None:
     """Find options of the command itself that were meant: whatever it does not know is taken for a key of the recipe."""
     for name in (token for token in overrides if token.startswith("--") and "." not in token):
-        near = difflib.get_close_matches(name.partition("=")[0], ("--out", "--resume", "--json"), 1, 0.7)
+        near = nearest(name.partition("=")[0], ("--out", "--resume", "--json"), 1, 0.7)
         if near:
             raise CycloptsError(msg=f"Unknown option: {name}. Did you mean {near[0]}?")

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
-from fullconv.errors import DataError
+from fullconv.errors import DataError, some
 from fullconv.files import replacing
 from fullconv.formats.png import is_whole
 from fullconv.labels import VOC, LabelSet
@@ -106,13 +106,13 @@ def check_plan(names: Sequence[str], labels: LabelSet) -> None:
     if labels.names != VOC.names:
         raise DataError(
             f"comp6 needs a model of VOC's {len(VOC)} classes in their order, background first; this one has {len(labels)}: "
-            f"{_first(list(labels.names))}"
+            f"{some(list(labels.names))}"
         )
     strange = [name for name in names if not ID.fullmatch(name)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     for wrong, what in ((strange, "not called as VOC's images, such as 2008_000006.jpg"), (twice, "of one name")):
         if wrong:
-            raise DataError(f"comp6 takes VOC's test images; {len(wrong)} of {len(names)} are {what}: {_first(wrong)}")
+            raise DataError(f"comp6 takes VOC's test images; {len(wrong)} of {len(names)} are {what}: {some(wrong)}")
 
 
 def write_comp6(path: Path, images: Iterable[tuple[str, NDArray[np.uint8]]], labels: LabelSet) -> None:
@@ -167,13 +167,9 @@ def check_submission(path: str | os.PathLike[str], sizes: Mapping[str, tuple[int
         raise DataError(
             f"{path}: cannot be read as a .tgz ({error}); it is damaged or of another kind, write it again"
         ) from error
-    lines = [f"{kind}: {len(names)} ({_first(names)})" for kind, names in sorted(found.items())]
+    lines = [f"{kind}: {len(names)} ({some(names)})" for kind, names in sorted(found.items())]
     missing = [name for name in sizes if name not in seen]
-    return [*lines, f"images without a file: {len(missing)} of {len(sizes)} ({_first(missing)})"] if missing else lines
-
-
-def _first(names: list[str]) -> str:
-    return f"{', '.join(names[:_SHOWN])}{', …' * (len(names) > _SHOWN)}"
+    return [*lines, f"images without a file: {len(missing)} of {len(sizes)} ({some(missing)})"] if missing else lines
 
 
 def _faults(
