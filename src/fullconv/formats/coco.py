@@ -20,6 +20,7 @@ def run_lengths(region: Region, height: int, width: int) -> dict[str, Any]:
 
     Examples
     --------
+    >>> from fullconv.formats.polygons import find_regions
     >>> run_lengths(find_regions(np.array([[0, 1], [0, 0]]))[0], 2, 2)
     {'size': [2, 2], 'counts': [0, 2, 1, 1]}
     """
