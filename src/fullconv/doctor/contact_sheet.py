@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from fullconv.data.images import read_image_of_size
 from fullconv.data.masks import read_stored
 from fullconv.data.pairs import Pair
-from fullconv.doctor.context import Case
+from fullconv.doctor.context import Context
 from fullconv.doctor.sources import Source
 from fullconv.drawing import INK, PAPER, Entry, font_for, with_legend
 from fullconv.errors import DataError
@@ -101,12 +101,12 @@ def _entries(maps: Sequence[NDArray[np.integer]], labels: LabelSet) -> list[Entr
     return entries + ([(STRANGE, "not in data.labels")] if UNKNOWN in present else [])
 
 
-def write_sheets(case: Case, suspects: Sequence[str], folder: Path) -> list[Path]:
+def write_sheets(context: Context, suspects: Sequence[str], folder: Path) -> list[Path]:
     """Write a contact sheet of each split, ``SPLIT.png``; return their paths.
 
     Parameters
     ----------
-    case
+    context
         The data set.
     suspects
         Names of pairs with a fault: as many as fit in a third of the sheet come first, marked by an exclamation mark.
@@ -114,12 +114,12 @@ def write_sheets(case: Case, suspects: Sequence[str], folder: Path) -> list[Path
         Where to; it is made.
     """
     paths = []
-    for source in case.sources:
+    for source in context.sources:
         chosen = tiles(source, suspects)
         if chosen:
             paths.append(folder / f"{source.split}.png")
             with replacing(paths[-1]) as temporary:
-                contact_sheet(chosen, case.label_map.labels).save(temporary, format="PNG")
+                contact_sheet(chosen, context.label_map.labels).save(temporary, format="PNG")
     return paths
 
 
