@@ -23,7 +23,7 @@ class Fit(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the padded images; the very same where nothing is to be added."""
-        if self.padding.is_none:
+        if not self.padding.period:
             return images
         height, width = images.shape[-2:]
         before, behind = self.padding.before, self.padding.behind
@@ -35,7 +35,7 @@ class Fit(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the padding for printing."""
-        return "none" if self.padding.is_none else f"before={self.padding.before}, least={self.padding.least}"
+        return f"before={self.padding.before}, smallest={self.padding.smallest}, period={self.padding.period}"
 
 
 class Overlap(nn.Module):
