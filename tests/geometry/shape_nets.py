@@ -1,4 +1,4 @@
-"""Small nets, in a file of their own: pytest rewrites the asserts of test files, and these are about asserts as people write them."""
+"""Small nets, in a file of their own: pytest rewrites the asserts of test files, and these are asserts as people write them."""
 
 import torch
 import torch.nn.functional as F

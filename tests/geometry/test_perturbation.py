@@ -91,9 +91,7 @@ def test_intervals_are_what_perturbing_pixels_finds(parts: list[nn.Module], side
     try:
         sizes = geometry.sizes((shape[0], shape[1]))
     except GeometryError:
-        with pytest.raises((RuntimeError, ValueError)):
-            if 0 in net(torch.zeros(1, 1, *shape, dtype=torch.float64)).shape:
-                raise ValueError("slices leave nothing without a word")
+        assert leaves_nothing(net, shape)
         return
     moved = changed_rows(net, side, axis)
     assert moved.shape[1] == sizes[-1][axis]
@@ -103,6 +101,14 @@ def test_intervals_are_what_perturbing_pixels_finds(parts: list[nn.Module], side
         assert agree(geometry.depends_on(-1, (out, out), axis, side), span(moved[:, out]))
     for pixel in range(side):
         assert agree(geometry.changes((pixel, pixel), -1, axis, side), span(moved[pixel]))
+
+
+def leaves_nothing(net: nn.Module, shape: list[int]) -> bool:
+    """Whether an image is too small for the net: torch refuses it, or a slice is empty without a word."""
+    try:
+        return 0 in net(torch.zeros(1, 1, *shape, dtype=torch.float64)).shape
+    except (RuntimeError, ValueError):
+        return True
 
 
 def span(moved: np.ndarray) -> tuple[int, int] | None:

@@ -33,7 +33,7 @@ def test_sides_between_which_one_does_not_fit() -> None:
 
 def test_a_net_of_multiples_only_is_said_to_be_one() -> None:
     net = Joined(nn.Identity(), nn.Sequential(nn.MaxPool2d(4), nn.Upsample(scale_factor=4)))
-    with pytest.raises(GeometryError, match="no side from which on every size fits: .* 1 of 4 do, 128 among them; pad images"):
+    with pytest.raises(GeometryError, match=r"no side from which on every size fits: .* 1 of 4 do, 128 among them; pad images"):
         _ = trace(net).min_size
 
 
@@ -47,7 +47,8 @@ def test_a_net_that_nothing_fits_ends_too() -> None:
 def test_each_axis_counts() -> None:
     geometry = trace(nn.Sequential(nn.Conv2d(1, 1, (3, 9), (2, 3)), nn.Conv2d(1, 1, (3, 2))))
     assert geometry.min_size == 12
-    assert geometry.fits(12) and not geometry.fits(11)
+    assert geometry.fits(12)
+    assert not geometry.fits(11)
     assert geometry.place(-1, 0) != geometry.place(-1, 1)
 
 

@@ -235,7 +235,7 @@ class Ends(nn.Module):
         (Ends("list"), 1, r"Ends gives \[conv\]; a dense map is made of one score map, so choose one"),
         (Ends("branch"), 1, "Ends cannot be traced by torch.fx"),
         (Ends("two"), 1, r"Ends computes its map from the inputs \['x', 'y'\]; accepted is a net of one input"),
-        (nn.Sequential(nn.PixelUnshuffle(2)), 1, "no coordinate map is known for"),
+        (nn.Sequential(nn.Unfold(3)), 1, "no coordinate map is known for"),
     ],
 )  # fmt: skip
 def test_what_both_refuse(net: nn.Module, stride: int, message: str) -> None:

@@ -8,6 +8,7 @@ splits axes can be followed, and an operation knows whether it mixes positions.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from torch import Tensor
@@ -25,6 +26,23 @@ class Refused(Exception):  # noqa: N818  # no error of its own: it becomes a Geo
 
 class TooSmall(Refused):
     """Nothing is left of the map; a larger image may do."""
+
+
+class WrongWidth(Refused):
+    """A dense layer is given another number of values than it takes.
+
+    Parameters
+    ----------
+    given, taken
+        These numbers.
+    """
+
+    def __init__(self, given: int, taken: int) -> None:
+        super().__init__(
+            f"is a dense layer of {taken} inputs and is given {given} at this image size; a net with dense layers takes images "
+            "of one size, which has to be given: size=(height, width)"
+        )
+        self.channels = Fraction(taken, given)
 
 
 class Factor(NamedTuple):

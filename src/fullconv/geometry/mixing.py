@@ -9,7 +9,7 @@ from torch import Tensor
 from fullconv.geometry import shaping
 from fullconv.geometry.axis import Whole
 from fullconv.geometry.call import Call, Outcome, Rule, dimensions
-from fullconv.geometry.layout import KEPT, Layout, Map, Maps, Refused, along, plain, replaced
+from fullconv.geometry.layout import KEPT, Layout, Map, Maps, Refused, WrongWidth, along, plain, replaced
 
 
 def whole(axes: Iterable[Any], count: int | None) -> Maps:
@@ -109,10 +109,7 @@ def linear(call: Call, weight: Any) -> Outcome:
     """Rule of a dense layer over the last axis."""
     one, (outputs, inputs) = call.maps[0], weight.shape
     if one.tensor.shape[-1] != inputs:
-        raise Refused(
-            f"is a dense layer of {inputs} inputs and is given {one.tensor.shape[-1]} at this image size; a net with dense "
-            "layers takes images of one size, which has to be given: size=(height, width)"
-        )
+        raise WrongWidth(one.tensor.shape[-1], inputs)
     shape = (*one.tensor.shape[:-1], outputs)
     value = Map(torch.empty(shape, device="meta"), (*one.axes[:-1], plain(outputs)))
     return Outcome(value, whole([one.axes[-1]], 1))

@@ -6,6 +6,7 @@ Nothing is computed but shapes: tensors are on the meta device, parameters keep 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE
 from fullconv.geometry.call import Call, Outcome, leaves, replaced_in
 from fullconv.geometry.graph import Layer
-from fullconv.geometry.layout import Factor, Map, Refused, TooSmall, plain
+from fullconv.geometry.layout import Factor, Map, Refused, TooSmall, WrongWidth, plain
 from fullconv.geometry.rules import function_rule, kind_of, module_rule
 
 BATCH = 2
+COLORS = 3
 INPLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "ipow")
 
 Sizes = tuple[int | None, int | None]
@@ -40,6 +42,8 @@ class Walk:
         Why it ended before the output, if it did.
     too_small
         Whether that was for want of pixels.
+    channels
+        How many channels the images would need, when it ended at a dense layer that is given too much or too little.
     """
 
     size: tuple[int, int]
@@ -47,6 +51,7 @@ class Walk:
     sizes: list[Sizes] = field(default_factory=list)
     error: GeometryError | None = None
     too_small: bool = False
+    channels: Fraction | None = None
 
 
 class Reader:
@@ -72,9 +77,21 @@ class Reader:
         self._shadows: dict[str, nn.Module] = {}
         self._own_maps: dict[str, Any] = {}
         self._inner: dict[Any, bool] = {}
+        self.channels = COLORS
 
     def walk(self, size: tuple[int, int]) -> Walk:
         """Return what is found for images of ``size``; an operation that is refused ends it, see ``Walk.error``."""
+        walk = self._walk(size)
+        if walk.channels is not None and walk.channels.denominator == 1 and not self._convolves():
+            self.channels = walk.channels.numerator
+            walk = self._walk(size)
+        return walk
+
+    def _convolves(self) -> bool:
+        modules = [self.root.get_submodule(str(node.target)) for node in self.graph.nodes if node.op == "call_module"]
+        return any(isinstance(part, nn.Conv2d) for part in modules)
+
+    def _walk(self, size: tuple[int, int]) -> Walk:
         walk = Walk(size)
         values: dict[fx.Node, Any] = {}
         for node in self.graph.nodes:
@@ -87,6 +104,8 @@ class Reader:
                 kind = self._kind(node)
                 walk.error = GeometryError(f"no coordinate map is known for {self.names[node]} ({kind}): it {reason}")
                 walk.too_small = isinstance(reason, TooSmall)
+                if isinstance(reason, WrongWidth):
+                    walk.channels = self.channels * reason.channels
                 break
             except (RuntimeError, TypeError, ValueError, IndexError, AssertionError, KeyError, AttributeError) as error:
                 height, width = size
@@ -127,15 +146,15 @@ class Reader:
         return Map(torch.empty(shape, device="meta"), axes, 0)
 
     def _channels(self, node: fx.Node) -> int:
-        """Return what the first convolution that an input leads to takes; 3 without one."""
+        """Return what the first convolution that an input leads to takes, unless joined with others; without one, colours."""
         reached = {node}
         for other in self.graph.nodes:
-            if reached.intersection(other.all_input_nodes):
+            if kind_of(other) not in ("cat", "concat", "stack") and reached.intersection(other.all_input_nodes):
                 reached.add(other)
                 part = self.root.get_submodule(str(other.target)) if other.op == "call_module" else None
                 if isinstance(part, nn.Conv2d):
                     return part.in_channels
-        return 3
+        return self.channels
 
     def _function(self, node: fx.Node) -> Callable[..., Any]:
         target: Any = node.target
