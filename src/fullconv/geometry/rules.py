@@ -27,7 +27,7 @@ POINTWISE = (
     "logical_or", "invert", "isnan", "nan_to_num", "masked_fill", "type_as", "relu", "relu6", "leaky_relu", "elu",
     "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid", "hardtanh", "hardshrink", "softshrink",
     "tanhshrink", "threshold", "sigmoid", "logsigmoid", "tanh", "softplus", "softsign", "rrelu", "to", "float",
-    "half", "double", "bfloat16", "type", "contiguous", "clone", "detach", "alias", "zeros_like", "ones_like",
+    "half", "double", "bfloat16", "contiguous", "clone", "detach", "alias", "zeros_like", "ones_like",
     "full_like", "empty_like", "rand_like", "randn_like",
 )  # fmt: skip
 
