@@ -289,3 +289,44 @@ def test_clear_of_padding_is_what_stays_the_same_in_a_larger_image(parts: list[n
     found = torch.nonzero(same).flatten().tolist()
     clear = geometry.clear_of_padding(-1, side, axis)
     assert found == ([] if clear is None else list(range(clear[0], clear[1] + 1)))
+
+
+@settings(max_examples=150)
+@given(st.lists(padded_layers(ceil=True), min_size=1, max_size=4), st.integers(1, 12), st.integers(1, 12))
+def test_the_region_lies_on_the_map(parts: list[nn.Module], height: int, width: int) -> None:
+    """On images hardly larger than the net's smallest one too, where only some of the shifts give anything."""
+    net = positive(parts)
+    try:
+        found = defined_region(net, (height, width))
+    except GeometryError:
+        return  # the image was too small for the net
+    with torch.no_grad():
+        shape = shift_and_stitch(net, torch.zeros(1, 1, height, width, dtype=torch.float64)).shape[2:]
+    for span, n in zip(found, shape, strict=True):
+        assert span is None or 0 <= span[0] <= span[1] < n
+
+
+def test_a_region_beyond_the_map_is_none() -> None:
+    net = nn.Sequential(nn.AvgPool2d(4, 2), nn.ZeroPad2d((2, 2, -1, 1)))
+    assert shift_and_stitch(net, torch.zeros(1, 1, 4, 4)).shape[2:] == (1, 1)
+    assert defined_region(net, (4, 4))[0] is None
+
+
+@pytest.mark.parametrize("padding", ["layer", "of the convolution"])
+def test_shifts_that_are_too_small_to_be_mirrored_end_the_map(padding: str) -> None:
+    """The stride-4 net needs 5 rows and columns to mirror; what is left of fewer gives nothing, and the map ends before."""
+    first = nn.Conv2d(1, 1, 5, 4, padding=2, padding_mode="reflect")
+    parts = [first] if padding != "layer" else [nn.ReflectionPad2d(2), nn.Conv2d(1, 1, 5, 4)]
+    net = positive(parts)
+    for side in range(3, 12):
+        image = torch.rand(1, 1, side, side, dtype=torch.float64)
+        with torch.no_grad():
+            found = shift_and_stitch(net, image)
+            for y in range(found.shape[2]):
+                for x in range(found.shape[3]):
+                    truth = net(image[:, :, y % 4 :, x % 4 :])[0, 0, y // 4, x // 4]
+                    assert found[0, 0, y, x] == truth
+        with pytest.raises((RuntimeError, IndexError)):  # the next entry exists for no shift
+            net(image[:, :, found.shape[2] % 4 :])[0, 0, found.shape[2] // 4, 0]
+    with pytest.raises(GeometryError, match="an image side of 2 px is too small"):
+        shift_and_stitch(net, torch.zeros(1, 1, 2, 9, dtype=torch.float64))

@@ -24,7 +24,7 @@ from torch import fx, nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE, AxisMap, Transposed, Window
-from fullconv.geometry.graph import Layer
+from fullconv.geometry.graph import Geometry, Layer
 from fullconv.geometry.trace import node_names
 from fullconv.nn.shift_and_stitch import read_score_net
 from fullconv.nn.windows import DilatedAverage
@@ -89,15 +89,13 @@ def atrous(net: nn.Module, stride: int = 1) -> fx.GraphModule:
     """
     plan = read_score_net(net, stride)
     graph = plan.graph
-    nodes, names = list(graph.graph.nodes), node_names(graph.graph)
-    calls = Counter(node.target for node in nodes)
+    layers = _layers_of(graph, plan.geometry)
+    calls = Counter(node.target for node in layers)
     rates: dict[fx.Node, tuple[Rate, Rate] | None] = {}  # None for single values of the whole image
-    for node in nodes:
-        if node.op == "placeholder":
+    for node, layer in layers.items():
+        if not layer.inputs:
             rates[node] = (Rate(1, stride), Rate(1, stride))
-        if names[node] not in plan.geometry.index or node.op == "placeholder":
             continue
-        layer = plan.geometry.layers[plan.geometry.index[names[node]]]
         incoming = [known for other in node.all_input_nodes if (known := rates.get(other)) is not None]
         assert len(set(incoming)) <= 1  # Geometry refused merges of unequal strides, and a stride decides the rate
         part = _twin(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
@@ -112,15 +110,19 @@ def atrous(net: nn.Module, stride: int = 1) -> fx.GraphModule:
     return graph
 
 
+def _layers_of(graph: fx.GraphModule, geometry: Geometry) -> dict[fx.Node, Layer]:
+    """Return the layer of every node that is one; sizes and constants are none."""
+    names = node_names(graph.graph)
+    called = {node: "image" if node.op == "placeholder" else names[node] for node in graph.graph.nodes}
+    return {node: geometry.layers[geometry.index[name]] for node, name in called.items() if name in geometry.index}
+
+
 def _install(graph: fx.GraphModule, node: fx.Node, part: nn.Module, reused: bool) -> None:
     """Make ``node`` call ``part``, under the old name where no other node calls the old module."""
-    if node.op == "call_module" and not reused:
+    if not reused:
         graph.set_submodule(str(node.target), part)
         return
-    if node.op == "call_function":
-        node.args, node.kwargs = (node.all_input_nodes[0],), {}
-    node.target = f"{node.target}_{node.name}" if node.op == "call_module" else f"module_{node.name}"
-    node.op = "call_module"
+    node.target = f"{node.target}_{node.name}"
     graph.add_submodule(node.target, part)
 
 

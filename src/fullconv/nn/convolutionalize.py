@@ -96,6 +96,7 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
 
     Examples
     --------
+    >>> import torch
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 5))
     >>> dense = convolutionalize(net.eval(), native_size=(8, 8))
     >>> dense(torch.zeros(1, 3, 20, 30)).shape

@@ -110,13 +110,12 @@ def _difference(found: Tensor, truth: Tensor) -> float:
 
 def _margin(geometry: Geometry, native: tuple[int, int], axis: int) -> tuple[int, int]:
     """Return the stride along an axis, and how many cells of surroundings a window needs so that none of it sees padding."""
-    place = geometry.place(-1, axis)
-    assert place is not None  # features that see the whole image were answered before
-    stride = int(place.stride)
     cells = geometry.sizes(native)[-1][axis]
-    first, last = geometry.depends_on(-1, (0, 0), axis), geometry.depends_on(-1, (cells - 1, cells - 1), axis)
-    assert first is not None  # a window always reads something
+    first, second, last = (geometry.depends_on(-1, (i, i), axis) for i in (0, 1, cells - 1))
+    assert first is not None  # features that see the whole image were answered before
+    assert second is not None
     assert last is not None
+    stride = second[0] - first[0]  # not from the map's place, which one of branches that lie apart has not
     margin = max(math.ceil(-first[0] / stride), math.ceil((last[1] - native[axis] + 1) / stride))
     return stride, max(margin, 0)
 
