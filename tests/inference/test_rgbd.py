@@ -78,7 +78,7 @@ def test_one_picture_takes_one_file_of_depth(fused: Path, album: Path, capsys: p
     capsys.readouterr()
     assert main(["predict", str(fused), f"{album}/rgb", "--out", f"{album}/out", "--depth", depth, *given]) == 1
     assert capsys.readouterr().err == (
-        f"error: --depth {depth} is the depth of one image, and there are 2; give a folder of depth maps\n"
+        f"error: --depth {depth} is the depth of one picture, and there are 2; give a folder of depth maps\n"
     )
 
 
