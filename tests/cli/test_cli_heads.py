@@ -31,7 +31,7 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first three scenes of val as pictures."""
+    """The first three scenes of val as images."""
     from fullconv.data.scenes.scenes import render
 
     folder = tmp_path_factory.mktemp("scenes")
@@ -106,7 +106,7 @@ def test_results_of_another_way_are_not_taken_for_these(
     assert main([*command, "geometric"]) == 0
     before = (tmp_path / "0.png").read_bytes()
     assert main([*command, "geometric"]) == 0
-    assert "0 of 3 pictures" in capsys.readouterr().err
+    assert "0 of 3 images" in capsys.readouterr().err
     for more, now in ((["semantic"], "head semantic"), (["geometric", "--refine", "crf"], "head geometric, CRF {.*}")):
         assert main([*command, *more]) == 1
         told = capsys.readouterr().err

@@ -56,8 +56,8 @@ def test_names_with_strange_signs_stay_on_their_line(
     assert printed.count("\n") == 1
     assert list(json.loads(printed)["predicted"]) == [str(fine)]
     assert told.splitlines() == [
-        f"error: {tmp_path}/two lines.jpg: not an image, or of a format that PIL does not read",
-        f"1 of 2 pictures predicted into {out}, 1 failed",
+        f"error: {tmp_path}/two lines.jpg: cannot be read: not an image, or of a format that PIL does not read",
+        f"1 of 2 images predicted into {out}, 1 failed",
     ]
     assert (out / fine.name).is_file()
 
@@ -89,13 +89,13 @@ def test_a_heat_map_never_replaces_its_picture(name: str, tmp_path: Path, capsys
     before = (tmp_path / "photo.png").read_bytes()
     assert main(["heatmap", "squeezenet1_1", f"{tmp_path}/photo.png", "--out", f"{tmp_path}/{name}"]) == 1
     assert capsys.readouterr().err == (
-        f"error: --out {tmp_path}/{name}: the heat map is written as a picture of its own; give a new name that ends in .png\n"
+        f"error: --out {tmp_path}/{name}: the heat map is written as an image of its own; give a new name that ends in .png\n"
     )
     assert (tmp_path / "photo.png").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
-def test_a_folder_without_pictures_and_one_as_a_picture(
+def test_a_folder_without_pictures_and_one_as_an_image(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["predict", str(checkpoint), str(tmp_path), "--out", f"{tmp_path}/out"]) == 1

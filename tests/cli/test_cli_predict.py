@@ -53,7 +53,7 @@ def test_an_empty_list(
     say(monkeypatch, b"\n")
     assert main(["predict", str(checkpoint), "-", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err == (
-        "error: nothing to predict; give pictures, folders or patterns after the checkpoint, or - and a list of them\n"
+        "error: nothing to predict; give images, folders or patterns after the checkpoint, or - and a list of them\n"
     )
 
 
@@ -63,12 +63,12 @@ def test_every_result_and_what_is_skipped(
     out = tmp_path / "out"
     command = ["predict", str(checkpoint), str(album), "--out", str(out)]
     assert main([*command, "--overlay"]) == 0
-    assert capsys.readouterr().err == f"3 of 3 pictures predicted into {out}\n"
+    assert capsys.readouterr().err == f"3 of 3 images predicted into {out}\n"
     kinds = ("overlay", "scores", "confidence", "entropy", "labelme", "geojson", "coco", "areas")
     (out / "a-overlay.png").unlink()
     assert main([*command, "--overlay"]) == 0
     assert capsys.readouterr().err == (
-        f"1 of 3 pictures predicted into {out}, 2 skipped as their results exist (--overwrite predicts them again)\n"
+        f"1 of 3 images predicted into {out}, 2 skipped as their results exist (--overwrite predicts them again)\n"
     )
     assert main([*command, *(f"--{kind}" for kind in kinds), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -77,7 +77,7 @@ def test_every_result_and_what_is_skipped(
     ends = (".png", "-overlay.png", "-scores.npy", "-confidence.png", "-entropy.png", ".json", ".geojson")
     assert {path.name for path in out.iterdir()} == {"sea", "coco.json", "areas.csv", *(f"a{end}" for end in ends)}
     assert main([*command, "--overwrite"]) == 0
-    assert capsys.readouterr().err == f"3 of 3 pictures predicted into {out}\n"
+    assert capsys.readouterr().err == f"3 of 3 images predicted into {out}\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -23,7 +23,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_predict_refines_every_picture_in_its_place(checkpoint: Path, tmp_path: Path) -> None:
-    """Labels and scores are those of the function, also where pictures of one size go through the net together."""
+    """Labels and scores are those of the function, also where images of one size go through the net together."""
     from fullconv.inference.files import predict_files
     from fullconv.inference.jobs import find_jobs
 

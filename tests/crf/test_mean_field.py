@@ -1,4 +1,4 @@
-"""The CRF: against mean field over all pairs of pixels, and what must hold of it on any picture."""
+"""The CRF: against mean field over all pairs of pixels, and what must hold of it on any image."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from fullconv.crf.mean_field import CRFSpec, appearance, mean_field, picture_of, refine, smoothness
+from fullconv.crf.mean_field import CRFSpec, appearance, image_of, mean_field, refine, smoothness
 from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import DataError
 
@@ -40,7 +40,7 @@ def naive(probabilities: np.ndarray, image: np.ndarray, crf: CRFSpec) -> np.ndar
 
 
 def draw(classes: int, height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return random probabilities, and a picture of two colours with some noise."""
+    """Return random probabilities, and an image of two colours with some noise."""
     random = np.random.default_rng(seed)
     probabilities = random.dirichlet(np.ones(classes), (height, width)).transpose(2, 0, 1).astype(np.float32)
     image = np.where((np.arange(width) > width // 2)[None, :, None], 160, 60) + random.integers(-6, 7, (height, width, 3))
@@ -74,7 +74,7 @@ def test_mean_field_with_an_exact_filter_is_exact(classes: int, height: int, wid
 
 
 def coarse_scene(index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the blurred truth of a scene as probabilities, and its picture."""
+    """Return the blurred truth of a scene as probabilities, and its image."""
     scene = Scenes("val", index + 1, (36, 48))[index]
     truth = scene.targets["semantic"].numpy()
     hot = np.stack([gaussian_filter((truth == k).astype(np.float32), 4, mode="nearest") for k in range(7)]) + 0.05
@@ -177,8 +177,8 @@ def test_appearance_ties_only_what_is_alike() -> None:
         (np.zeros((4, 5), np.float32), (4, 5, 3), r"probabilities are float32 \(4, 5\); a CRF refines float32 \(K, H, W\)"),
         (np.zeros((0, 4, 5), np.float32), (4, 5, 3), r"probabilities are float32 \(0, 4, 5\)"),
         (np.zeros((2, 4, 5)), (4, 5, 3), r"probabilities are float64"),
-        (np.zeros((2, 4, 5), np.float32), (5, 4, 3), r"the picture is uint8 \(5, 4, 3\); .* must be uint8 \(4, 5, 3\)"),
-        (np.zeros((2, 4, 5), np.float32), (4, 5), r"the picture is uint8 \(4, 5\)"),
+        (np.zeros((2, 4, 5), np.float32), (5, 4, 3), r"the image is uint8 \(5, 4, 3\); .* must be uint8 \(4, 5, 3\)"),
+        (np.zeros((2, 4, 5), np.float32), (4, 5), r"the image is uint8 \(4, 5\)"),
         (np.full((2, 4, 5), np.nan, np.float32), (4, 5, 3), r"a probability is negative or no number"),
         (np.full((2, 4, 5), np.inf, np.float32), (4, 5, 3), r"a probability is negative or no number"),
         (np.full((2, 4, 5), -1, np.float32), (4, 5, 3), r"a CRF refines probabilities from 0 to 1, no logits"),
@@ -190,8 +190,8 @@ def test_what_cannot_be_refined(probabilities: np.ndarray, image: tuple[int, ...
 
 
 def test_a_sample_without_colours_has_no_picture() -> None:
-    with pytest.raises(DataError, match=r"the sample has depth but no picture in colour; a CRF needs the stream rgb"):
-        picture_of({"depth": torch.zeros(1, 4, 4)})
+    with pytest.raises(DataError, match=r"the sample has depth but no image in colour; a CRF needs the stream rgb"):
+        image_of({"depth": torch.zeros(1, 4, 4)})
 
 
 @pytest.mark.realdata

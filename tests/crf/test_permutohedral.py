@@ -86,5 +86,5 @@ def test_features_far_apart_do_not_meet() -> None:
 
 
 def test_features_too_far_apart_to_be_numbered() -> None:
-    with pytest.raises(SpecError, match=r"the filter is too narrow for so large a picture .*; choose wider positions or colours"):
+    with pytest.raises(SpecError, match=r"the filter is too narrow for so large an image .*; choose wider positions or colours"):
         Permutohedral(torch.cat([torch.zeros(1, 5), torch.full((1, 5), 1e5)]))

@@ -14,7 +14,7 @@ from fullconv.metrics import scores
 
 def test_pictures_in_both_splits(folder: Folder) -> None:
     shutil.copy(folder.image(3), folder.image(12))
-    pattern = r"^1 picture of val \(25.0 %\) in train too, 1 as the same file, 0 nearly: 12 \(in train: 3\)$"
+    pattern = r"^1 image of val \(25.0 %\) in train too, 1 as the same file, 0 nearly: 12 \(in train: 3\)$"
     says(folder.only(), "error", 1, pattern)
 
 
@@ -24,7 +24,7 @@ def test_pictures_that_are_nearly_in_both_splits(folder: Folder) -> None:
         folder.only(),
         "warning",
         1,
-        r"^1 picture of val \(25.0 %\) in train too, 0 as the same file, 1 nearly: 12 \(in train: 3\)$",
+        r"^1 image of val \(25.0 %\) in train too, 0 as the same file, 1 nearly: 12 \(in train: 3\)$",
     )
 
 
@@ -35,7 +35,7 @@ def test_copies_are_found_however_they_were_saved(folder: Folder, tmp_path: obje
     for number, copy in enumerate(copies, start=10):
         copy.save(folder.image(number))
     Image.fromarray(mask(2, (240, 320))).save(folder.mask(2))
-    found = [f for f in folder.examine().of("error") if f.kind == "pictures in train and val"]
+    found = [f for f in folder.examine().of("error") if f.kind == "images in train and val"]
     assert [finding.count for finding in found] == [4]
     assert "1 as the same file, 3 nearly: 10 (in train: 2)" in found[0].what
 

@@ -1,4 +1,4 @@
-"""Prediction on pictures with depth beside them."""
+"""Prediction on images with depth beside them."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def test_a_missing_depth_is_reported_and_the_others_go_on(fused: Path, album: Pa
     said = " ".join(capsys.readouterr().err.split())
     assert "rgb/a.png: no a.* of .bmp" in said
     assert "the depth of a picture has its name, once, in the same tree of folders" in said
-    assert "1 of 2 pictures predicted" in said
+    assert "1 of 2 images predicted" in said
     assert (album / "out/kitchen/b.png").exists()
 
 
@@ -138,21 +138,19 @@ def test_cameras_that_are_none(text: str) -> None:
     "text", ["0.8,1.1,0.5,0.5,48,64", "3.6,3.6,31.5,23.5,48,64", "60,9e5,31.5,23.5,48,64", "60,60,1e300,23.5,48,64"]
 )
 def test_cameras_in_other_units_than_pixels(text: str) -> None:
-    with pytest.raises(
-        DataError, match=r"is none for pictures of 48x64 .*: focal lengths lie between 0.1 and 20 times the longer"
-    ):
+    with pytest.raises(DataError, match=r"is none for images of 48x64 .*: focal lengths lie between 0.1 and 20 times the longer"):
         parse_camera(text)
 
 
 def test_inputs_that_do_not_fit() -> None:
     image, depth = np.zeros((*SIZE, 3), np.uint8), np.full(SIZE, 2, np.float32)
-    with pytest.raises(DataError, match=r"the model reads rgb, hha: give the depth of the picture too"):
+    with pytest.raises(DataError, match=r"the model reads rgb, hha: give the depth of the image too"):
         inputs_for(("rgb", "hha"), image)
-    with pytest.raises(DataError, match=r"the depth is \(47, 64\) and the picture \(48, 64\)"):
+    with pytest.raises(DataError, match=r"the depth is \(47, 64\) and the image \(48, 64\)"):
         inputs_for(("rgb", "depth"), image, depth[1:])
     with pytest.raises(DataError, match=r"the model reads HHA, which needs the camera's intrinsics"):
         inputs_for(("rgb", "hha"), image, depth)
-    with pytest.raises(DataError, match=r"the camera is given for pictures of 480x640 and this one is 40x64 .*another shape"):
+    with pytest.raises(DataError, match=r"the camera is given for images of 480x640 and this one is 40x64 .*another shape"):
         inputs_for(("hha",), image[:40], depth[:40], NYUD)
 
 

@@ -34,7 +34,7 @@ def check(
     fix
         Write a copy of the folder there, with what can be repaired without guessing; the folder itself stays as it is.
     out
-        Write contact sheets there: pictures with their masks, suspicious ones first.
+        Write contact sheets there: images with their masks, suspicious ones first.
     as_json
         Print one JSON object.
     """
@@ -86,7 +86,7 @@ def show_samples(
     recipe
         Name of a shipped recipe (see `fullconv recipes`) or a YAML file.
     out
-        The picture; RECIPE-samples.png by default.
+        The image; RECIPE-samples.png by default.
     """
     from fullconv.doctor.show import show as draw
     from fullconv.spec.recipe import load_recipe, parse_overrides

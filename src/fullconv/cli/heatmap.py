@@ -26,9 +26,9 @@ def heatmap(
     classifier
         Name of a backbone, such as squeezenet1_0.
     image
-        A picture of any size.
+        An image of any size.
     out
-        The picture to write (.png).
+        The image to write (.png).
     weights
         A .safetensors file of the whole classifier, or a name; by default the classifier's own name.
     class_name
@@ -43,7 +43,7 @@ def heatmap(
     from fullconv.inference.imagenet import find_class, imagenet_classes
 
     if out.suffix.lower() != ".png" or (out.exists() and image.exists() and out.samefile(image)):
-        raise SpecError(f"--out {out}: the heat map is written as a picture of its own; give a new name that ends in .png")
+        raise SpecError(f"--out {out}: the heat map is written as an image of its own; give a new name that ends in .png")
     names = imagenet_classes()
     wanted = find_class(class_name, names) if class_name is not None else None
     pixels = read_image(image)

@@ -1,4 +1,4 @@
-"""The command ``predict``: a trained model, put to work on pictures."""
+"""The command ``predict``: a trained model, put to work on images."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ class Also:
     Parameters
     ----------
     overlay
-        Also draw the labels over the picture, with a legend: NAME-overlay.png.
+        Also draw the labels over the image, with a legend: NAME-overlay.png.
     scores
         Also write the probabilities, float16 (K, H, W): NAME-scores.npy.
     confidence
@@ -36,9 +36,9 @@ class Also:
     geojson
         Also write polygons as GeoJSON in pixels, y down: NAME.geojson.
     coco
-        Also write the polygons of all pictures as one COCO file: coco.json.
+        Also write the polygons of all images as one COCO file: coco.json.
     areas
-        Also write a table of all pictures with every class's pixels and share: areas.csv.
+        Also write a table of all images with every class's pixels and share: areas.csv.
     """
 
     overlay: bool = False
@@ -54,13 +54,13 @@ class Also:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Depth:
-    """Depth beside the pictures, for models that read it.
+    """Depth beside the images, for models that read it.
 
     Parameters
     ----------
     depth
-        Folder of depth maps (16-bit PNG, TIFF, .npy and so on) that are called as the pictures, in the same tree; or one file of
-        one picture.
+        Folder of depth maps (16-bit PNG, TIFF, .npy and so on) that are called as the images, in the same tree; or one file of
+        one image.
     depth_unit
         Of their values: metres, centimetres, millimetres, or the metres in one step.
     camera
@@ -87,9 +87,9 @@ def predict(
     device: str = "auto",
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
-    """Label every pixel of pictures; write a palette PNG of each picture's own size.
+    """Label every pixel of images; write a palette PNG of each image's own size.
 
-    A picture that cannot be read is reported and the others go on; the exit code is then 1. Pictures whose results are all
+    An image that cannot be read is reported and the others go on; the exit code is then 1. Images whose results are all
     there are skipped, so a command that was stopped goes on when it is given again.
 
     Parameters
@@ -97,7 +97,7 @@ def predict(
     checkpoint
         A model.safetensors that training wrote.
     inputs
-        Pictures, folders (searched through, results mirror their tree) or glob patterns.
+        Images, folders (searched through, results mirror their tree) or glob patterns.
     out
         Folder of the results.
     listed
@@ -105,7 +105,7 @@ def predict(
     also
         What to write beside the labels.
     depth
-        Of the pictures.
+        Of the images.
     voc_submission
         Also write the archive that VOC's evaluation server takes of its test images, and check it: comp6.tgz.
     overwrite
@@ -128,7 +128,7 @@ def predict(
 
     given = [*inputs, *(_lines_of_input() if listed else ())]
     if not given:
-        raise DataError("nothing to predict; give pictures, folders or patterns after the checkpoint, or - and a list of them")
+        raise DataError("nothing to predict; give images, folders or patterns after the checkpoint, or - and a list of them")
     crf = read_crf(refine).crf if refine is not None else None
     outputs = [name for name, wanted in asdict(also).items() if wanted] + ([voc_submission] if voc_submission else [])
     jobs = find_jobs(given, out, outputs)
@@ -140,7 +140,7 @@ def predict(
         with contextlib.suppress(DataError):  # it will be told with the others
             log(f"depth: {jobs[0].name} has a median of {depths.median(jobs[0].name):.2g} m")
     with progress_bar("predicting") as bar:
-        task = bar.add_task("pictures", total=None)
+        task = bar.add_task("images", total=None)
 
         def step(done: int, of: int, problem: str | None) -> None:
             bar.update(task, completed=done, total=of)
@@ -156,7 +156,7 @@ def predict(
         show(json.dumps(asdict(found)))
     counts = ((found.skipped, "skipped as their results exist (--overwrite predicts them again)"), (found.failed, "failed"))
     log(
-        f"{len(found.predicted)} of {len(jobs)} pictures predicted into {out}"
+        f"{len(found.predicted)} of {len(jobs)} images predicted into {out}"
         + "".join(f", {len(some)} {what}" for some, what in counts if some)
     )
     if voc_submission:

@@ -70,7 +70,7 @@ def refine(probabilities: NDArray[np.float32], image: NDArray[np.uint8], crf: CR
     probabilities
         float32 (K, H, W), 0 to 1, as a net gives them; :attr:`fullconv.inference.predictor.Segmentation.scores`.
     image
-        The picture that they are of, uint8 (H, W, 3) RGB.
+        The image that they are of, uint8 (H, W, 3) RGB.
     crf
         The settings.
 
@@ -160,7 +160,7 @@ def _check(probabilities: NDArray[np.float32], image: NDArray[np.uint8]) -> None
         raise DataError(f"probabilities are {_kind(probabilities)}; a CRF refines float32 (K, H, W), K, H, W ≥ 1")
     if image.shape != (*probabilities.shape[1:], 3) or image.dtype != np.uint8:
         height, width = probabilities.shape[1:]
-        raise DataError(f"the picture is {_kind(image)}; with these probabilities it must be uint8 ({height}, {width}, 3)")
+        raise DataError(f"the image is {_kind(image)}; with these probabilities it must be uint8 ({height}, {width}, 3)")
     if not (np.isfinite(probabilities).all() and probabilities.min() >= 0):
         raise DataError("a probability is negative or no number; a CRF refines probabilities from 0 to 1, no logits")
 
@@ -210,13 +210,13 @@ class Refined:
         """Return labels uint8 (H, W) of the streams of one sample, uint8 (C, H, W) each."""
         scores = self.predictor.logits(inputs)[self.head][0].float().softmax(0).cpu().numpy()
         start = time.perf_counter()
-        labels = refine(scores, picture_of(inputs), self.crf).argmax(0).astype(np.uint8)
+        labels = refine(scores, image_of(inputs), self.crf).argmax(0).astype(np.uint8)
         self.seconds.append(time.perf_counter() - start)
         return labels
 
 
-def picture_of(inputs: Mapping[str, Tensor]) -> NDArray[np.uint8]:
-    """Return the picture, uint8 (H, W, 3) RGB, among the streams of a sample.
+def image_of(inputs: Mapping[str, Tensor]) -> NDArray[np.uint8]:
+    """Return the image, uint8 (H, W, 3) RGB, among the streams of a sample.
 
     Raises
     ------
@@ -224,5 +224,5 @@ def picture_of(inputs: Mapping[str, Tensor]) -> NDArray[np.uint8]:
         When there is none.
     """
     if RGB not in inputs:
-        raise DataError(f"the sample has {', '.join(inputs)} but no picture in colour; a CRF needs the stream {RGB}")
+        raise DataError(f"the sample has {', '.join(inputs)} but no image in colour; a CRF needs the stream {RGB}")
     return np.ascontiguousarray(inputs[RGB].numpy().transpose(1, 2, 0))

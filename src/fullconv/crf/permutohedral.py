@@ -108,7 +108,7 @@ def _numbering(base: Tensor) -> tuple[Tensor, Tensor]:
     spans = (base.amax(0, keepdim=True) + margin - lowest + 1)[0, :-1].tolist()
     steps = [math.prod(spans[k + 1 :]) for k in range(len(spans))]
     if math.prod(spans) >= 2**63:
-        raise SpecError("the filter is too narrow for so large a picture or so many colours; choose wider positions or colours")
+        raise SpecError("the filter is too narrow for so large an image or so many colours; choose wider positions or colours")
     return torch.tensor(steps), lowest
 
 

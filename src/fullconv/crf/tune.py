@@ -6,7 +6,7 @@ and the score is flat near its top: finer steps would fit the images that it is 
 
 What is maximised is the mean IU near label borders, averaged over the bands of :data:`fullconv.evaluation.trimap.WIDTHS`:
 outlines are what a CRF is for, and the mean IU over all pixels hardly moves with them. The widest bands hold most of a
-picture's objects, so that wiping out small ones does not pay.
+image's objects, so that wiping out small ones does not pay.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from fullconv.crf.mean_field import DEFAULT, CRFSpec, Segmenter, picture_of, refine
+from fullconv.crf.mean_field import DEFAULT, CRFSpec, Segmenter, image_of, refine
 from fullconv.crf.settings import Tuned
 from fullconv.data.sample import Dataset
 from fullconv.errors import DataError
@@ -34,7 +34,7 @@ class _Case:
     """An image with what the net says of it, its truth, and the band of each pixel."""
 
     scores: NDArray[np.float32]
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     truth: NDArray[np.integer]
     layers: NDArray[np.uint8]
 
@@ -80,7 +80,7 @@ def tune(
         nonlocal refined
         rings = np.zeros((len(WIDTHS) + 1, len(labels), len(labels)), np.int64)
         for case in cases:
-            found = case.scores if crf is None else refine(case.scores, case.picture, crf)
+            found = case.scores if crf is None else refine(case.scores, case.image, crf)
             rings += count_pairs(case.truth, found.argmax(0), len(labels), labels.ignore_index, case.layers, len(rings))
             if crf is not None:
                 refined += 1
@@ -146,5 +146,5 @@ def _cases(predictor: Segmenter, dataset: Dataset, head: str) -> Sequence[_Case]
         sample = dataset[index]
         found = predictor.logits(sample.inputs)[head][0].float().softmax(0).cpu().numpy()
         truth = sample.targets[head].numpy()
-        cases.append(_Case(found, picture_of(sample.inputs), truth, bands(truth)))
+        cases.append(_Case(found, image_of(sample.inputs), truth, bands(truth)))
     return cases

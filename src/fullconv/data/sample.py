@@ -22,7 +22,7 @@ RGB = "rgb"
 DEPTH = "depth"
 """The stream of measured depth: float32 (1, H, W) in metres, 0 where nothing was measured."""
 HHA = "hha"
-"""The stream of depth as a picture: uint8 (3, H, W), see :mod:`fullconv.data.depth.hha`."""
+"""The stream of depth as an image: uint8 (3, H, W), see :mod:`fullconv.data.depth.hha`."""
 SEMANTIC = "semantic"
 IGNORE = 255
 

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures with their masks laid over them, ignored and unknown pixels to be seen."""
+"""Contact sheets: images with their masks laid over them, ignored and unknown pixels to be seen."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,9 @@ Tile = tuple[str, NDArray[np.uint8], NDArray[np.integer]]
 
 
 def contact_sheet(
-    pictures: Sequence[Tile], labels: LabelSet, more: Sequence[Sequence[NDArray[np.uint8]]] | None = None
+    images: Sequence[Tile], labels: LabelSet, more: Sequence[Sequence[NDArray[np.uint8]]] | None = None
 ) -> Image.Image:
-    """Return an RGB picture: of each tile its image, ``more`` of the same view, and the labels over the image; a legend below.
+    """Return an RGB image: of each tile its image, ``more`` of the same view, and the labels over the image; a legend below.
 
     Classes are in their colours, ignored pixels hatched in grey, those of :data:`UNKNOWN` in magenta. ``more`` has as many images
     for each tile.
@@ -45,9 +45,9 @@ def contact_sheet(
     DataError
         When there is no tile, or labels are not of their image's size.
     """
-    if not pictures:
-        raise DataError("there is nothing to draw; no picture of the split could be read with its mask")
-    drawn = [_tile(*tile, labels, others) for tile, others in zip(pictures, more or [()] * len(pictures), strict=True)]
+    if not images:
+        raise DataError("there is nothing to draw; no image of the split could be read with its mask")
+    drawn = [_tile(*tile, labels, others) for tile, others in zip(images, more or [()] * len(images), strict=True)]
     columns = min(COLUMNS, len(drawn))
     rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
     step = drawn[0].width + 2 * MARGIN
@@ -56,7 +56,7 @@ def contact_sheet(
     for number, row in enumerate(rows):
         for column, tile in enumerate(row):
             sheet.paste(tile, (column * step + MARGIN, MARGIN + sum(heights[:number])))
-    return with_legend(sheet, _entries([truth for _, _, truth in pictures], labels))
+    return with_legend(sheet, _entries([truth for _, _, truth in images], labels))
 
 
 def _tile(

@@ -1,4 +1,4 @@
-"""What a sound data set is like: classes and their shares, masks without anything to learn, pictures in both splits, sizes."""
+"""What a sound data set is like: classes and their shares, masks without anything to learn, images in both splits, sizes."""
 
 import filecmp
 from collections import Counter
@@ -20,7 +20,7 @@ from fullconv.labels import is_background
 from fullconv.metrics import ConfusionMatrix, scores
 
 LEAK = 0.05
-"""The share of validation pictures from which on a score misleads, if they are in training as the very same file."""
+"""The share of validation images from which on a score misleads, if they are in training as the very same file."""
 MUCH_IGNORED = 0.5
 OFTEN = 0.05
 """Classes that training lacks are worth a warning when each is in this share of val's masks, and they are this share of all."""
@@ -30,7 +30,7 @@ BOUND_MASKS = 40
 
 
 def leaks(context: Context) -> Iterator[Finding]:
-    """Find validation pictures that training sees."""
+    """Find validation images that training sees."""
     if len(context.sources) == 1:
         what = f"train and val are the same split, {context.sources[0].split}"
         fix = "scores on it say nothing about new images; set data.val, or let data.folder.val_share draw one"
@@ -47,9 +47,9 @@ def leaks(context: Context) -> Iterator[Finding]:
         shown = listed([b.name if a.name == b.name else f"{b.name} (in {train}: {a.name})" for a, b in found])
         share = f"{100 * len(found) / len(measured):.1f} %"
         how = f"{same} as the same file, {len(found) - same} nearly"
-        what = f"{counted(len(found), 'picture')} of {val} ({share}) in {train} too, {how}: {shown}"
+        what = f"{counted(len(found), 'image')} of {val} ({share}) in {train} too, {how}: {shown}"
         fix = "move both to one split, or scores are too good; frames of one film belong to one split as well"
-        yield Finding(level, "pictures in train and val", len(found), what, fix, tuple(b.name for _, b in found))
+        yield Finding(level, "images in train and val", len(found), what, fix, tuple(b.name for _, b in found))
 
 
 def _thumbnails(facts: Sequence[Facts]) -> NDArray[np.uint8]:
@@ -98,7 +98,7 @@ def classes(context: Context) -> Iterator[Finding]:
         often = [name for name in unlearned if measured.classes()[name]["masks"] >= OFTEN * len(measured.masks)]
         level: Level = "warning" if often and len(often) >= OFTEN * (len(names) - len(measured.missing)) else "note"
         what = f"no pixel of {listed(unlearned)} in {trained.split} to learn from, but some in {measured.split}"
-        fix = "their IU will be 0, and a mean over classes counts it; draw the splits anew or add pictures"
+        fix = "their IU will be 0, and a mean over classes counts it; draw the splits anew or add images"
         yield Finding(level, "classes not in train", len(unlearned), what, fix, tuple(unlearned))
     if absent:
         what = f"no pixel of {listed(absent)} to learn from, nor to measure on"

@@ -1,6 +1,6 @@
-"""Pictures of the validation split that training sees too, found by what they show.
+"""Images of the validation split that training sees too, found by what they show.
 
-A 64-bit hash of each picture (whether grey rises from one column to the next, 8×8 places; Krawetz's dHash) is compared with all
+A 64-bit hash of each image (whether grey rises from one column to the next, 8×8 places; Krawetz's dHash) is compared with all
 of the other split at once; where few bits differ, the thumbnails decide.
 """
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 BITS = 12
 """Of 64 that may differ before thumbnails are looked at; those of strangers differ in 32 or so."""
 APART = 0.18
-"""Mean difference of thumbnails, brought to mean 0 and deviation 1, from which on they are two pictures. The nearest strangers in
+"""Mean difference of thumbnails, brought to mean 0 and deviation 1, from which on they are two images. The nearest strangers in
 VOC's and NYUDv2's splits are 0.20 and 0.33 apart; copies coded again, halved, made lighter or stored as PNG 0.16 at most."""
 
 
@@ -22,13 +22,13 @@ def hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def twins(train: NDArray[np.uint8], val: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return the places (train, val) of pictures that show the same: for each of ``val`` the nearest of ``train``, if it is near.
+    """Return the places (train, val) of images that show the same: for each of ``val`` the nearest of ``train``, if it is near.
 
     Parameters
     ----------
     train, val
         Upright grey thumbnails uint8 (N, 16, 16) and (M, 16, 16). Copies that were saved again, resized, or made lighter or
-        darker are found; mirrored or cut ones are not, nor are blank pictures. What a fixed camera sees twice is near too.
+        darker are found; mirrored or cut ones are not, nor are blank images. What a fixed camera sees twice is near too.
     """
     (first, vivid), (second, usable) = _standardised(train), _standardised(val)
     of_train, of_val = hashes(train), hashes(val)

@@ -7,7 +7,7 @@ all known become PNG. Masks that hold exactly the colours of the data set's own 
 Depth maps that the recipe or a list names are copied as they are, and pairs without one that can be read are left out where
 depth is read; an image whose mask and depth lie on the stored pixels is then not turned.
 
-What is not: values without a meaning, smoothed or JPEG-worn borders, greys of a palette, sizes that differ, pictures in two
+What is not: values without a meaning, smoothed or JPEG-worn borders, greys of a palette, sizes that differ, images in two
 splits. What they should be only a person knows.
 """
 

@@ -32,23 +32,23 @@ def test_a_picture_is_encoded_once(tmp_path: Path) -> None:
         asked.append(1)
         return room()
 
-    first, second = (kept.picture("img_5001", depth, camera, SIZE) for _ in range(2))
+    first, second = (kept.image("img_5001", depth, camera, SIZE) for _ in range(2))
     np.testing.assert_array_equal(first, hha(room(), camera))
     np.testing.assert_array_equal(first, second)
     assert len(asked) == 1
     assert [path.name for path in (tmp_path / "hha").iterdir()] == ["img_5001.png"]
-    np.testing.assert_array_equal(KeptHHA(None).picture("img_5001", depth, camera, SIZE), first)
+    np.testing.assert_array_equal(KeptHHA(None).image("img_5001", depth, camera, SIZE), first)
     assert len(asked) == 2
 
 
-def test_a_picture_of_another_camera_or_depth_is_made_again_and_one_that_says_nothing_is_taken(tmp_path: Path) -> None:
+def test_an_image_of_another_camera_or_depth_is_made_again_and_one_that_says_nothing_is_taken(tmp_path: Path) -> None:
     kept, wide = KeptHHA(tmp_path), Intrinsics(30, 30, 28, 20, SIZE)
-    first = kept.picture("a", room, NYUD.scaled(SIZE), SIZE, "1")
-    np.testing.assert_array_equal(kept.picture("a", room, wide, SIZE, "1"), hha(room(), wide))
-    np.testing.assert_array_equal(kept.picture("a", lambda: room() * 2, wide, SIZE, "1"), hha(room(), wide))
-    np.testing.assert_array_equal(kept.picture("a", lambda: room() * 2, wide, SIZE, "2"), hha(room() * 2, wide))
+    first = kept.image("a", room, NYUD.scaled(SIZE), SIZE, "1")
+    np.testing.assert_array_equal(kept.image("a", room, wide, SIZE, "1"), hha(room(), wide))
+    np.testing.assert_array_equal(kept.image("a", lambda: room() * 2, wide, SIZE, "1"), hha(room(), wide))
+    np.testing.assert_array_equal(kept.image("a", lambda: room() * 2, wide, SIZE, "2"), hha(room() * 2, wide))
     Image.fromarray(first).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(kept.picture("a", room, wide, SIZE, "2"), first)
+    np.testing.assert_array_equal(kept.image("a", room, wide, SIZE, "2"), first)
 
 
 def test_kept_pictures_that_do_not_fit(tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ def test_kept_pictures_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"a.png has 6x8 pixels and the frame 40x56 .*delete it, or name another folder as data.hha"
     ):
-        KeptHHA(tmp_path).picture("a", room, NYUD.scaled(SIZE), SIZE)
+        KeptHHA(tmp_path).image("a", room, NYUD.scaled(SIZE), SIZE)
     (tmp_path / "b.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"b.png: cannot be read"):
-        KeptHHA(tmp_path).picture("b", room, NYUD.scaled(SIZE), SIZE)
+        KeptHHA(tmp_path).image("b", room, NYUD.scaled(SIZE), SIZE)
     with pytest.raises(DataError, match=r"c: a depth map of 40x56 with nothing but holes"):
-        KeptHHA(tmp_path).picture("c", lambda: np.zeros(SIZE, np.float32), NYUD.scaled(SIZE), SIZE)
+        KeptHHA(tmp_path).image("c", lambda: np.zeros(SIZE, np.float32), NYUD.scaled(SIZE), SIZE)
     assert not (tmp_path / "c.png").exists()
 
 

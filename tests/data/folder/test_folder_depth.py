@@ -164,13 +164,13 @@ def test_what_is_missing_is_said_at_once(own: Path, changes: dict[str, object], 
 def test_what_is_wrong_with_a_file_names_it(own: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a.png, read as metres: the median depth is .* millimetres taken for metres"):
         open_dataset(spec(own, "depth", depth_unit="metres"), "train")[0]
-    with pytest.raises(DataError, match=r"a.png: the camera is given for pictures of 50x50 and this one is 48x64"):
+    with pytest.raises(DataError, match=r"a.png: the camera is given for images of 50x50 and this one is 48x64"):
         open_dataset(spec(own, "hha", camera="60,60,25,25,50,50"), "train")[0]
     small = tmp_path / "depth" / "val"
     small.mkdir(parents=True)
     for name in ("d", "e"):
         Image.fromarray(np.full((24, 32), 2000, np.uint16)).save(small / f"{name}.png")
-    with pytest.raises(DataError, match=r"d.png: the depth is \(24, 32\) and the picture \(48, 64\)"):
+    with pytest.raises(DataError, match=r"d.png: the depth is \(24, 32\) and the image \(48, 64\)"):
         open_dataset(spec(own, "depth", depth=f"{tmp_path}/depth/{{split}}"), "val")[0]
 
 

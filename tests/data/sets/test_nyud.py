@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from fullconv.data import open_dataset
 from fullconv.data.sets.nyud import NYUDv2
-from fullconv.data.sets.nyud_layouts import MatFile, PictureFolder, ReferenceFolder
+from fullconv.data.sets.nyud_layouts import ImageFolder, MatFile, ReferenceFolder
 from fullconv.errors import DataError, SpecError
 from fullconv.spec import DataSpec
 
@@ -114,7 +114,7 @@ def write_pictures(root: Path, number: int, depth: np.ndarray) -> None:
 def test_plain_pictures(tmp_path: Path) -> None:
     write_pictures(tmp_path, 5001, np.array([[0, 51, 255]], np.uint8))
     write_pictures(tmp_path, 5002, np.array([[0, 2000, 9999]], np.uint16))
-    frames = PictureFolder(tmp_path)
+    frames = ImageFolder(tmp_path)
     assert frames.ids() == {5001, 5002}
     np.testing.assert_allclose(frames.depth(5001), [[0, 2, 10]], atol=1e-6)
     np.testing.assert_allclose(frames.depth(5002), [[0, 2, 9.999]], atol=1e-6)
@@ -223,7 +223,7 @@ def test_depth_is_looked_for_before_hours_of_training_when_it_is_read(tmp_path: 
 
 @pytest.mark.realdata
 def test_the_real_frames(shared_data: Path) -> None:
-    data = NYUDv2(PictureFolder(shared_data / "nyudv2"), "trainval")
+    data = NYUDv2(ImageFolder(shared_data / "nyudv2"), "trainval")
     own = sorted(5001 + int(line) for line in (shared_data / "nyudv2" / "train.txt").read_text().split())
     assert data.ids == own
     sample = data[0]

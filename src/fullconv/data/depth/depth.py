@@ -23,7 +23,7 @@ DEPTH_SUFFIXES = sorted(SUFFIXES | {".npy"})
 """Of files that depth is looked for in."""
 
 PLAUSIBLE = (0.1, 40.0)
-"""Metres between which the median depth of a picture lies; outside it, a unit was mistaken."""
+"""Metres between which the median depth of an image lies; outside it, a unit was mistaken."""
 
 _USUAL = 2.5  # metres, the median of a room
 _ONE_CHANNEL = ("L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")

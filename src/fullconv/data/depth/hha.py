@@ -1,4 +1,4 @@
-"""HHA: a depth map as a picture of three channels that a network for photographs can start from.
+"""HHA: a depth map as an image of three channels that a network for photographs can start from.
 
 Horizontal disparity, height above ground, angle with gravity: Gupta, Girshick, Arbelaez, Malik, "Learning Rich Features
 from RGB-D Images for Object Detection and Segmentation", ECCV 2014, section 4; the numbers are those of its ``saveHHA.m``
@@ -25,7 +25,7 @@ _ANGLE = 128.0 - 90.0  # a wall is in the middle of the range
 def hha(
     depth: NDArray[np.floating], intrinsics: Intrinsics, gravity: NDArray[np.floating] | tuple[float, float, float] | None = None
 ) -> NDArray[np.uint8]:
-    """Return the HHA picture (H, W, 3) uint8 of a depth map.
+    """Return the HHA image (H, W, 3) uint8 of a depth map.
 
     Channels, rounded and cut to 0..255:
 
@@ -34,7 +34,7 @@ def hha(
     - angle of the surface normal with gravity in degrees + 38: floor 38, wall 128, ceiling 218.
 
     Holes keep the reference's values for a depth of 0: disparity 255, the camera's height, and the angle of what is around
-    them (218 where nothing is). Fill them first if they are many; the published pictures are made from filled depth.
+    them (218 where nothing is). Fill them first if they are many; the published images are made from filled depth.
 
     Parameters
     ----------

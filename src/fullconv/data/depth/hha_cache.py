@@ -1,4 +1,4 @@
-"""HHA pictures that are kept in a folder: encoded once, read ever after."""
+"""HHA images that are kept in a folder: encoded once, read ever after."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ MADE_OF = "fullconv"
 
 @dataclass(frozen=True)
 class KeptHHA:
-    """HHA pictures by their names.
+    """HHA images by their names.
 
     Parameters
     ----------
     folder
         Where they lie, as PNG; made when it is not there. ``None`` keeps nothing. What lies there already and does not say of
-        which depth and camera it was made, such as published pictures, is taken as it is.
+        which depth and camera it was made, such as published images, is taken as it is.
     """
 
     folder: Path | None
 
-    def picture(
+    def image(
         self, name: str, depth: Callable[[], NDArray[np.float32]], camera: Intrinsics, size: tuple[int, int], version: str = ""
     ) -> NDArray[np.uint8]:
-        """Return the HHA picture uint8 (H, W, 3) called ``name``: the kept one, or one that is made and kept.
+        """Return the HHA image uint8 (H, W, 3) called ``name``: the kept one, or one that is made and kept.
 
         One that was made with another camera, or of another version of the depth, is made again.
 
@@ -44,18 +44,18 @@ class KeptHHA:
         name
             Without suffix, such as ``img_5001``.
         depth
-            Gives the depth in metres when the picture must be made, see :func:`fullconv.data.depth.hha.hha`.
+            Gives the depth in metres when the image must be made, see :func:`fullconv.data.depth.hha.hha`.
         camera
             Its intrinsics.
         size
-            (height, width) that a kept picture must have.
+            (height, width) that a kept image must have.
         version
             Tells the depth from what it was before or may become.
 
         Raises
         ------
         DataError
-            When a kept picture is damaged or has another size, or the depth cannot be encoded.
+            When a kept image is damaged or has another size, or the depth cannot be encoded.
         FullconvError
             When the folder cannot be written.
         """
@@ -63,8 +63,8 @@ class KeptHHA:
         made_of = f"{camera} {version}".strip()
         if path is not None and path.exists():
             kept = read_image_as_stored(path)
-            with Image.open(path) as picture:
-                before = picture.info.get(MADE_OF, made_of)
+            with Image.open(path) as image:
+                before = image.info.get(MADE_OF, made_of)
             if before == made_of and kept.shape[:2] != size:
                 raise DataError(
                     f"{path} has {kept.shape[0]}x{kept.shape[1]} pixels and the frame {size[0]}x{size[1]} (height x width); "

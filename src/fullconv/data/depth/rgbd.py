@@ -1,4 +1,4 @@
-"""What is read of a picture and its depth: the streams ``rgb``, ``depth`` and ``hha`` by which a model may ask for them.
+"""What is read of an image and its depth: the streams ``rgb``, ``depth`` and ``hha`` by which a model may ask for them.
 
 Letters: H height, W width, C channels.
 """
@@ -27,7 +27,7 @@ def inputs_for(
     camera: Intrinsics | None = None,
     encode: Callable[[NDArray[np.floating], Intrinsics], NDArray[np.uint8]] = hha,
 ) -> dict[str, NDArray[np.generic]]:
-    """Return what there is for a model to read of one picture: ``rgb`` and ``hha`` uint8 (H, W, 3), ``depth`` float32 (H, W, 1).
+    """Return what there is for a model to read of one image: ``rgb`` and ``hha`` uint8 (H, W, 3), ``depth`` float32 (H, W, 1).
 
     ``rgb`` is always there, the others when they are wanted.
 
@@ -42,7 +42,7 @@ def inputs_for(
     camera
         For images of any size with the shape of this one; needed for ``hha``.
     encode
-        Makes the HHA picture of a depth and its camera.
+        Makes the HHA image of a depth and its camera.
 
     Raises
     ------
@@ -54,9 +54,9 @@ def inputs_for(
         return found
     size = (image.shape[0], image.shape[1])
     if depth is None:
-        raise DataError(f"the model reads {', '.join(wanted)}: give the depth of the picture too (predict: --depth DIR)")
+        raise DataError(f"the model reads {', '.join(wanted)}: give the depth of the image too (predict: --depth DIR)")
     if depth.shape != size:
-        raise DataError(f"the depth is {depth.shape} and the picture {size} (height, width); both must be of one size")
+        raise DataError(f"the depth is {depth.shape} and the image {size} (height, width); both must be of one size")
     if DEPTH in wanted:
         found[DEPTH] = np.nan_to_num(depth, nan=0, posinf=0).astype(np.float32)[..., None]
     if HHA in wanted:
@@ -69,17 +69,17 @@ def inputs_for(
 
 
 def fitted_camera(camera: Intrinsics, size: tuple[int, int]) -> Intrinsics:
-    """Return a camera's intrinsics for pictures of another size (height, width) of the same view.
+    """Return a camera's intrinsics for images of another size (height, width) of the same view.
 
     Raises
     ------
     DataError
-        When the pictures have another shape than those that the intrinsics hold for.
+        When the images have another shape than those that the intrinsics hold for.
     """
     height, width = camera.size
     if abs(size[0] * width / (size[1] * height) - 1) > _SAME_SHAPE:
         raise DataError(
-            f"the camera is given for pictures of {height}x{width} and this one is {size[0]}x{size[1]} (height x width), of "
+            f"the camera is given for images of {height}x{width} and this one is {size[0]}x{size[1]} (height x width), of "
             "another shape: give the intrinsics of this view"
         )
     return camera if size == camera.size else camera.scaled(size)
@@ -112,7 +112,7 @@ def parse_camera(text: str) -> Intrinsics:
     longest = max(found.size)
     if not all(_FOCAL[0] * longest <= focal <= _FOCAL[1] * longest for focal in (fx, fy)) or max(abs(cx), abs(cy)) > 2 * longest:
         raise DataError(
-            f"the camera {text!r} is none for pictures of {found.size[0]}x{found.size[1]} (height x width): focal lengths lie "
+            f"the camera {text!r} is none for images of {found.size[0]}x{found.size[1]} (height x width): focal lengths lie "
             f"between {_FOCAL[0]:g} and {_FOCAL[1]:g} times the longer side and the principal point near the middle, in pixels"
         )
     return found

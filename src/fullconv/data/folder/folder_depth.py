@@ -28,7 +28,7 @@ class FolderWithDepth:
     depths
         The depth map of each.
     spec
-        With streams, unit, camera, and the folder where HHA pictures are kept.
+        With streams, unit, camera, and the folder where HHA images are kept.
     split
         Of the samples; it has a folder of its own there, as splits may have equal names.
 
@@ -58,7 +58,7 @@ class FolderWithDepth:
                 image,
                 depth,
                 self.camera,
-                lambda depth, camera: self.kept.picture(_below(sample.name), lambda: depth, camera, sample.size, _version(depth)),
+                lambda depth, camera: self.kept.image(_below(sample.name), lambda: depth, camera, sample.size, _version(depth)),
             )
         except DataError as error:
             raise DataError(f"{path}: {error}") from error

@@ -16,13 +16,13 @@ from fullconv.data.depth.hha_cache import KeptHHA
 from fullconv.data.depth.intrinsics import NYUD
 from fullconv.data.sample import DEPTH, HHA, RGB, SEMANTIC, Sample
 from fullconv.data.sets.files import folder_of, packaged_list
-from fullconv.data.sets.nyud_layouts import NYUDV2, Frames, MatFile, PictureFolder, ReferenceFolder
+from fullconv.data.sets.nyud_layouts import NYUDV2, Frames, ImageFolder, MatFile, ReferenceFolder
 from fullconv.errors import DataError, some
 from fullconv.spec import DataSpec
 
 SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
 """The packaged lists that make up each split."""
-LAYOUTS: Sequence[Callable[[Path], Frames | None]] = (MatFile.find, ReferenceFolder.find, PictureFolder.find)
+LAYOUTS: Sequence[Callable[[Path], Frames | None]] = (MatFile.find, ReferenceFolder.find, ImageFolder.find)
 
 
 class NYUDv2:
@@ -39,7 +39,7 @@ class NYUDv2:
     streams
         Which of the streams are read.
     kept
-        Folder of HHA pictures, ``img_5001.png`` and so on; see :class:`fullconv.data.depth.hha_cache.KeptHHA`.
+        Folder of HHA images, ``img_5001.png`` and so on; see :class:`fullconv.data.depth.hha_cache.KeptHHA`.
 
     Raises
     ------
@@ -56,7 +56,7 @@ class NYUDv2:
         self.streams = tuple(streams)
         self.kept = KeptHHA(kept)
         self.ids = sorted(number for part in SPLITS[split] for number in _listed(part))
-        depth = DEPTH in streams or (HHA in streams and kept is None)  # kept HHA pictures need none
+        depth = DEPTH in streams or (HHA in streams and kept is None)  # kept HHA images need none
         missing = sorted(set(self.ids) - frames.ids(depth))
         if missing:
             raise DataError(
@@ -77,7 +77,7 @@ class NYUDv2:
         mask = self.frames.mask(number)
         if HHA in self.streams:
             size = (mask.shape[0], mask.shape[1])
-            encoded = self.kept.picture(f"img_{number}", lambda: self.frames.depth(number), NYUD, size)
+            encoded = self.kept.image(f"img_{number}", lambda: self.frames.depth(number), NYUD, size)
             inputs[HHA] = _first(encoded)
         return Sample(str(number), inputs, {SEMANTIC: tv_tensors.Mask(torch.from_numpy(mask))})
 
@@ -105,6 +105,6 @@ def open_nyudv2(spec: DataSpec, split: str) -> NYUDv2:
         if frames is not None:
             return NYUDv2(frames, split, spec.streams, spec.hha)
     raise DataError(
-        f"no NYUDv2 in {root}: looked for {MatFile.LOOKS}; {ReferenceFolder.LOOKS}; {PictureFolder.LOOKS}. The official "
+        f"no NYUDv2 in {root}: looked for {MatFile.LOOKS}; {ReferenceFolder.LOOKS}; {ImageFolder.LOOKS}. The official "
         "file is at https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html (2.8 GB)"
     )

@@ -1,4 +1,4 @@
-"""The three forms in which people have NYUDv2: the official file, the reference implementation's folders, plain pictures."""
+"""The three forms in which people have NYUDv2: the official file, the reference implementation's folders, plain images."""
 
 import os
 from pathlib import Path
@@ -170,16 +170,16 @@ class ReferenceFolder:
         return np.where(raw == 0, NYUDV2.ignore_index, raw - 1).astype(np.uint8)
 
 
-class PictureFolder:
-    """Plain pictures ``images/N.jpg``, ``labels40/N.png``, ``depths/N.png``, N counted from 0 in the official order.
+class ImageFolder:
+    """Plain images ``images/N.jpg``, ``labels40/N.png``, ``depths/N.png``, N counted from 0 in the official order.
 
     Labels are 0 to 39 and 255. Depth of 8 bits has 10 m at 255 (what remains of it after that is steps of 4 cm), of 16 bits it
     is in millimetres.
     """
 
-    LOOKS: ClassVar = "images/0.jpg with labels40/ and depths/ (plain pictures)"
+    LOOKS: ClassVar = "images/0.jpg with labels40/ and depths/ (plain images)"
     STEP: ClassVar = {"L": 10 / 255, "I;16": 0.001, "I": 0.001}
-    """Metres of one step by the picture's mode."""
+    """Metres of one step by the image's mode."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -202,10 +202,10 @@ class PictureFolder:
 
     def depth(self, number: int) -> NDArray[np.float32]:  # noqa: D102
         path = self.root / "depths" / f"{number - FIRST}.png"
-        picture = decode(path)
-        if picture.mode not in self.STEP:
-            raise DataError(f"{path}: depth must be 8-bit or 16-bit grey; this picture is {picture.mode}")
-        return np.asarray(picture, np.float32) * np.float32(self.STEP[picture.mode])
+        image = decode(path)
+        if image.mode not in self.STEP:
+            raise DataError(f"{path}: depth must be 8-bit or 16-bit grey; this image is {image.mode}")
+        return np.asarray(image, np.float32) * np.float32(self.STEP[image.mode])
 
     def mask(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
         return read_mask(self.root / "labels40" / f"{number - FIRST}.png", NYUDV2)
