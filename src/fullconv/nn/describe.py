@@ -3,14 +3,12 @@
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from rich.table import Table
 from torchvision import models
 
-from fullconv.errors import SpecError
 from fullconv.geometry.graph import Geometry
+from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.backbones import BACKBONES, find_backbone
-from fullconv.nn.build import build_on_meta
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.spec import STRIDES, ModelSpec
 
@@ -53,25 +51,16 @@ def describe(name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
 
 
 def _describe_model(name: str, size: tuple[int, int]) -> dict[str, Any]:
-    model = build_on_meta(_spec(name), {"semantic": CLASSES})
+    model = build_on_meta(ModelSpec.named(name), {"semantic": CLASSES})
     geometry = model.geometry
-    coarse = geometry.index[f"score.semantic.{next(iter(model.trunks))}.{model.strides[0]}"]
-    steps = model.decoder.steps
+    coarse = geometry.index[f"core.heads.semantic.score.{next(iter(model.trunks))}.0"]
+    steps = model.alignment.steps
     return _common(name, geometry, coarse, size) | {
         "crops": [abs(step.crop) for step in steps],
         "crop_of": ["skip" if step.crop < 0 else "upsampled" for step in steps],
         "kernels": [step.kernel for step in steps],
         "parameters": sum(p.numel() for p in model.parameters()),
     }
-
-
-def _spec(name: str) -> ModelSpec:
-    try:
-        return ModelSpec(name=name)
-    except ValidationError as error:
-        raise SpecError(
-            f"no model is called {name!r}; accepted are fcn32s-, fcn16s-, fcn8s- or fcn4s- and a backbone, such as fcn8s-vgg16"
-        ) from error
 
 
 def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -> dict[str, Any]:
@@ -81,7 +70,7 @@ def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -
     for i, layer in enumerate(geometry.layers):
         at = geometry.place(i)
         layers.append({
-            "name": layer.name.removeprefix("trunks.rgb.graph."),
+            "name": layer.name.removeprefix("core.trunks.rgb.graph."),
             "kind": layer.kind,
             "stride": float(at.stride) if at else None,
             "receptive_field": geometry.receptive_field(i),
@@ -96,7 +85,7 @@ def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -
         "reach": geometry.reach(),
         "min_size": geometry.min_size,
         "layers": layers,
-        "global_layers": [name.removeprefix("trunks.rgb.graph.") for name in geometry.global_layers],
+        "global_layers": [name.removeprefix("core.trunks.rgb.graph.") for name in geometry.global_layers],
     }
 
 

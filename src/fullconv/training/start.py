@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from fullconv.nn.build import build_model, carry_over, load_backbone_weights
+from fullconv.nn.assemble import assemble
+from fullconv.nn.build import carry_over, load_weights
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.nn.fusion import join_streams
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.folder import RunFolder
 
@@ -38,10 +38,10 @@ def starting_model(
     WeightsError
         When there are no such weights, or they do not fit.
     """
-    stage, weights = recipe.train.stages[index], recipe.model.weights
+    stage = recipe.train.stages[index]
     torch.manual_seed(recipe.train.seed)
     spec = recipe.model.model_copy(update={"name": f"fcn{stage_name(stage)}-{recipe.model.backbone}"})
-    model = build_model(spec, heads)
+    model = assemble(spec, heads)
     begun = folder.resume_file(stage_name(stage))
     if begun.exists():
         return model, f"those of {begun}"
@@ -51,12 +51,8 @@ def starting_model(
         model.set_preprocessing(coarser.preprocessing)
         carry_over(coarser, model)
         return model, f"those of stage {previous}; the new skip's score layers start at zero"
-    if weights is None:
-        line = "random, as the recipe names none"
-    elif isinstance(weights, dict):
-        line = join_streams(model, weights).summary()
-    else:
-        line = load_backbone_weights(model).summary()
+    report = load_weights(model)
+    line = report.summary() if report else "random, as the recipe names none"
     set_mean(model, recipe.data.mean)
     return model, line
 

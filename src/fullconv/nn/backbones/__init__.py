@@ -3,7 +3,6 @@
 A backbone is a classifier (image → logits); :mod:`fullconv.nn.trunk` makes feature maps of it.
 """
 
-import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from fullconv.errors import SpecError
+from fullconv.errors import SpecError, nearest
 from fullconv.nn.backbones import caffe
 from fullconv.nn.backbones.narrow import batch_normalised, narrow
 from fullconv.nn.normalise import CAFFE, IMAGENET
@@ -124,7 +123,7 @@ def find_backbone(name: str) -> Classifier:
         When there is none; the nearest names are given.
     """
     if name not in BACKBONES:
-        near = difflib.get_close_matches(name, BACKBONES, 3, 0.4)
+        near = nearest(name, BACKBONES)
         hint = f"; nearest: {', '.join(near)}" if near else ""
         raise SpecError(f"no backbone is called {name!r}{hint}. `fullconv models` lists all {len(BACKBONES)}")
     return BACKBONES[name]
