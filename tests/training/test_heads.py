@@ -218,6 +218,7 @@ def test_a_head_without_any_truth_does_no_harm(
     result = train(tiny(data={"heads": BOTH}, train=quick), tmp_path / "out", console=quiet)
     assert result.stages[0]["heads"]["semantic"]["mean_iu"] is None
     assert result.score("pixel_accuracy", "geometric") > 0
-    scores = {name: value for name, value in load_file(result.model).items() if name.startswith("score.")}
+    scores = {name: value for name, value in load_file(result.model).items() if ".score." in name}
+    assert {name.split(".")[2] for name in scores} == set(HEADS)
     assert not any(value.any() for name, value in scores.items() if "semantic" in name)
     assert all(value.any() for name, value in scores.items() if "geometric" in name and name.endswith("weight"))

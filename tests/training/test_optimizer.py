@@ -18,7 +18,7 @@ def test_every_parameter_is_in_one_group(model: FCN) -> None:
     names = {id(p): name for name, p in model.named_parameters()}
     groups = {g["name"]: {names[id(p)] for p in g["params"]} for g in parameter_groups(model, OptimizerSpec())}
     assert sorted(name for group in groups.values() for name in group) == sorted(names.values())
-    assert groups["score biases"] == {f"score.semantic.rgb.{stride}.bias" for stride in (32, 16, 8)}
+    assert groups["score biases"] == {f"core.heads.semantic.score.rgb.{level}.bias" for level in (0, 1, 2)}
     assert groups["upsampling"] == {f"core.heads.semantic.upsample.{step}.weight" for step in (0, 1)}  # the last one is fixed
     assert all(".norm" in name for name in groups["norms"])
     assert not any(".norm" in name or name.endswith("bias") for name in groups["weights"])

@@ -173,7 +173,7 @@ def test_fixed_nets_train_their_last_layer_only(tiny: Tiny, tmp_path: Path, quie
     train(recipe, tmp_path / "out", console=quiet)
     start, end = start_of(recipe, tmp_path), weights(tmp_path / "out")
     changed = {name for name in end if not torch.equal(start[name], end[name])}
-    assert changed == {f"score.semantic.rgb.{stride}.{kind}" for stride in (32, 16) for kind in ("weight", "bias")}
+    assert changed == {f"core.heads.semantic.score.rgb.{level}.{kind}" for level in (0, 1) for kind in ("weight", "bias")}
 
 
 def test_batch_norm_can_be_frozen(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
