@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torchvision import tv_tensors
 
+from fullconv.data.loading import val_loader
 from fullconv.data.sample import Sample
 from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import SpecError, TrainingError
@@ -52,15 +53,20 @@ class TwoTruths:
         return Sample(str(index), {"rgb": image}, {head: tv_tensors.Mask(target) for head, target in targets.items()})
 
 
-def module_of(weights: dict[str, float], loss: Literal["mean", "sum"] = "mean", ignored: int = 255) -> TrainingModule:
+def module_of(
+    weights: dict[str, float],
+    loss: Literal["mean", "sum", "image_mean"] = "mean",
+    ignored: int = 255,
+    batch_size: int = 1,
+) -> TrainingModule:
     """An FCN-8s in float64 whose score layers are not zero, so that every layer has a gradient."""
     torch.manual_seed(1)
     model = build_model(ModelSpec(name="fcn8s-minivgg", dropout=0), HEADS).double()
     for parameter in model.score_parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    train_spec = TrainSpec(stages=(StageSpec(stride=8),), loss=loss, head_weights=weights)
+    train_spec = TrainSpec(stages=(StageSpec(stride=8),), reduction=loss, head_weights=weights, batch_size=batch_size)
     data = TwoTruths({"semantic": 255, "geometric": ignored})
-    made = TrainingModule(model.eval(), data, DataSpec(), train_spec, StageSpec(stride=8, steps=1, rate=1.0), 0)
+    made = TrainingModule(model.eval(), data, DataSpec(), train_spec, StageSpec(stride=8, steps=1, learning_rate=1.0), 0)
     made.trainer = ALONE  # type: ignore[assignment]
     return made
 
@@ -103,6 +109,27 @@ def test_the_gradient_is_the_weighted_sum_of_the_heads_own(loss: Literal["mean",
     assert parts["geometric"][1].abs().max() > 0 < parts["semantic"][1].abs().max()
 
 
+def test_the_mean_over_images_is_the_average_of_steps_of_one_image() -> None:
+    """As the reference accumulates twenty images a step (``iter_size``); by a loop over the images, each with its own mean."""
+    module = module_of({"semantic": 1.0, "geometric": 1.0}, "image_mean", batch_size=2)
+    batch = batch_of(module)
+    batch["targets"]["semantic"][0, 2:] = 255  # type: ignore[index]  # the images have very different numbers of valid pixels
+    found = module.training_step(batch, 0)  # type: ignore[arg-type]
+    together = gradient(module, found["loss"])
+    logits = module.model(batch["inputs"])
+    alone = [
+        by_hand(logits[head][n : n + 1], batch["targets"][head][n : n + 1], "mean")  # type: ignore[index]
+        for head in HEADS
+        for n in range(2)
+    ]
+    expected = torch.stack(alone).sum() / 2
+    torch.testing.assert_close(found["shown"], expected.detach(), rtol=1e-12, atol=0)
+    expected_gradient = gradient(module, expected)
+    torch.testing.assert_close(together, expected_gradient, rtol=0, atol=1e-12 * expected_gradient.abs().max())
+    other = module_of({"semantic": 1.0, "geometric": 1.0}, "mean", batch_size=2).training_step(batch, 0)  # type: ignore[arg-type]
+    assert (other["shown"] - found["shown"]).abs() > 1e-3
+
+
 def test_weights_of_one_change_no_bit() -> None:
     module = module_of({"semantic": 1.0, "geometric": 1.0})
     batch = batch_of(module)
@@ -120,7 +147,7 @@ def test_a_head_has_an_ignore_value_of_its_own() -> None:
     steps = [module.training_step(batch_of(module), 0)["loss"] for module in (usual, other)]  # type: ignore[arg-type]
     assert torch.equal(gradient(usual, steps[0]), gradient(other, steps[1]))
     spec = DataSpec(heads=tuple(BOTH))
-    reports = [validate(module.model.float(), module.dataset, spec) for module in (usual, other)]  # type: ignore[arg-type]
+    reports = [validate(module.model.float(), module.dataset, val_loader(module.dataset, spec)) for module in (usual, other)]  # type: ignore[arg-type]
     for head, void in {"semantic": 15 * 64, "geometric": 48 * 19}.items():
         assert reports[0][head].matrix.matrix.tolist() == reports[1][head].matrix.matrix.tolist()
         assert reports[0][head].matrix.matrix.sum() == 3 * (48 * 64 - void)
@@ -191,6 +218,7 @@ def test_a_head_without_any_truth_does_no_harm(
     result = train(tiny(data={"heads": BOTH}, train=quick), tmp_path / "out", console=quiet)
     assert result.stages[0]["heads"]["semantic"]["mean_iu"] is None
     assert result.score("pixel_accuracy", "geometric") > 0
-    scores = {name: value for name, value in load_file(result.model).items() if name.startswith("score.")}
+    scores = {name: value for name, value in load_file(result.model).items() if ".score." in name}
+    assert {name.split(".")[2] for name in scores} == set(HEADS)
     assert not any(value.any() for name, value in scores.items() if "semantic" in name)
     assert all(value.any() for name, value in scores.items() if "geometric" in name and name.endswith("weight"))
