@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from fullconv.nn.normalise import IMAGENET
 
@@ -56,3 +58,17 @@ class Classifier:
     padding: Literal["same", "paper"] = "same"
     taps: Literal["pool", "last"] = "last"
     pretrained: Pretrained | None = None
+
+
+class HoldingNumbers(TorchFunctionMode):
+    """While in force, tensors of numbers that a builder states or counts out hold them, on the meta device too.
+
+    Some nets compute their widths with such tensors (torchvision's regnet); their weights are not stated and need no memory.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Return what ``func`` returns."""
+        given = dict(kwargs or {})
+        if func in (torch.arange, torch.tensor):
+            given.setdefault("device", "cpu")
+        return func(*args, **given)
