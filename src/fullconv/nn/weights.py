@@ -22,6 +22,8 @@ from fullconv.errors import WeightsError
 from fullconv.nn.backbones import BACKBONES
 
 FOLDER_VARIABLE = "FULLCONV_WEIGHTS"
+LARGEST_GAP = 1 / 2
+"""Share of a net's tensors that weights may leave out when they are asked to fit only in part."""
 
 
 @dataclass(frozen=True)
@@ -145,14 +147,15 @@ def transplant(
     net
         Takes them; a tensor with the same number of elements is reshaped, any precision is converted.
     partial
-        Accept that some of the net's tensors get nothing.
+        Accept that some of the net's tensors get nothing: up to half of them. Tensors are counted and not numbers, of which
+        AlexNet's and VGG's features, a common start, hold a tenth.
     expected_missing
         Beginnings of names that may be missing all the same.
 
     Raises
     ------
     WeightsError
-        When something is missing and ``partial`` is not set; nothing has been copied then.
+        When something is missing and ``partial`` is not set, or more than half is; nothing has been copied then.
     """
     report = TransplantReport(weights.source)
     own = net.state_dict()
@@ -167,16 +170,28 @@ def transplant(
         plan.append((target, source))
     report.dropped.extend(name for name in weights.tensors if name not in own)
     needed = [name for name in report.missing if not name.startswith(expected_missing or ("\0",)) and not _is_counter(name)]
-    if needed and not partial:
-        raise WeightsError(
-            f"weights from {weights.source} fit only in part: {len(needed)} of {len(own)} tensors get nothing "
-            f"({_some(needed)}). Use weights of this backbone, or say model.partial_weights: true; for features without "
-            "dense layers model.hidden_layers: false"
-        )
+    if needed and not (partial and len(needed) <= LARGEST_GAP * sum(not _is_counter(name) for name in own)):
+        raise WeightsError(_misfit(report, needed, own, partial))
     with torch.no_grad():
         for target, source in plan:
             target.copy_(source.view(target.shape))
     return report
+
+
+def _misfit(report: TransplantReport, needed: list[str], own: Mapping[str, Tensor], partial: bool) -> str:
+    """Return what is wrong with weights that leave ``needed`` without values, and what to do."""
+    count = sum(not _is_counter(name) for name in own)
+    if partial:
+        left = f"; theirs that found no place: {_some(report.dropped)}" if report.dropped else ""
+        return (
+            f"weights from {report.source} are of another net: {count - len(needed)} of {count} tensors fit (nothing for "
+            f"{_some(needed)}{left}), and model.partial_weights asks for half at least. Use weights of this backbone"
+        )
+    return (
+        f"weights from {report.source} fit only in part: {len(needed)} of {count} tensors get nothing ({_some(needed)}). "
+        "Use weights of this backbone, or say model.partial_weights: true; for features without dense layers "
+        "model.hidden_layers: false"
+    )
 
 
 def _is_counter(name: str) -> bool:

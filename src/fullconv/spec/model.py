@@ -30,7 +30,7 @@ class ModelSpec(Spec):
         torchvision; ``imagenet`` stands for the backbone's own name; ``None`` starts from random weights. Or a trained model for
         every stream, such as ``{rgb: color/model.safetensors, hha: depth/model.safetensors}``: trunks and scores start from it.
     partial_weights
-        Accept weights that cover the backbone only in part (without it a half match is an error).
+        Accept weights that cover the backbone only in part, at least half of its tensors (without it a half match is an error).
     padding
         ``same`` keeps borders (default); ``paper`` pads the first convolution by 100 px as the reference does (the
         default of the ``caffe-`` backbones).
