@@ -18,8 +18,8 @@ from rich.table import Table
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from fullconv.errors import WeightsError
-from fullconv.nn.backbones import BACKBONES
+from fullconv.errors import SpecError, WeightsError
+from fullconv.nn.backbones import find_backbone
 
 FOLDER_VARIABLE = "FULLCONV_WEIGHTS"
 LARGEST_GAP = 1 / 2
@@ -100,9 +100,10 @@ def _pretrained(name: str, folder: str | None) -> Weights:
     place = f"no {name}.safetensors or {name}-trunk.safetensors in {folder}" if folder else f"${FOLDER_VARIABLE} is not set"
     nowhere = f"no weights for {name!r}: no such file, {place}, and"
     ways = f"give a .safetensors path, or put {name}.safetensors in the folder ${FOLDER_VARIABLE}"
-    entry = BACKBONES.get(name)
-    if entry is None:
-        raise WeightsError(f"{nowhere} no backbone is called so; {ways}")
+    try:
+        entry = find_backbone(name)
+    except SpecError as error:
+        raise WeightsError(f"{nowhere} no backbone has them ({error}); {ways}") from error
     if entry.pretrained is None:
         raise WeightsError(f"{nowhere} no package or download has them; {ways}")
     try:

@@ -20,7 +20,8 @@ class ModelSpec(Spec):
     Parameters
     ----------
     name
-        Such as ``fcn8s-squeezenet1_1`` or ``fcn32s-caffe-vgg16``.
+        Such as ``fcn8s-squeezenet1_1``, ``fcn32s-caffe-vgg16``, ``fcn8s-timm/resnet18d`` or, with a net of one's own,
+        ``fcn8s-mynets:lenet`` (module:function).
     streams
         The inputs that the scores are read from, a trunk each: of ``rgb``, ``hha`` and ``depth``. Several streams are fused late:
         their scores are averaged. Inputs joined by ``+`` in one stream are fused early: ``rgb+depth`` is one trunk whose first
@@ -45,7 +46,7 @@ class ModelSpec(Spec):
         Probability in every dropout of the backbone, in [0, 1); ``None`` keeps the backbone's own.
     """
 
-    name: str = Field(pattern=r"^fcn(32|16|8|4)s-[a-z0-9_\-]+$")
+    name: str = Field(pattern=r"^fcn(32|16|8|4)s-[A-Za-z0-9_.:/\-]+$")
     streams: tuple[str, ...] = Field(default=("rgb",), min_length=1)
     weights: str | dict[str, str] | None = None
     partial_weights: bool = False

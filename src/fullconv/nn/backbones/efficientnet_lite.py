@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from fullconv.nn.backbones.caffe import initialise
 from fullconv.nn.backbones.classifier import Classifier, Pretrained
+from fullconv.nn.backbones.fixed_padding import around
 
 STAGES = (
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
@@ -37,9 +38,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _pad(kernel: int, stride: int) -> nn.Module:
-    """Return TensorFlow's padding for an even side: as much as the window is larger than its stride, the odd pixel behind."""
-    before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
-    return nn.ZeroPad2d((before, after, before, after))
+    return nn.ZeroPad2d(around((kernel, kernel), (stride, stride)))
 
 
 class Block(nn.Sequential):

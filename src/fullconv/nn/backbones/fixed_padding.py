@@ -1,8 +1,8 @@
 """TensorFlow's SAME padding, which depends on the image's size, made fixed.
 
-SAME gives a layer of stride ``s`` as many outputs as there are inputs divided by ``s``, rounded up, and pads what that takes, the odd
-pixel behind. At a side that ``s`` divides, that is ``kernel - stride`` pixels (of a dilated kernel its extent), whatever the side.
-These are what a layer gets here at any size, so that its outputs lie on the image in one way.
+SAME gives a layer of stride ``s`` as many outputs as there are inputs divided by ``s``, rounded up, and pads what that takes, the
+odd pixel behind. At a side that ``s`` divides, that is ``kernel - stride`` pixels (of a dilated kernel its extent), whatever the
+side. These are what a layer gets here at any size, so that its outputs lie on the image in one way.
 """
 
 from collections.abc import Sequence

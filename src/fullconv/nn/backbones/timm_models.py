@@ -1,8 +1,8 @@
 """timm's classifiers by name, ``timm/resnet18d``: extra ``fullconv[timm]``.
 
-Which of them can be backbones the geometry decides when one is asked for: convolutional ones can, and one that looks at the whole image
-at once (transformers) or decides by the image's size is refused with layer and reason. TensorFlow's SAME padding becomes fixed, see
-:mod:`fullconv.nn.backbones.fixed_padding`.
+Which of them can be backbones the geometry decides when one is asked for: convolutional ones can, and one that looks at the whole
+image at once (transformers) or decides by the image's size is refused with layer and reason. TensorFlow's SAME padding becomes
+fixed, see :mod:`fullconv.nn.backbones.fixed_padding`.
 """
 
 import difflib
@@ -21,7 +21,7 @@ PREFIX = "timm/"
 
 
 def find_timm(name: str) -> Classifier:
-    """Return the classifier that timm calls so, such as ``timm/resnet18d`` or, with a choice of weights, ``timm/resnet18d.ra2_in1k``.
+    """Return the classifier that timm calls so: ``timm/resnet18d`` or, with a choice of weights, ``timm/resnet18d.ra2_in1k``.
 
     Raises
     ------
@@ -46,9 +46,7 @@ def find_timm(name: str) -> Classifier:
         partial(_build, wanted),
         height,
         {"channels": "RGB", "range": [0, 1], "mean": list(stated.mean), "std": list(stated.std)},
-        pretrained=Pretrained(
-            f"timm {wanted}", partial(_download, wanted), "allow the download by timm (huggingface.co)"
-        ),
+        pretrained=Pretrained(f"timm {wanted}", partial(_download, wanted), "allow the download by timm (huggingface.co)"),
     )
 
 
@@ -85,18 +83,21 @@ def fixed(net: nn.Module) -> nn.Module:
 
 
 def _fixed_layer(part: Any) -> nn.Module | None:
-    from timm.layers import conv2d_same, pool2d_same
+    from timm.layers.conv2d_same import Conv2dSame, Conv2dSameExport
+    from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 
-    if isinstance(part, (conv2d_same.Conv2dSame, conv2d_same.Conv2dSameExport)):
+    if isinstance(part, (Conv2dSame, Conv2dSameExport)):
         new = SameConv2d(
-            part.in_channels, part.out_channels, part.kernel_size, part.stride, 0, part.dilation, part.groups, part.bias is not None,
-            device="meta",
+            part.in_channels, part.out_channels, part.kernel_size, part.stride, 0, part.dilation, part.groups,
+            part.bias is not None, device="meta",
         )  # fmt: skip
         new.weight, new.bias = part.weight, part.bias
         return new
-    if isinstance(part, pool2d_same.MaxPool2dSame):
+    if isinstance(part, MaxPool2dSame):
         padding = around(part.kernel_size, part.stride, part.dilation)
-        return nn.Sequential(nn.ConstantPad2d(padding, float("-inf")), nn.MaxPool2d(part.kernel_size, part.stride, 0, part.dilation))
-    if isinstance(part, pool2d_same.AvgPool2dSame):
+        return nn.Sequential(
+            nn.ConstantPad2d(padding, float("-inf")), nn.MaxPool2d(part.kernel_size, part.stride, 0, part.dilation)
+        )
+    if isinstance(part, AvgPool2dSame):
         return nn.Sequential(nn.ZeroPad2d(around(part.kernel_size, part.stride)), nn.AvgPool2d(part.kernel_size, part.stride))
     return None
