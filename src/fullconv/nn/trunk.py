@@ -8,6 +8,7 @@ Letters: N images, C channels, H W image, h w feature map.
 """
 
 import copy
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -183,7 +184,8 @@ def _tap(graph: fx.GraphModule, stride: int, rule: str) -> fx.Node:
     for i, node in enumerate(graph.graph.nodes):
         narrow = latest <= i
         latest = max([latest, *(order[user] for user in node.users)])
-        if node.op in ("call_module", "call_function", "call_method") and narrow:
+        parts = any(user.target is operator.getitem for user in node.users)  # of a split: several maps and not one
+        if node.op in ("call_module", "call_function", "call_method") and narrow and not parts:
             place = geometry.place(names[node])
             if place is not None and place.stride == stride:
                 found.append(node)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.table import Table
@@ -88,12 +88,25 @@ def find_weights(name: str) -> Weights:
     """
     if name.endswith(".safetensors") or Path(name).is_file():
         return read_weights(Path(name))
+    file = _in_folder(name)
+    return read_weights(file) if file else _pretrained(name, os.environ.get(FOLDER_VARIABLE))
+
+
+def weights_at(name: str) -> Literal["file", "package", "download"] | None:
+    """Return where a backbone's ImageNet weights would come from, in the order of :func:`find_weights`; ``None``: nowhere."""
+    if _in_folder(name) is not None:
+        return "file"
+    pretrained = find_backbone(name).pretrained
+    if pretrained is None:
+        return None
+    return "package" if pretrained.installed() else "download"
+
+
+def _in_folder(name: str) -> Path | None:
+    """Return the file of weights called ``name`` in the folder ``$FULLCONV_WEIGHTS``."""
     folder = os.environ.get(FOLDER_VARIABLE)
-    if folder:
-        for candidate in (Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}-trunk.safetensors"):
-            if candidate.is_file():
-                return read_weights(candidate)
-    return _pretrained(name, folder)
+    candidates = [Path(folder) / f"{name}{ending}.safetensors" for ending in ("", "-trunk")] if folder else []
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def _pretrained(name: str, folder: str | None) -> Weights:

