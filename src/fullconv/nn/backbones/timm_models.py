@@ -84,20 +84,20 @@ def fixed(net: nn.Module) -> nn.Module:
 
 def _fixed_layer(part: Any) -> nn.Module | None:
     from timm.layers.conv2d_same import Conv2dSame, Conv2dSameExport
+    from timm.layers.helpers import to_2tuple
     from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 
+    kernel: Any = getattr(part, "kernel_size", None)  # pairs, in all of these
+    stride: Any = getattr(part, "stride", None)
     if isinstance(part, (Conv2dSame, Conv2dSameExport)):
-        new = SameConv2d(
-            part.in_channels, part.out_channels, part.kernel_size, part.stride, 0, part.dilation, part.groups,
-            part.bias is not None, device="meta",
-        )  # fmt: skip
+        dilation: Any = part.dilation
+        more: Any = {"dilation": dilation, "groups": part.groups, "bias": part.bias is not None, "device": "meta"}
+        new = SameConv2d(part.in_channels, part.out_channels, kernel, stride, **more)
         new.weight, new.bias = part.weight, part.bias
         return new
     if isinstance(part, MaxPool2dSame):
-        padding = around(part.kernel_size, part.stride, part.dilation)
-        return nn.Sequential(
-            nn.ConstantPad2d(padding, float("-inf")), nn.MaxPool2d(part.kernel_size, part.stride, 0, part.dilation)
-        )
+        padding = around(kernel, stride, to_2tuple(part.dilation))
+        return nn.Sequential(nn.ConstantPad2d(padding, float("-inf")), nn.MaxPool2d(kernel, stride, 0, part.dilation))
     if isinstance(part, AvgPool2dSame):
-        return nn.Sequential(nn.ZeroPad2d(around(part.kernel_size, part.stride)), nn.AvgPool2d(part.kernel_size, part.stride))
+        return nn.Sequential(nn.ZeroPad2d(around(kernel, stride)), nn.AvgPool2d(kernel, stride))
     return None
