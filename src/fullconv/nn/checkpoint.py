@@ -150,7 +150,7 @@ def _require_backbone(file: Path, header: Mapping[str, Any]) -> None:
     try:
         find_backbone(backbone)
     except SpecError as error:
-        raise WeightsError(f"{file} is a model with the backbone {backbone!r}, which is not here: {error}") from error
+        raise WeightsError(f"{file} was trained with a backbone that is not here: {error}") from error
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:

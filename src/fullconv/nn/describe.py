@@ -36,9 +36,9 @@ def describe(name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
         ``stride``: of the coarsest scores, in pixels; ``receptive_field``: of these, in pixels, null when they see the whole
         image; ``crops``, ``kernels``: of the upsamplings, coarse to fine; ``crop_of``: which of the two maps is cropped;
         ``parameters``: number of trained numbers, with 21 classes; ``reach``: farthest pixel that an output pixel depends on,
-        in pixels, null when there is no bound; ``min_size``: smallest image side; ``layers``; ``global_layers``;
-        ``misaligned``: which merge leaves the scores without one stride and offset (such a net can be dense, and no trunk), else
-        null.
+        in pixels, null when there is no bound; ``min_size``: smallest image side from which on all fit, null when there is none;
+        ``layers``; ``global_layers``; ``misaligned``: which merge leaves the scores without one stride and offset (such a net can
+        be dense, and no trunk), else null.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -
         "stride": int(place.stride) if place else None,
         "receptive_field": None if reason else geometry.receptive_field(coarse),
         "reach": None if reason else geometry.reach(),
-        "min_size": geometry.min_size,
+        "min_size": _smallest(geometry),
         "layers": layers,
         "misaligned": reason,
         "global_layers": [name.removeprefix("trunks.rgb.graph.") for name in geometry.global_layers],
@@ -113,6 +113,14 @@ def _place(geometry: Geometry, layer: int) -> tuple[Place | None, str | None]:
         return geometry.place(layer), None
     except GeometryError as error:
         return None, str(error)
+
+
+def _smallest(geometry: Geometry) -> int | None:
+    """Return the smallest image side from which on every side fits, in pixels; ``None`` when there is none."""
+    try:
+        return geometry.min_size
+    except GeometryError:
+        return None
 
 
 def table(found: dict[str, Any]) -> Table:
@@ -134,7 +142,7 @@ def _caption(found: dict[str, Any]) -> str:
     parts = [
         *(_extents(found) if found["misaligned"] is None else [f"no trunk for an FCN: {found['misaligned']}"]),
         f"{found['parameters']:,} parameters",
-        f"smallest side {found['min_size']} px",
+        f"smallest side {found['min_size']} px" if found["min_size"] else "not every side of an image fits",
     ]
     if cuts:
         parts.append(f"deconvolution kernel/crop, coarse to fine: {cuts}")

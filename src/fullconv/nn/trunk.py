@@ -97,9 +97,12 @@ def build_trunk(
     _output(graph).args = (end,)
     keep_needed(graph)
     geometry = from_graph(graph.graph, graph)
+    coarsest = _pool_to_coarsest(graph, geometry, end)
+    if coarsest is not end:  # skips may read the poolings too
+        _output(graph).args = (coarsest,)
+        geometry = from_graph(graph.graph, graph)
     strides = [stride for stride in STRIDES if stride >= finest]
-    skips = [_tap(graph, geometry, stride, entry.taps) for stride in strides[1:]]
-    taps = [_pool_to_coarsest(graph, geometry, end), *skips]
+    taps = [coarsest, *(_tap(graph, geometry, stride, entry.taps) for stride in strides[1:])]
     _keep_maps_whole(graph, taps)
     _output(graph).args = (taps,)
     graph.recompile()

@@ -138,5 +138,7 @@ def test_branches_that_do_not_lie_on_each_other_make_no_trunk_and_yet_a_dense_cl
     found = describe("timm/resnet18d")
     assert found["misaligned"].startswith("add_2 merges layer2.0.bn2 at 8·i+0 with layer2.0.downsample.2 at 8·i+2")
     assert (found["stride"], found["receptive_field"]) == (None, None)
+    deep = describe("timm/dla34", (224, 224))  # here sizes, too, differ between branches but at multiples of 32
+    assert (deep["min_size"], deep["size"]) == (None, [224, 224])
     with pytest.raises(GeometryError, match="their pixels do not lie on each other"):
         build_on_meta(ModelSpec(name="fcn8s-timm/resnet18d"), {"semantic": 2})
