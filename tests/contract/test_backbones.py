@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fullconv.errors import SpecError
+from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.backbones import BACKBONES, find_backbone
-from fullconv.nn.build import build_model, build_on_meta
+from fullconv.nn.build import build_model
 from fullconv.nn.convolutionalize import convolutionalize
+from fullconv.nn.proof import prove
 from fullconv.spec import ModelSpec
 
 FAMILIES = [
@@ -41,7 +43,7 @@ def test_convolutionalised_it_is_the_classifier(name: str) -> None:
     torch.manual_seed(0)
     entry = BACKBONES[name]
     classifier = randomised(entry.build())
-    proof = convolutionalize(classifier, (entry.native_side, entry.native_side)).prove(classifier, side_limit=900)
+    proof = prove(convolutionalize(classifier, (entry.native_side, entry.native_side)), classifier, side_limit=900)
     assert proof.holds, str(proof)
     assert (proof.slid is None) == (name in NOT_SLID)
     assert NOT_SLID.get(name, "windows") in proof.compared

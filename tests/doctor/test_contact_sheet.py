@@ -9,7 +9,7 @@ from planted import Folder, mask, photograph
 
 from fullconv.data import open_dataset
 from fullconv.doctor.contact_sheet import IGNORED, STRANGE, UNKNOWN, contact_sheet, read_tile, tiles, write_sheets
-from fullconv.doctor.examine import open_case
+from fullconv.doctor.examine import open_context
 from fullconv.doctor.show import show
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet
@@ -61,8 +61,8 @@ def test_unknown_values_are_read_as_such(folder: Folder) -> None:
     labels = mask(2)
     labels[10:20, 10:20] = 77
     Image.fromarray(labels).save(folder.mask(2))
-    case = open_case(folder.spec())
-    _, image, truth = read_tile(case.sources[0].pairs[2], case.label_map)
+    context = open_context(folder.spec())
+    _, image, truth = read_tile(context.sources[0].pairs[2], context.label_map)
     assert (image == np.array(photograph(2))).all()
     assert ((truth == UNKNOWN) == (labels == 77)).all()
     assert (truth[truth != UNKNOWN] == labels[labels != 77]).all()
@@ -71,9 +71,9 @@ def test_unknown_values_are_read_as_such(folder: Folder) -> None:
 def test_a_sheet_for_each_split_whatever_is_broken(folder: Folder, tmp_path: Path) -> None:
     for number in range(10, 14):
         folder.mask(number).write_bytes(b"x")
-    case = open_case(folder.spec())
-    assert [name for name, _, _ in tiles(case.sources[0], ["9", "10", "3"])] == ["! 3", "! 9", *"01245678"]
-    paths = write_sheets(case, ["3"], tmp_path / "sheets")
+    context = open_context(folder.spec())
+    assert [name for name, _, _ in tiles(context.sources[0], ["9", "10", "3"])] == ["! 3", "! 9", *"01245678"]
+    paths = write_sheets(context, ["3"], tmp_path / "sheets")
     assert paths == [tmp_path / "sheets" / "train.png"]
     assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["train.png"]
 

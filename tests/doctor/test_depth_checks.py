@@ -10,7 +10,7 @@ from planted import SIZE, Folder, photograph, says, turned
 
 from fullconv.data import open_dataset
 from fullconv.doctor import examine
-from fullconv.doctor.examine import open_case
+from fullconv.doctor.examine import open_context
 from fullconv.doctor.repair import repair
 from fullconv.errors import DataError
 from fullconv.spec import FolderSpec
@@ -81,7 +81,7 @@ def test_a_copy_holds_the_pairs_whose_depth_can_be_read(deep: Folder, tmp_path: 
     turned(deep.image(5), photograph(5), 6)  # the mask, and the depth, lie on the stored pixels
     stored = deep.image(5).read_bytes()
     spec = deep.spec(**given("rgb", "hha"))
-    done = repair(open_case(spec), tmp_path / "copy")
+    done = repair(open_context(spec), tmp_path / "copy")
     assert (done.kept, sorted(done.left_out), done.turned) == (12, ["11", "3"], [])
     copy = spec.model_copy(update={"root": tmp_path / "copy"})
     assert examine(copy).of("error") == []

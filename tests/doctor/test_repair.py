@@ -12,7 +12,7 @@ from planted import Folder, mask, photograph, to_palette, turned
 from fullconv.data import open_dataset
 from fullconv.data.sample import RGB, SEMANTIC
 from fullconv.doctor import examine
-from fullconv.doctor.examine import open_case
+from fullconv.doctor.examine import open_context
 from fullconv.doctor.repair import TURNS, Repair, repair
 from fullconv.errors import SpecError
 from fullconv.spec import DataSpec, FolderSpec
@@ -24,7 +24,7 @@ def state(root: Path) -> dict[str, str]:
 
 def repaired(own: Folder, out: Path, **changes: object) -> tuple[Repair, DataSpec]:
     before = state(own.root)
-    done = repair(open_case(own.spec(**changes)), out)
+    done = repair(open_context(own.spec(**changes)), out)
     assert state(own.root) == before
     return done, own.spec(**changes).model_copy(update={"root": out})
 
@@ -137,24 +137,24 @@ def test_a_list_elsewhere_is_never_written_to(folder: Folder, tmp_path: Path) ->
     outside.write_text("\n".join(["image,mask,split", *lines]))
     before = outside.read_bytes()
     for pairs in (outside, Path("../pairs.csv")):
-        case = open_case(folder.spec(folder=FolderSpec(pairs=pairs)))
+        context = open_context(folder.spec(folder=FolderSpec(pairs=pairs)))
         with pytest.raises(
             SpecError, match=r"--fix copies folders that hold their list; .*pairs.csv lies elsewhere: put it into"
         ):
-            repair(case, tmp_path / "copy")
+            repair(context, tmp_path / "copy")
     assert outside.read_bytes() == before
     assert not (tmp_path / "copy").exists()
 
 
 def test_nothing_is_overwritten_and_only_folders_are_copied(folder: Folder, tmp_path: Path) -> None:
-    case = open_case(folder.spec())
+    context = open_context(folder.spec())
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").touch()
     for out in (folder.root, folder.root / "inside", tmp_path / "full", tmp_path / "full" / "a"):
         with pytest.raises(SpecError, match="must be a new or empty folder outside"):
-            repair(case, out)
+            repair(context, out)
     with pytest.raises(SpecError, match="--fix copies folders of your own; scenes"):
-        repair(open_case(DataSpec(name="scenes", count=1, val_count=1, size=(32, 32))), tmp_path / "x")
+        repair(open_context(DataSpec(name="scenes", count=1, val_count=1, size=(32, 32))), tmp_path / "x")
 
 
 def test_an_interrupted_copy_leaves_nothing(folder: Folder, tmp_path: Path) -> None:
@@ -162,5 +162,5 @@ def test_an_interrupted_copy_leaves_nothing(folder: Folder, tmp_path: Path) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        repair(open_case(folder.spec()), tmp_path / "copy", stop)
+        repair(open_context(folder.spec()), tmp_path / "copy", stop)
     assert [path.name for path in tmp_path.iterdir()] == ["own"]

@@ -37,18 +37,19 @@ def test_googlenet_with_its_own_pooling_has_the_field_of_table_1() -> None:
     assert (found["receptive_field"], found["stride"]) == (907, 32)
 
 
-@pytest.mark.parametrize(("skip", "field"), [("16", 100), ("8", 44)])
-def test_skips_see_what_the_paper_says(skip: str, field: int) -> None:
+@pytest.mark.parametrize(("skip", "field"), [(1, 100), (2, 44)])
+def test_skips_see_what_the_paper_says(skip: int, field: int) -> None:
     layers = {layer["name"]: layer for layer in describe("fcn8s-caffe-vgg16")["layers"]}
-    assert layers[f"score.semantic.rgb.{skip}"]["receptive_field"] == field
+    assert layers[f"core.heads.semantic.score.rgb.{skip}"]["receptive_field"] == field
 
 
 def test_sizes_of_vgg16_at_500() -> None:
     sizes = {layer["name"]: layer["size"][0] for layer in describe("fcn8s-caffe-vgg16", (500, 500))["layers"]}
-    names = ["conv1_1", "pool1", "pool2", "pool3", "pool4", "pool5", "fc6", "upsample.semantic.1", "crop.1"]
+    names = ["conv1_1", "pool1", "pool2", "pool3", "pool4", "pool5", "fc6", "core.heads.semantic.upsample.2", "crop"]
     assert [sizes[name] for name in names] == [698, 349, 175, 88, 44, 22, 16, 568, 500]
-    for model, side in (("fcn32s-caffe-vgg16", 544), ("fcn16s-caffe-vgg16", 560)):
-        assert {layer["name"]: layer["size"][0] for layer in describe(model)["layers"]}["upsample.semantic.1"] == side
+    for model, side, last in (("fcn32s-caffe-vgg16", 544, 0), ("fcn16s-caffe-vgg16", 560, 1)):
+        sizes = {layer["name"]: layer["size"][0] for layer in describe(model)["layers"]}
+        assert sizes[f"core.heads.semantic.upsample.{last}"] == side
 
 
 def test_ten_by_ten_grid_of_alexnet() -> None:

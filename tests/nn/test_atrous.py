@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import Place, Window
 from fullconv.geometry.trace import trace
-from fullconv.nn.align import Overlap
-from fullconv.nn.atrous import DilatedAverage, atrous
+from fullconv.nn.atrous import atrous
 from fullconv.nn.backbones import BACKBONES
+from fullconv.nn.fit import Overlap
 from fullconv.nn.shift_and_stitch import defined_region, shift_and_stitch
 from fullconv.nn.trunk import Trunk, build_trunk
+from fullconv.nn.windows import DilatedAverage
 
 EXACT = 1e-10
 
@@ -234,7 +235,7 @@ class Ends(nn.Module):
         (Ends("list"), 1, r"Ends gives \[conv\]; a dense map is made of one score map, so choose one"),
         (Ends("branch"), 1, "Ends cannot be traced by torch.fx"),
         (Ends("two"), 1, r"Ends computes its map from the inputs \['x', 'y'\]; accepted is a net of one input"),
-        (nn.Sequential(nn.PixelShuffle(2)), 1, "no coordinate map is known for"),
+        (nn.Sequential(nn.Unfold(3)), 1, "no coordinate map is known for"),
     ],
 )  # fmt: skip
 def test_what_both_refuse(net: nn.Module, stride: int, message: str) -> None:

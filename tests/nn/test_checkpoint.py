@@ -48,7 +48,7 @@ def test_a_model_comes_back_with_all_that_it_needs(model: FCN, path: Path) -> No
     assert found.history == HISTORY
     assert found.model.spec == model.spec
     assert found.model.preprocessing == model.preprocessing
-    assert found.header["format"] == 1
+    assert found.header["format"] == 2
     assert found.header["versions"].keys() >= {"fullconv", "torch"}
     assert not found.model.training
     assert read_header(path) == found.header
@@ -113,7 +113,7 @@ def rewrite(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "has format 2; this version reads format 1: update fullconv"),
+        ({"format": 3}, "has format 3; this version reads the formats 1 to 2: update fullconv"),
         ({"format": None}, "has format None"),
         ({"heads": None}, "contradicts itself: KeyError: 'heads'"),
         ({"heads": {"semantic": {"names": ["a"]}}}, "contradicts itself: a label set needs names, colors"),

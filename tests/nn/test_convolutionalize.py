@@ -8,6 +8,7 @@ from torch import nn
 
 from fullconv.errors import GeometryError
 from fullconv.nn.convolutionalize import convolutionalize
+from fullconv.nn.proof import prove
 
 
 def slid(classifier: nn.Module, image: torch.Tensor, window: int, stride: int) -> torch.Tensor:
@@ -68,7 +69,7 @@ def test_without_padding_it_is_the_slid_classifier(name: str, more_rows: int, mo
 @pytest.mark.parametrize("name", NETS)
 def test_the_proof_compares_windows_as_they_are(name: str) -> None:
     net = NETS[name]().eval()
-    proof = convolutionalize(net, (NATIVE[name], NATIVE[name])).prove(net)
+    proof = prove(convolutionalize(net, (NATIVE[name], NATIVE[name])), net)
     assert proof.holds
     assert proof.slid is not None
     assert "as they are" in proof.compared
@@ -83,7 +84,7 @@ def test_the_proof_fails_when_the_nets_differ(broken: str) -> None:
         other.load_state_dict(net.state_dict())
         with torch.no_grad():
             other[-1].weight[0, 0] += 1e-2
-    proof = dense.prove(other)
+    proof = prove(dense, other)
     assert not proof.holds
     assert str(proof).startswith("NOT EQUAL")
 

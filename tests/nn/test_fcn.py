@@ -7,6 +7,7 @@ from torch import nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.graph import Geometry
+from fullconv.nn.assemble import build_on_meta, put_together
 from fullconv.nn.backbones import Classifier
 from fullconv.nn.build import build_model, carry_over
 from fullconv.nn.fcn import FCN
@@ -31,7 +32,7 @@ def tiny_vgg() -> nn.Module:
 def tiny_fcn(stride: int, learned: str = "fixed") -> FCN:
     spec = ModelSpec(name=f"fcn{stride}s-tiny", deconvolution=learned)
     trunk = build_trunk(Classifier(tiny_vgg, 224, CAFFE, "paper", "pool"), stride)
-    model = FCN({"rgb": trunk}, {"semantic": CLASSES}, spec).eval()
+    model = put_together({"rgb": trunk}, {"semantic": CLASSES}, spec).eval()
     for parameter in model.score_parameters():
         nn.init.normal_(parameter)
     return model
@@ -72,21 +73,22 @@ def reference(model: FCN, image: np.ndarray, stride: int) -> np.ndarray:
     x = image[::-1].astype(float) - np.array(CAFFE["mean"])[:, None, None]
     pools = []
     for block in range(5):
-        name = f"trunks.rgb.graph.{3 * block}"
+        name = f"core.trunks.rgb.graph.{3 * block}"
         x = pool(np.maximum(conv(x, state[f"{name}.weight"], state[f"{name}.bias"], 100 if block == 0 else 1), 0))
         pools.append(x)
-    x = np.maximum(conv(x, state["trunks.rgb.graph.16.weight"], state["trunks.rgb.graph.16.bias"], 0), 0)
+    x = np.maximum(conv(x, state["core.trunks.rgb.graph.16.weight"], state["core.trunks.rgb.graph.16.bias"], 0), 0)
 
-    def score(maps: np.ndarray, at: int) -> np.ndarray:
-        return conv(maps, state[f"score.semantic.rgb.{at}.weight"], state[f"score.semantic.rgb.{at}.bias"], 0)
+    def score(maps: np.ndarray, level: int) -> np.ndarray:
+        name = f"core.heads.semantic.score.rgb.{level}"
+        return conv(maps, state[f"{name}.weight"], state[f"{name}.bias"], 0)
 
-    scores, factor, crop = score(x, 32), 32, 19
+    scores, factor, crop = score(x, 0), 32, 19
     if stride <= 16:
         up = deconv(scores, 2)
-        scores, factor, crop = up + score(pools[3], 16)[:, 5 : 5 + up.shape[1], 5 : 5 + up.shape[2]], 16, 27
+        scores, factor, crop = up + score(pools[3], 1)[:, 5 : 5 + up.shape[1], 5 : 5 + up.shape[2]], 16, 27
     if stride == 8:
         up = deconv(scores, 2)
-        scores, factor, crop = up + score(pools[2], 8)[:, 9 : 9 + up.shape[1], 9 : 9 + up.shape[2]], 8, 31
+        scores, factor, crop = up + score(pools[2], 2)[:, 9 : 9 + up.shape[1], 9 : 9 + up.shape[2]], 8, 31
     up = deconv(scores, factor)
     return up[:, crop : crop + image.shape[1], crop : crop + image.shape[2]]
 
@@ -127,20 +129,18 @@ def test_skips_are_linear_in_the_scores() -> None:
 )
 def test_a_ramp_of_scores_gives_every_pixel_its_own_coordinate(name: str) -> None:
     """Coarse scores that hold their own position (from the geometry) must give, upsampled and cropped, the pixel's index."""
-    from fullconv.nn.build import build_on_meta
-
     model = build_on_meta(ModelSpec(name=name), {"semantic": 1})
     side = 200
     sizes = model.geometry.sizes((side, side))
-    score = model.geometry.index["score.semantic.rgb.32"]
+    score = model.geometry.index["core.heads.semantic.score.rgb.0"]
     place = model.geometry.place(score)
     assert place is not None
     ramp = float(place.offset) + float(place.stride) * torch.arange(sizes[score][0], dtype=torch.float32)
     maps = [ramp[:, None].expand(*sizes[score])[None, None]]
-    for stride in model.strides[1:]:
-        rows, columns = sizes[model.geometry.index[f"score.semantic.rgb.{stride}"]]
+    for level in range(1, len(model.strides)):
+        rows, columns = sizes[model.geometry.index[f"core.heads.semantic.score.rgb.{level}"]]
         maps.append(torch.zeros(1, 1, rows, columns))
-    for part in model.upsample["semantic"].values():
+    for part in model.head("semantic").upsample:
         kernel = part.weight.shape[-1]
         from fullconv.nn.upsample import bilinear_kernel
 
@@ -158,28 +158,28 @@ def test_stages_carry_all_weights_over() -> None:
         nn.init.normal_(parameter)
     report = carry_over(coarse, fine)
     assert report.missing == [
-        "score.semantic.rgb.16.weight",
-        "score.semantic.rgb.16.bias",
-        "upsample.semantic.16.weight",
-        "upsample.semantic.1.weight",
+        "core.heads.semantic.score.rgb.1.weight",
+        "core.heads.semantic.score.rgb.1.bias",
+        "core.heads.semantic.upsample.0.weight",
+        "core.heads.semantic.upsample.1.weight",
     ]
     for name, value in coarse.state_dict().items():
-        if name != "upsample.semantic.1.weight":
+        if name != "core.heads.semantic.upsample.0.weight":
             assert torch.equal(fine.state_dict()[name], value)
-    assert fine.score["semantic"]["rgb"]["16"].weight.abs().max() == 0
+    assert fine.head("semantic").score["rgb"][1].weight.abs().max() == 0
 
 
 def test_several_streams_and_heads() -> None:
     trunks = {name: build_trunk(Classifier(tiny_vgg, 224, CAFFE, "same", "pool"), 16) for name in ("rgb", "hha")}
-    model = FCN(trunks, {"semantic": 5, "geometric": 3}, ModelSpec(name="fcn16s-tiny")).eval()
+    model = put_together(trunks, {"semantic": 5, "geometric": 3}, ModelSpec(name="fcn16s-tiny")).eval()
     for parameter in model.score_parameters():
         nn.init.normal_(parameter)
     images = {name: torch.randint(0, 256, (2, 3, 40, 52), dtype=torch.uint8) for name in trunks}
     with torch.no_grad():
         out = model(images)
-        scores = {name: FCN({name: trunks[name]}, {"semantic": 5}, model.spec).eval() for name in trunks}
+        scores = {name: put_together({name: trunks[name]}, {"semantic": 5}, model.spec).eval() for name in trunks}
         for name, single in scores.items():
-            single.score["semantic"][name].load_state_dict(model.score["semantic"][name].state_dict())
+            single.head("semantic").score[name].load_state_dict(model.head("semantic").score[name].state_dict())
         alone = [single({name: images[name]})["semantic"] for name, single in scores.items()]
     assert {head: tuple(logits.shape) for head, logits in out.items()} == {
         "semantic": (2, 5, 40, 52),
@@ -194,7 +194,7 @@ def test_streams_that_lie_differently_are_refused() -> None:
         "hha": build_trunk(Classifier(tiny_vgg, 224, CAFFE, "paper", "pool"), 32),
     }
     with pytest.raises(GeometryError, match="lie differently on the image"):
-        FCN(trunks, {"semantic": 2}, ModelSpec(name="fcn32s-tiny"))
+        put_together(trunks, {"semantic": 2}, ModelSpec(name="fcn32s-tiny"))
 
 
 def test_scores_start_at_zero_and_parameters_are_sorted() -> None:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fullconv.geometry.axis import Place
-from fullconv.nn.build import build_model, build_on_meta
+from fullconv.nn.assemble import build_on_meta
+from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
 from fullconv.nn.loss_sampling import draw_patches, nearest_output
 from fullconv.nn.losses import count_valid, cross_entropy
@@ -56,9 +57,9 @@ def test_every_pixel_of_an_image_has_the_nearest_of_the_outputs_that_exist(name:
     """Against an argmin over all of them; how many there are is what the net returns."""
     model = on_meta(name)
     outputs = model.score_maps(torch.empty(1, 3, side, 1, device="meta"))["semantic"][0].shape[2]
-    stride, offset = model.decoder.places[0]
+    stride, offset = model.alignment.places[0]
     nearest = [min(range(outputs), key=lambda i: abs(stride * i + offset - pixel)) for pixel in range(side)]
-    assert nearest_output(model.decoder.places[0], side).tolist() == nearest
+    assert nearest_output(model.alignment.places[0], side).tolist() == nearest
 
 
 @pytest.mark.parametrize(("name", "side"), [("fcn32s-minivgg", 130), ("fcn32s-squeezenet1_1", 97), ("fcn32s-caffe-alexnet", 33)])
@@ -70,7 +71,7 @@ def test_the_nearest_output_is_the_one_that_weighs_most_in_a_pixels_score(name: 
         outputs = on_meta(name).score_maps(image.to("meta"))["semantic"][0].shape[2]
         alone = torch.eye(outputs).reshape(outputs, 1, outputs, 1).expand(-1, -1, -1, outputs)  # one row of outputs each
         share = model.fuse("semantic", [alone.contiguous()], image)[:, 0, :, side // 2]  # (outputs, side)
-    found = nearest_output(model.decoder.places[0], side)
+    found = nearest_output(model.alignment.places[0], side)
     torch.testing.assert_close(share.gather(0, found[None])[0], share.amax(0))
     assert found.unique().numel() > 1
 

@@ -41,7 +41,7 @@ def test_without_a_stream_is_the_net_whose_score_layer_is_zero(model: FCN) -> No
     for name, silenced in {"all streams": (), "without pool4": (16,), "without deep": (32,), "deep alone": (16, 8)}.items():
         with torch.no_grad():
             for stride in silenced:
-                for parameter in model.score["semantic"]["rgb"][str(stride)].parameters():
+                for parameter in model.head("semantic").score["rgb"][model.strides.index(stride)].parameters():
                     parameter.zero_()
         matrix = ConfusionMatrix(7)
         for i in range(len(scenes)):

@@ -17,7 +17,7 @@ def test_every_parameter_is_in_one_group(model: FCN) -> None:
     groups = {g["name"]: {names[id(p)] for p in g["params"]} for g in parameter_groups(model, OptimizerSpec())}
     assert sorted(name for group in groups.values() for name in group) == sorted(names.values())
     assert groups["score biases"] == {f"score.semantic.rgb.{stride}.bias" for stride in (32, 16, 8)}
-    assert groups["upsampling"] == {"upsample.semantic.16.weight", "upsample.semantic.8.weight"}  # the last one is fixed
+    assert groups["upsampling"] == {f"core.heads.semantic.upsample.{step}.weight" for step in (0, 1)}  # the last one is fixed
     assert all(".norm" in name for name in groups["norms"])
     assert not any(".norm" in name or name.endswith("bias") for name in groups["weights"])
     assert all(name.endswith("bias") for name in groups["biases"])

@@ -10,16 +10,24 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
 from fullconv.cli.data import data
-from fullconv.cli.evaluate import evaluate, tune
-from fullconv.cli.geometry import geometry, heatmap, models, recipes
+from fullconv.cli.demo import demo
+from fullconv.cli.evaluate import evaluate
+from fullconv.cli.geometry import geometry
+from fullconv.cli.heatmap import heatmap
+from fullconv.cli.init import init
+from fullconv.cli.models import models
+from fullconv.cli.paper import paper
 from fullconv.cli.predict import predict
-from fullconv.cli.train import demo, init, paper, train
+from fullconv.cli.recipes import recipes
+from fullconv.cli.train import train
+from fullconv.cli.tune import tune
 from fullconv.errors import FullconvError
 
 app = App(
@@ -40,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.path.append("")  # nets of one's own lie in the current folder; behind all that is installed, so they hide nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a sign such as × shows a question mark
+    # what PIL warns of (a damaged tag, a large TIFF) does not keep an image from being read; what does is an error by its name
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     with _terminated_is_interrupted():
         code = _run(arguments)
     try:

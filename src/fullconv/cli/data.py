@@ -39,15 +39,15 @@ def check(
         Print one JSON object.
     """
     from fullconv.doctor.contact_sheet import write_sheets
-    from fullconv.doctor.examine import diagnose, open_case
+    from fullconv.doctor.examine import diagnose, open_context
     from fullconv.doctor.repair import repair
     from fullconv.doctor.sources import read_target
 
     spec = read_target(target, root)
     with progress_bar("reading") as bar:
         task = bar.add_task("pairs", total=None)
-        case = open_case(spec, lambda done, of: bar.update(task, completed=done, total=of))
-    found = diagnose(case)
+        context = open_context(spec, lambda done, of: bar.update(task, completed=done, total=of))
+    found = diagnose(context)
     if as_json:
         show(json.dumps(found.to_dict()))
     else:
@@ -56,15 +56,15 @@ def check(
     log(found.verdict())
     if out is not None:
         suspects = [name for finding in found.findings if finding.level != "note" for name in finding.names]
-        sheets = write_sheets(case, suspects, out)
+        sheets = write_sheets(context, suspects, out)
         log(f"look at {', '.join(map(str, sheets))}; faults are marked !" if sheets else "no pair can be drawn")
     if fix is None:
         return 1 if found.of("error") else 0
     with progress_bar("copying") as bar:
-        task = bar.add_task("pairs", total=len(case.facts))
-        done = repair(case, fix, lambda number, _: bar.update(task, completed=number))
+        task = bar.add_task("pairs", total=len(context.facts))
+        done = repair(context, fix, lambda number, _: bar.update(task, completed=number))
     log(f"{fix}: {done.summary()}; train on it with --data.root {fix}")
-    left = diagnose(open_case(spec.model_copy(update={"root": fix})))
+    left = diagnose(open_context(spec.model_copy(update={"root": fix})))
     for finding in left.of("error") + left.of("warning"):
         log(f"{finding.level} that is left: {finding.what}; {finding.fix}")
     return 1 if left.of("error") else 0

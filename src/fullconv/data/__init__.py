@@ -1,6 +1,5 @@
 """The data sets by name; all yield :class:`~fullconv.data.sample.Sample`."""
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from fullconv.data.sets.sbd import open_sbd_voc2011, open_sbd_voc2012
 from fullconv.data.sets.siftflow import open_siftflow
 from fullconv.data.sets.voc import open_voc2011, open_voc2012
 from fullconv.data.subset import Subset
-from fullconv.errors import SpecError
+from fullconv.errors import SpecError, nearest
 from fullconv.spec import DataSpec
 
 DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
@@ -63,7 +62,7 @@ def open_dataset(spec: DataSpec, split: str) -> Dataset:
         When folder, split or files are missing.
     """
     if spec.name not in DATASETS:
-        near = difflib.get_close_matches(spec.name, DATASETS, n=1)
+        near = nearest(spec.name, DATASETS, 1, 0.6)
         hint = f"did you mean {near[0]}? " if near else ""
         raise SpecError(f"no data set {spec.name!r}: {hint}There are {', '.join(DATASETS)}")
     streams = STREAMS.get(spec.name, (RGB,))

@@ -1,13 +1,12 @@
-"""MATLAB files: version 5 by scipy, version 7.3 (which is HDF5) by h5py; both come with ``pip install 'fullconv[mat]'``."""
+"""MATLAB files: version 5 by scipy, version 7.3 (which is HDF5) by h5py, which comes with ``pip install 'fullconv[mat]'``."""
 
-import importlib
 import os
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import io
 
 from fullconv.errors import DataError
 
@@ -20,9 +19,8 @@ def read_mat(path: str | os.PathLike[str], variable: str, *fields: str) -> NDArr
     Raises
     ------
     DataError
-        When the file is missing, damaged or of version 7.3, lacks the variable or field, or scipy is not installed.
+        When the file is missing, damaged or of version 7.3, or lacks the variable or field.
     """
-    io = _library("scipy.io", path)
     _is_file(path)
     if is_hdf5(path):
         raise DataError(f"{path}: a MATLAB 7.3 file, and this data set has version 5; save it in MATLAB with -v7")
@@ -68,7 +66,10 @@ def open_hdf5(path: str | os.PathLike[str], *variables: str) -> Any:
     DataError
         When the file is missing, damaged or of an older version, lacks a variable, or h5py is not installed.
     """
-    h5py = _library("h5py", path)
+    try:
+        import h5py  # an extra, as one data set only needs it
+    except ImportError as error:
+        raise DataError(f"{path}: MATLAB 7.3 files need h5py; install it with: pip install 'fullconv[mat]'") from error
     _is_file(path)
     if not is_hdf5(path):
         raise DataError(f"{path}: not a MATLAB 7.3 file; it is damaged or of another version, copy it again")
@@ -94,11 +95,3 @@ def is_hdf5(path: str | os.PathLike[str]) -> bool:
 def _is_file(path: str | os.PathLike[str]) -> None:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
-
-
-def _library(name: str, path: str | os.PathLike[str]) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise DataError(f"{path}: MATLAB files need {package}; install it with: pip install 'fullconv[mat]'") from error

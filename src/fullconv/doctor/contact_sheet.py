@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fullconv.data.images import read_upright
+from fullconv.data.images import read_image_of_size
 from fullconv.data.masks import read_stored
 from fullconv.data.pairs import Pair
-from fullconv.doctor.context import Case
+from fullconv.doctor.context import Context
 from fullconv.doctor.sources import Source
 from fullconv.drawing import INK, PAPER, Entry, font_for, with_legend
 from fullconv.errors import DataError
@@ -101,12 +101,12 @@ def _entries(maps: Sequence[NDArray[np.integer]], labels: LabelSet) -> list[Entr
     return entries + ([(STRANGE, "not in data.labels")] if UNKNOWN in present else [])
 
 
-def write_sheets(case: Case, suspects: Sequence[str], folder: Path) -> list[Path]:
+def write_sheets(context: Context, suspects: Sequence[str], folder: Path) -> list[Path]:
     """Write a contact sheet of each split, ``SPLIT.png``; return their paths.
 
     Parameters
     ----------
-    case
+    context
         The data set.
     suspects
         Names of pairs with a fault: as many as fit in a third of the sheet come first, marked by an exclamation mark.
@@ -114,12 +114,12 @@ def write_sheets(case: Case, suspects: Sequence[str], folder: Path) -> list[Path
         Where to; it is made.
     """
     paths = []
-    for source in case.sources:
+    for source in context.sources:
         chosen = tiles(source, suspects)
         if chosen:
             paths.append(folder / f"{source.split}.png")
             with replacing(paths[-1]) as temporary:
-                contact_sheet(chosen, case.label_map.labels).save(temporary, format="PNG")
+                contact_sheet(chosen, context.label_map.labels).save(temporary, format="PNG")
     return paths
 
 
@@ -153,7 +153,7 @@ def read_tile(pair: Pair, label_map: LabelMap) -> Tile:
     codes = codes_of(read_stored(pair.mask, label_map))
     found, which = np.unique(codes, return_inverse=True)
     truth = np.array([label_map.meaning.get(int(code), UNKNOWN) for code in found])[which].reshape(codes.shape)
-    image = read_upright(pair.image, like=(codes.shape[0], codes.shape[1]))
+    image = read_image_of_size(pair.image, (codes.shape[0], codes.shape[1]))
     if image.shape[:2] != truth.shape:
         raise DataError(f"{pair.name}: image and mask differ in size")
     return pair.name, image, truth

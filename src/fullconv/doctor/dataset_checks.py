@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fullconv.data.folder.init_recipe import BATCH, crop_for
 from fullconv.data.images import Glance
-from fullconv.doctor.context import Case
+from fullconv.doctor.context import Context
 from fullconv.doctor.facts import SIDE, Facts, upright_size
 from fullconv.doctor.finding import Finding, Level, counted, listed
 from fullconv.doctor.near_duplicates import twins
@@ -29,21 +29,21 @@ BOUND_MASKS = 40
 """Masks that the bound is computed on, spread over the split: they are read once more, and it costs far more than reading."""
 
 
-def leaks(case: Case) -> Iterator[Finding]:
+def leaks(context: Context) -> Iterator[Finding]:
     """Find validation pictures that training sees."""
-    if len(case.sources) == 1:
-        what = f"train and val are the same split, {case.sources[0].split}"
+    if len(context.sources) == 1:
+        what = f"train and val are the same split, {context.sources[0].split}"
         fix = "scores on it say nothing about new images; set data.val, or let data.folder.val_share draw one"
         yield Finding("warning", "no validation split", 1, what, fix)
         return
-    trained, measured = ([fact for fact in case.facts if fact.split == source.split] for source in case.sources)
+    trained, measured = ([fact for fact in context.facts if fact.split == source.split] for source in context.sources)
     if not trained or not measured:  # told already: nothing of a split is there
         return
     found = [(trained[a], measured[b]) for a, b in twins(*(_thumbnails(facts) for facts in (trained, measured)))]
     if found:
         same = sum(1 for a, b in found if a.pair and b.pair and filecmp.cmp(a.pair.image, b.pair.image, shallow=False))
         level: Level = "error" if same and same >= LEAK * len(measured) else "warning"
-        train, val = (source.split for source in case.sources)
+        train, val = (source.split for source in context.sources)
         shown = listed([b.name if a.name == b.name else f"{b.name} (in {train}: {a.name})" for a, b in found])
         share = f"{100 * len(found) / len(measured):.1f} %"
         how = f"{same} as the same file, {len(found) - same} nearly"
@@ -58,10 +58,10 @@ def _thumbnails(facts: Sequence[Facts]) -> NDArray[np.uint8]:
     return np.stack([fact.image.thumbnail if isinstance(fact.image, Glance) else blank for fact in facts])
 
 
-def empty_masks(case: Case) -> Iterator[Finding]:
+def empty_masks(context: Context) -> Iterator[Finding]:
     """Find masks without truth, and masks of background alone."""
-    meaning, labels = case.label_map.meaning, case.label_map.labels
-    held = {(fact.split, fact.name): {meaning.get(code) for code in mask.pixels} for fact, mask in case.masks()}
+    meaning, labels = context.label_map.meaning, context.label_map.labels
+    held = {(fact.split, fact.name): {meaning.get(code) for code in mask.pixels} for fact, mask in context.masks()}
     blank = [name for (_, name), found in held.items() if found == {labels.ignore_index}]
     if blank:
         what = f"{counted(len(blank), 'mask')} with nothing but ignored pixels: {listed(blank)}"
@@ -78,11 +78,14 @@ def empty_masks(case: Case) -> Iterator[Finding]:
         yield Finding("note", "masks of background", len(plain), what, "", tuple(plain))
 
 
-def classes(case: Case) -> Iterator[Finding]:
+def classes(context: Context) -> Iterator[Finding]:
     """Tell which classes are missing from a split, how unequal the others are, and how much is ignored."""
-    surveys = case.surveys()
+    surveys = context.surveys()
     trained, measured = surveys[0], surveys[-1]
-    names, learned = case.label_map.labels.names, [name for name in case.label_map.labels.names if name not in trained.missing]
+    names, learned = (
+        context.label_map.labels.names,
+        [name for name in context.label_map.labels.names if name not in trained.missing],
+    )
     if trained.total and len(learned) < min(2, len(names)):
         what = f"only {learned[0]} has pixels in {trained.split}" if learned else f"no class has any pixel in {trained.split}"
         fix = "compare data.labels with what the masks store"
@@ -103,12 +106,12 @@ def classes(case: Case) -> Iterator[Finding]:
     if unmeasured:
         what = f"no pixel of {listed(unmeasured)} in {measured.split}: they are learned but not measured"
         yield Finding("note", "classes not in val", len(unmeasured), what, "", tuple(unmeasured))
-    yield from _balance(case, learned)
+    yield from _balance(context, learned)
 
 
-def _balance(case: Case, learned: list[str]) -> Iterator[Finding]:
-    trained = case.surveys()[0]
-    shares = {name: trained.by_label[case.label_map.labels.names.index(name)][0] for name in learned}
+def _balance(context: Context, learned: list[str]) -> Iterator[Finding]:
+    trained = context.surveys()[0]
+    shares = {name: trained.by_label[context.label_map.labels.names.index(name)][0] for name in learned}
     total = sum(shares.values())
     if len(shares) > 1:
         rare, common = min(shares, key=lambda name: shares[name]), max(shares, key=lambda name: shares[name])
@@ -127,10 +130,10 @@ def _balance(case: Case, learned: list[str]) -> Iterator[Finding]:
         yield Finding("warning" if much else "note", "ignored pixels", 1, what, fix)
 
 
-def sizes(case: Case) -> Iterator[Finding]:
+def sizes(context: Context) -> Iterator[Finding]:
     """Tell how large images are, and which crop and batch suit them."""
-    scale = case.spec.scale
-    found = [upright_size(fact.image) for fact in case.facts if isinstance(fact.image, Glance)]
+    scale = context.spec.scale
+    found = [upright_size(fact.image) for fact in context.facts if isinstance(fact.image, Glance)]
     if not found:
         return
     most, count = Counter(found).most_common(1)[0]
@@ -147,10 +150,10 @@ def sizes(case: Case) -> Iterator[Finding]:
     yield Finding("note", "sizes", len(set(found)), what, fix)
 
 
-def bound(case: Case) -> Iterator[Finding]:
+def bound(context: Context) -> Iterator[Finding]:
     """Tell which IU an output of each stride could reach: that of the coarse truth (:mod:`fullconv.geometry.bound`)."""
-    source = case.sources[0]
-    labels = case.label_map.labels
+    source = context.sources[0]
+    labels = context.label_map.labels
     matrices = {stride: ConfusionMatrix(len(labels)) for stride in STRIDES}
     count = 0
     for place in np.unique(np.linspace(0, len(source.dataset) - 1, min(BOUND_MASKS, len(source.dataset))).round()):

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator
 
 from fullconv.doctor import dataset_checks, file_checks
-from fullconv.doctor.context import Case
+from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Progress, scan
 from fullconv.doctor.finding import LEVELS, Diagnosis, Finding
 from fullconv.doctor.mask_checks import values
 from fullconv.doctor.sources import open_sources
 from fullconv.spec import DataSpec
 
-CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     file_checks.partners,
     file_checks.damage,
     file_checks.sizes_differ,
@@ -27,19 +27,19 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
 """Every one yields what it finds, or nothing."""
 
 
-def open_case(spec: DataSpec, progress: Progress = lambda done, of: None) -> Case:
+def open_context(spec: DataSpec, progress: Progress = lambda done, of: None) -> Context:
     """Return a data set with the facts of all its pairs; see :func:`examine`."""
     sources = open_sources(spec)
     name = spec.root.resolve().name if spec.name == "folder" and spec.root else spec.name
-    return Case(name, spec, sources, scan(sources, progress))
+    return Context(name, spec, sources, scan(sources, progress))
 
 
-def diagnose(case: Case) -> Diagnosis:
+def diagnose(context: Context) -> Diagnosis:
     """Return what the facts of a data set say."""
-    found = [finding for check in CHECKS for finding in check(case)]
+    found = [finding for check in CHECKS for finding in check(context)]
     ranked = sorted(found, key=lambda finding: list(LEVELS).index(finding.level))
-    pairs = {source.split: len(source.dataset) for source in case.sources}
-    return Diagnosis(case.name, pairs, tuple(ranked), case.surveys())
+    pairs = {source.split: len(source.dataset) for source in context.sources}
+    return Diagnosis(context.name, pairs, tuple(ranked), context.surveys())
 
 
 def examine(spec: DataSpec, progress: Progress = lambda done, of: None) -> Diagnosis:
@@ -65,4 +65,4 @@ def examine(spec: DataSpec, progress: Progress = lambda done, of: None) -> Diagn
     >>> found.pairs, found.of("error"), found.of("warning")
     ({'train': 4, 'val': 2}, [], [])
     """
-    return diagnose(open_case(spec, progress))
+    return diagnose(open_context(spec, progress))

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.decode import decode
-from fullconv.data.images import SIDEWAYS, Glance, glance
+from fullconv.data.images import Glance, decode, glance
 from fullconv.data.mask_runs import Runs, inner
 from fullconv.data.masks import stored_in
+from fullconv.data.orientation import SIDEWAYS
 from fullconv.data.pairs import Pair
 from fullconv.data.sample import Dataset
 from fullconv.doctor.depth_checks import DepthFacts, depth_facts

@@ -7,9 +7,10 @@ import numpy as np
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import fitted_camera
 from fullconv.data.folder.folder_depth import depth_settings
-from fullconv.data.images import SIDEWAYS, Glance
+from fullconv.data.images import Glance
+from fullconv.data.orientation import SIDEWAYS
 from fullconv.data.sample import HHA
-from fullconv.doctor.context import Case
+from fullconv.doctor.context import Context
 from fullconv.doctor.depth_checks import MISSING, DepthFacts
 from fullconv.doctor.facts import Facts, MaskFacts, upright_size
 from fullconv.doctor.finding import Finding, counted, listed
@@ -18,10 +19,10 @@ from fullconv.errors import DataError
 LEFT_OUT = "; --fix DIR makes a copy without them"
 
 
-def partners(case: Case) -> Iterator[Finding]:
+def partners(context: Context) -> Iterator[Finding]:
     """Find images without mask, which stop training, and masks without image, which nobody would miss."""
-    images = {name: path for source in case.sources for name, path in source.images.items()}
-    masks = {name: path for source in case.sources for name, path in source.masks.items()}
+    images = {name: path for source in context.sources for name, path in source.images.items()}
+    masks = {name: path for source in context.sources for name, path in source.masks.items()}
     if images:
         what = f"{counted(len(images), 'image')} without mask: {listed([*images])}"
         fix = f"add the masks, or move the images away{LEFT_OUT}"
@@ -32,10 +33,10 @@ def partners(case: Case) -> Iterator[Finding]:
         yield Finding("warning", "masks without image", len(masks), what, fix, (*masks,))
 
 
-def damage(case: Case) -> Iterator[Finding]:
+def damage(context: Context) -> Iterator[Finding]:
     """Find files that cannot be read."""
     for noun, part in (("image", "image"), ("mask", "mask")):
-        broken = [(fact.name, str(getattr(fact, part))) for fact in case.facts if isinstance(getattr(fact, part), str)]
+        broken = [(fact.name, str(getattr(fact, part))) for fact in context.facts if isinstance(getattr(fact, part), str)]
         if broken:
             names = [name for name, _ in broken]
             what = f"{counted(len(broken), noun)} that cannot be read: {listed(names)}; the first: {broken[0][1]}"
@@ -43,9 +44,9 @@ def damage(case: Case) -> Iterator[Finding]:
             yield Finding("error", f"unreadable {noun}s", len(broken), what, fix, tuple(names))
 
 
-def sizes_differ(case: Case) -> Iterator[Finding]:
+def sizes_differ(context: Context) -> Iterator[Finding]:
     """Find masks whose size is their image's neither as shown nor as stored."""
-    found = [(fact.name, *both) for fact in case.facts if (both := _both(fact)) and fitting(*both) == "none"]
+    found = [(fact.name, *both) for fact in context.facts if (both := _both(fact)) and fitting(*both) == "none"]
     if found:
         _, image, mask = found[0]
         height, width = upright_size(image)
@@ -57,10 +58,10 @@ def sizes_differ(case: Case) -> Iterator[Finding]:
         yield Finding("error", "sizes differ", len(found), what, fix, tuple(entry[0] for entry in found))
 
 
-def rotations(case: Case) -> Iterator[Finding]:
+def rotations(context: Context) -> Iterator[Finding]:
     """Find images that a camera's note turns: with their mask, without it, or nobody can tell."""
     fits: dict[str, list[str]] = {"turned": [], "stored": [], "either": []}
-    for fact in case.facts:
+    for fact in context.facts:
         both = _both(fact)
         if both and both[0].orientation != 1 and fitting(*both) != "none":
             fits[fitting(*both)].append(fact.name)
@@ -81,11 +82,11 @@ def rotations(case: Case) -> Iterator[Finding]:
         yield Finding("note", "EXIF rotation", len(names), what, "other programs may not turn them; --fix DIR does", tuple(names))
 
 
-def depths(case: Case) -> Iterator[Finding]:
+def depths(context: Context) -> Iterator[Finding]:
     """Find images without depth, depth maps that cannot be read or mean nothing in their unit, and those of another size."""
-    missing = [fact.name for fact in case.facts if fact.depth == MISSING]
-    broken = [(fact.name, fact.depth) for fact in case.facts if isinstance(fact.depth, str) and fact.depth != MISSING]
-    found = [(fact, fact.depth) for fact in case.facts if isinstance(fact.depth, DepthFacts)]
+    missing = [fact.name for fact in context.facts if fact.depth == MISSING]
+    broken = [(fact.name, fact.depth) for fact in context.facts if isinstance(fact.depth, str) and fact.depth != MISSING]
+    found = [(fact, fact.depth) for fact in context.facts if isinstance(fact.depth, DepthFacts)]
     pairs = [(fact.name, depth, fact.mask) for fact, depth in found if isinstance(fact.mask, MaskFacts)]
     differ = [pair for pair in pairs if pair[1].size != pair[2].size]
     if missing:
@@ -111,15 +112,17 @@ def depths(case: Case) -> Iterator[Finding]:
         yield Finding("note", "depth", len(found), what, "a wrong unit would show here")
 
 
-def cameras(case: Case) -> Iterator[Finding]:
+def cameras(context: Context) -> Iterator[Finding]:
     """Find images of another shape than the camera's, whose HHA would be of another view."""
-    if HHA not in case.spec.streams or not any(fact.depth is not None for fact in case.facts):
+    if HHA not in context.spec.streams or not any(fact.depth is not None for fact in context.facts):
         return
-    _, camera = depth_settings(case.spec)
+    _, camera = depth_settings(context.spec)
     if camera is None:
         return
     wrong = [
-        (fact.name, error) for fact in case.facts if isinstance(fact.depth, DepthFacts) and (error := _misfit(camera, fact.depth))
+        (fact.name, error)
+        for fact in context.facts
+        if isinstance(fact.depth, DepthFacts) and (error := _misfit(camera, fact.depth))
     ]
     if wrong:
         names = [name for name, _ in wrong]

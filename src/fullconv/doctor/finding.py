@@ -7,7 +7,7 @@ from typing import Any, Literal
 from rich.markup import escape
 from rich.table import Table
 
-from fullconv.doctor.survey import Survey, class_table
+from fullconv.doctor.context import Survey, class_table
 
 Level = Literal["error", "warning", "note"]
 LEVELS: dict[Level, str] = {"error": "bold red", "warning": "yellow", "note": "dim"}

@@ -7,7 +7,7 @@ format with losses, smoothing, and only then values that are simply not known.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from fullconv.doctor.context import Case
+from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Facts, MaskFacts
 from fullconv.doctor.finding import Finding, Level, counted, listed
 from fullconv.doctor.palette import palette_greys, palette_of
@@ -22,11 +22,11 @@ BLENDS, BLEND_SHARE = 20, 0.3
 and NYUDv2."""
 
 
-def values(case: Case) -> Iterator[Finding]:
+def values(context: Context) -> Iterator[Finding]:
     """Find what masks hold that they should not, each mask once."""
-    rest: Masks = list(case.masks())
+    rest: Masks = list(context.masks())
     for check in (_colors, _greys, _black_and_white, _lossy, _frayed, _unknown, _smooth):
-        for finding, masks in check(case, rest):
+        for finding, masks in check(context, rest):
             yield finding
             told = {(fact.split, fact.name) for fact, _ in masks}
             rest = [(fact, mask) for fact, mask in rest if (fact.split, fact.name) not in told]
@@ -38,11 +38,11 @@ def _about(level: Level, kind: str, masks: Masks, what: str, fix: str) -> tuple[
     return Finding(level, kind, len(masks), f"{counted(len(masks), 'mask')} {what.format(listed(names))}", fix, names), masks
 
 
-def _colors(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+def _colors(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find masks of colours where numbers are declared: palette images saved as what their palette shows."""
     found = [(fact, mask) for fact, mask in masks if any(code >= COLOR for code in mask.pixels)]
-    if found and not case.label_map.has_colors:
-        palette = set(palette_of(case).values())
+    if found and not context.label_map.has_colors:
+        palette = set(palette_of(context).values())
         known = all(color_of(code) in palette for _, mask in found for code in mask.pixels)
         source = "the palette's colours in place of its indices" if known else "colours of no known palette"
         what = f"with colours, where data.labels has numbers: {{}}; {source}"
@@ -50,14 +50,14 @@ def _colors(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
         yield _about("error", "colours for indices", found, what, fix)
 
 
-def _greys(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+def _greys(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find palette images that were converted to grey: the brightness of the palette's colours in place of indices."""
-    greys = palette_greys(case)
+    greys = palette_greys(context)
     indexed = {code for _, mask in masks if mask.mode == "P" for code in mask.pixels}
     found = []
     for fact, mask in masks:
         odd = set(mask.pixels) - {0, 255}
-        strange = odd - indexed if indexed else odd - case.label_map.meaning.keys()
+        strange = odd - indexed if indexed else odd - context.label_map.meaning.keys()
         if mask.mode == "L" and strange and odd <= greys:
             found.append((fact, mask))
     if found:
@@ -67,9 +67,9 @@ def _greys(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
         yield _about("error", "grey for indices", found, what, fix)
 
 
-def _black_and_white(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+def _black_and_white(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find masks of 0 and 255 where 255 is no class: a foreground that would be ignored, or is not known."""
-    label_map = case.label_map
+    label_map = context.label_map
     ignored = label_map.labels.ignore_index
     if 0 not in label_map.meaning or label_map.meaning.get(255, ignored) != ignored:
         return
@@ -82,26 +82,26 @@ def _black_and_white(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]
         yield _about("error" if sure else "warning", "0 and 255 only", found, what, fix)
 
 
-def _lossy(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+def _lossy(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find masks in a format with losses; those that came through unharmed are but a risk."""
     found = [(fact, mask) for fact, mask in masks if mask.kind in LOSSY]
     if found:
-        harmed = any(mask.unknown(case.label_map) for _, mask in found)
+        harmed = any(mask.unknown(context.label_map) for _, mask in found)
         what = f"saved as JPEG, which changes values: {{}}; up to {max(mask.codes for _, mask in found):,} values in one"
         again = "export them again as PNG from what they were drawn with; the borders are lost in these"
         fix = again if harmed else "their values are still known; save them as PNG before that changes (--fix DIR does)"
         yield _about("error" if harmed else "warning", "masks saved as JPEG", found, what, fix)
 
 
-def _frayed(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+def _frayed(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find masks with many unknown values along their borders, between those on either side or scattered."""
-    found = [(fact, mask) for fact, mask in masks if _is_frayed(mask, case.label_map)]
+    found = [(fact, mask) for fact, mask in masks if _is_frayed(mask, context.label_map)]
     for kind, part, cause in (
         ("anti-aliased masks", [(f, m) for f, m in found if _is_smooth(m)], "between those beside them, as smoothing leaves"),
         ("masks through JPEG", [(f, m) for f, m in found if not _is_smooth(m)], "scattered along borders, as JPEG leaves"),
     ):
         if part:
-            most = max(len(mask.unknown(case.label_map)) for _, mask in part)
+            most = max(len(mask.unknown(context.label_map)) for _, mask in part)
             what = f"with up to {most:,} unknown values {cause}: {{}}"
             fix = "export them again without loss and without smoothing; resize masks by the nearest value"
             yield _about("error", kind, part, what, fix)
@@ -117,27 +117,27 @@ def _is_smooth(mask: MaskFacts) -> bool:
     return mask.blends >= BLENDS and mask.blends > BLEND_SHARE * mask.edges
 
 
-def _unknown(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+def _unknown(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find values and colours without a meaning, counted over all masks."""
     pixels: Counter[int] = Counter()
     holders: Counter[int] = Counter()
     first: dict[int, str] = {}
-    found = [(fact, mask) for fact, mask in masks if mask.unknown(case.label_map)]
+    found = [(fact, mask) for fact, mask in masks if mask.unknown(context.label_map)]
     for fact, mask in found:
-        for code, count in mask.unknown(case.label_map).items():
+        for code, count in mask.unknown(context.label_map).items():
             pixels[code] += count
             holders[code] += 1
             first.setdefault(code, fact.where)
     if found:
-        everything = list(case.masks())
+        everything = list(context.masks())
         worst = max(pixels, key=lambda code: pixels[code])
-        explained = case.label_map.explain(list(pixels.items()), sum(mask.total for _, mask in everything))
+        explained = context.label_map.explain(list(pixels.items()), sum(mask.total for _, mask in everything))
         what = f"{explained}; the first is in {first[worst]}, {holders[worst]} of {len(everything)} masks have it"
         fix = "name them in data.labels, or ignore them: NAME: {ignore: VALUE}"
         yield Finding("error", "unknown values", len(found), what, fix, tuple(fact.name for fact, _ in found)), found
 
 
-def _smooth(case: Case, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+def _smooth(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find masks of known values only whose edges pass through the values in between: other classes."""
     found = [(fact, mask) for fact, mask in masks if _is_smooth(mask)]
     if found:

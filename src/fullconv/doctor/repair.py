@@ -23,28 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from fullconv.data.decode import decode
-from fullconv.data.images import ORIENTATION, SUFFIXES, Glance
+from fullconv.data.images import SUFFIXES, Glance, decode
 from fullconv.data.masks import undeclared_in
+from fullconv.data.orientation import ORIENTATION, TURNS
 from fullconv.data.pairs import COLUMNS, DEPTH_COLUMN, Pair
-from fullconv.doctor.context import Case
+from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Facts, MaskFacts, Progress
 from fullconv.doctor.file_checks import fitting
 from fullconv.doctor.mask_checks import LOSSY
 from fullconv.doctor.palette import Color, own_palette
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import COLOR, codes_of, color_of
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes pixels upright, by EXIF's orientation."""
 
 
 @dataclass
@@ -83,7 +72,7 @@ class Repair:
         return f"{self.kept} pairs copied, {', '.join(parts) or 'nothing to repair'}"
 
 
-def repair(case: Case, out: Path, progress: Progress = lambda done, of: None) -> Repair:
+def repair(context: Context, out: Path, progress: Progress = lambda done, of: None) -> Repair:
     """Write a repaired copy of a folder's training and validation splits to ``out``; return what was done.
 
     The copy has the folder's layout, so the same recipe trains on it with another ``data.root``. It appears whole or not at all.
@@ -95,11 +84,11 @@ def repair(case: Case, out: Path, progress: Progress = lambda done, of: None) ->
     DataError
         When a list names files outside the folder.
     """
-    root = _check(case, out)
+    root = _check(context, out)
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        done = _copy(case, root, work, progress)
+        done = _copy(context, root, work, progress)
         work.chmod(0o755)
         if out.exists():
             out.rmdir()  # empty
@@ -110,14 +99,14 @@ def repair(case: Case, out: Path, progress: Progress = lambda done, of: None) ->
     return done
 
 
-def _check(case: Case, out: Path) -> Path:
-    root = case.spec.root
-    if case.spec.name != "folder" or root is None:
-        raise SpecError(f"--fix copies folders of your own; {case.spec.name} is fetched anew where it is damaged")
+def _check(context: Context, out: Path) -> Path:
+    root = context.spec.root
+    if context.spec.name != "folder" or root is None:
+        raise SpecError(f"--fix copies folders of your own; {context.spec.name} is fetched anew where it is damaged")
     inside = root.resolve() in (out.resolve(), *out.resolve().parents)
     if inside or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise SpecError(f"--fix {out} must be a new or empty folder outside {root}")
-    pairs = case.spec.folder.pairs
+    pairs = context.spec.folder.pairs
     if pairs is not None and (pairs.is_absolute() or ".." in pairs.parts):
         raise SpecError(
             f"--fix copies folders that hold their list; {pairs} lies elsewhere: put it into {root}, paths relative to it"
@@ -125,34 +114,34 @@ def _check(case: Case, out: Path) -> Path:
     return root
 
 
-def _copy(case: Case, root: Path, work: Path, progress: Progress) -> Repair:
-    done = Repair(left_out=list({name: None for source in case.sources for name in (*source.images, *source.masks)}))
-    indices = _indices(case)
+def _copy(context: Context, root: Path, work: Path, progress: Progress) -> Repair:
+    done = Repair(left_out=list({name: None for source in context.sources for name in (*source.images, *source.masks)}))
+    indices = _indices(context)
     rows = []
-    for number, fact in enumerate(case.facts, start=1):
+    for number, fact in enumerate(context.facts, start=1):
         if fact.readable and fact.pair and not isinstance(fact.depth, str):
             depth = None
             if fact.pair.depth and fact.pair.depth.is_file():
                 depth = _place(fact.pair.depth, root, work)
                 shutil.copyfile(fact.pair.depth, depth)
             image, mask = (_place(path, root, work) for path in (fact.pair.image, fact.pair.mask))
-            mask = _write(fact, case, fact.pair, image, mask, indices, done)
+            mask = _write(fact, context, fact.pair, image, mask, indices, done)
             rows.append((image, mask, fact.split, depth))
             done.kept += 1
         else:
             done.left_out.append(fact.name)
-        progress(number, len(case.facts))
+        progress(number, len(context.facts))
     for path in root.iterdir():  # lists of class names and such
         if path.is_file() and path.suffix.lower() not in SUFFIXES:
             shutil.copyfile(path, work / path.name)
-    if case.spec.folder.pairs is not None:
-        _write_list(work / case.spec.folder.pairs, rows)
+    if context.spec.folder.pairs is not None:
+        _write_list(work / context.spec.folder.pairs, rows)
     return done
 
 
-def _indices(case: Case) -> dict[Color, int]:
+def _indices(context: Context) -> dict[Color, int]:
     """Return the index of every colour of the data set's own palette; nothing when two indices have one colour."""
-    palette = own_palette(case)
+    palette = own_palette(context)
     return {color: index for index, color in palette.items()} if len(set(palette.values())) == len(palette) else {}
 
 
@@ -166,7 +155,7 @@ def _place(path: Path, root: Path, work: Path) -> Path:
     return place
 
 
-def _write(fact: Facts, case: Case, pair: Pair, image: Path, mask: Path, indices: dict[Color, int], done: Repair) -> Path:
+def _write(fact: Facts, context: Context, pair: Pair, image: Path, mask: Path, indices: dict[Color, int], done: Repair) -> Path:
     """Write image and mask, changed where they must be; return the mask's place, which ends in ``.png`` where it was changed."""
     glance, facts = fact.image, fact.mask
     assert isinstance(glance, Glance)
@@ -179,10 +168,10 @@ def _write(fact: Facts, case: Case, pair: Pair, image: Path, mask: Path, indices
         _turn_image(pair.image, image, turn)
         done.turned.append(fact.name)
     changed: Image.Image | None = None
-    if facts.kind in LOSSY and not facts.unknown(case.label_map):
+    if facts.kind in LOSSY and not facts.unknown(context.label_map):
         changed = decode(pair.mask)
         done.resaved.append(fact.name)
-    elif _stores_palette_colors(facts, case, indices):
+    elif _stores_palette_colors(facts, context, indices):
         changed = _indexed(undeclared_in(decode(pair.mask)), indices)
         done.indexed.append(fact.name)
     if fits == "stored" and turn is not None:
@@ -206,10 +195,10 @@ def _turn_image(source: Path, target: Path, turn: Image.Transpose) -> None:
         image.transpose(turn).save(target, format=kind, exif=exif, icc_profile=image.info.get("icc_profile"), **options)
 
 
-def _stores_palette_colors(facts: MaskFacts, case: Case, indices: dict[Color, int]) -> bool:
+def _stores_palette_colors(facts: MaskFacts, context: Context, indices: dict[Color, int]) -> bool:
     colors = [color_of(code) for code in facts.pixels if code >= COLOR]
-    known = facts.codes == len(colors) and all(indices.get(color, -1) in case.label_map.meaning for color in colors)
-    return bool(colors) and known and not case.label_map.has_colors
+    known = facts.codes == len(colors) and all(indices.get(color, -1) in context.label_map.meaning for color in colors)
+    return bool(colors) and known and not context.label_map.has_colors
 
 
 def _indexed(colors: NDArray[np.integer], indices: dict[Color, int]) -> Image.Image:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from fullconv.evaluation.report import or_none
 from fullconv.metrics import Absent, Scores, scores
@@ -35,42 +36,13 @@ def bands(labels: NDArray[np.integer], widths: Sequence[int] = WIDTHS) -> NDArra
     >>> bands(np.array([[0, 0, 0, 0, 0, 1]]), widths=(1, 3))
     array([[2, 2, 1, 1, 0, 0]], dtype=uint8)
     """
-    near = _touching(labels)
-    result = np.full(labels.shape, len(widths), np.uint8)
-    reached = 1
-    for width in widths:
-        while reached < width:
-            # runs are at least ``reached`` long, so moved copies up to that far leave no gap
-            step = min(reached, width - reached)
-            near = _grown(near.T, step).T
-            near = _grown(near, step)
-            reached += step
-        result -= near
-    return result
-
-
-def _touching(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels that have another label among their eight neighbours."""
-    found = np.zeros(labels.shape, bool)
-    all_, front, back = slice(None), slice(None, -1), slice(1, None)
-    for here, there in (
-        ((front, all_), (back, all_)),
-        ((all_, front), (all_, back)),
-        ((front, front), (back, back)),
-        ((front, back), (back, front)),
-    ):
-        other = labels[here] != labels[there]
-        found[here] |= other
-        found[there] |= other
-    return found
-
-
-def _grown(mask: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
-    """Return ``mask`` and its copies moved by ``step`` rows either way."""
-    result = mask.copy(order="K")
-    result[step:] |= mask[:-step]
-    result[:-step] |= mask[step:]
-    return result
+    highest, lowest = (found(labels, 3, mode="nearest") for found in (ndimage.maximum_filter, ndimage.minimum_filter))
+    touching = highest != lowest
+    if not touching.any():
+        return np.full(labels.shape, len(widths), np.uint8)
+    # another label is within w when a pixel that touches another is within w - 1
+    distance = ndimage.distance_transform_cdt(~touching, "chessboard") + 1
+    return np.searchsorted(widths, distance).astype(np.uint8)
 
 
 @dataclass(frozen=True)

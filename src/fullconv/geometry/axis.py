@@ -178,7 +178,7 @@ class Pad:
 
 @dataclass(frozen=True)
 class Slice:
-    """Every ``step``-th entry from ``start`` on, up to ``stop`` as Python counts it: from the end when negative, or to the end."""
+    """Every ``step``-th entry from ``start`` on, to ``stop`` as Python counts it: from the end when negative, or all."""
 
     start: int
     stop: int | None = None

@@ -1,4 +1,4 @@
-"""One operation of a traced net at one image size, as a rule sees it: its arguments, and what it gives on tensors without memory."""
+"""One operation of a traced net at one image size, as a rule sees it: its arguments, and what it gives without memory."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence

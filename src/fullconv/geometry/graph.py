@@ -1,8 +1,8 @@
 """A network as coordinate maps: for every layer its stride, receptive field, offset, size and the pixels it depends on.
 
 A :class:`Geometry` is a list of :class:`Layer` in the order of execution. Layers that see the whole image (global pooling,
-squeeze-and-excitation, group norm) are known, and so is what depends on them: such maps have a stride and an offset when they also
-have a local path, and an unbounded receptive field. Where maps are merged whose pixels do not lie on each other, sizes and
+squeeze-and-excitation, group norm) are known, and so is what depends on them: such maps have a stride and an offset when they
+also have a local path, and an unbounded receptive field. Where maps are merged whose pixels do not lie on each other, sizes and
 intervals are still defined, and positions are not: whoever asks for one is told which merge it is.
 
 Axes are named by number: 0 is vertical (height), 1 horizontal (width).

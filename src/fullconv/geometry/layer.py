@@ -56,7 +56,7 @@ def has_positions(layers: Sequence[Layer], axis: int) -> list[bool]:
 
 
 def places(layers: Sequence[Layer], axis: int) -> list[Place | str | None]:
-    """Return each layer's place; ``None`` without a position; behind a merge of maps that do not lie on each other, what it is."""
+    """Return each layer's place; ``None`` without a position; in words, which misaligned merge it stands behind."""
     found: list[Place | str | None] = []
     for layer, local in zip(layers, has_positions(layers, axis), strict=True):
         incoming = [(layers[k].name, place) for k in layer.inputs if (place := found[k]) is not None]

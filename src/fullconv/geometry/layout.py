@@ -8,6 +8,7 @@ splits axes can be followed, and an operation knows whether it mixes positions.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from torch import Tensor
@@ -25,6 +26,23 @@ class Refused(Exception):  # noqa: N818  # no error of its own: it becomes a Geo
 
 class TooSmall(Refused):
     """Nothing is left of the map; a larger image may do."""
+
+
+class WrongWidth(Refused):
+    """A dense layer is given another number of values than it takes.
+
+    Parameters
+    ----------
+    given, taken
+        These numbers.
+    """
+
+    def __init__(self, given: int, taken: int) -> None:
+        super().__init__(
+            f"is a dense layer of {taken} inputs and is given {given} at this image size; a net with dense layers takes images "
+            "of one size, which has to be given: size=(height, width)"
+        )
+        self.channels = Fraction(taken, given)
 
 
 class Factor(NamedTuple):
@@ -104,7 +122,7 @@ def merged(shape: Sequence[int], maps: Sequence[Map], constants: Sequence[Tensor
     for back in range(len(shape), 0, -1):
         met = {one.axes[-back] for one in maps if len(one.axes) >= back and one.axes[-back]}
         spatial = {axis for axis in met if along([axis])}
-        if len(spatial) > 1 or (spatial and len(met) > 1):
+        if spatial and len({tuple(factor.axis for factor in axis) for axis in met}) > 1:
             raise Refused("merges maps whose height and width run along different axes")
         if spatial and any(one.ndim >= back and one.shape[-back] != 1 for one in constants):
             raise Refused("merges the map with a constant that differs from position to position, so it fits images of one size")

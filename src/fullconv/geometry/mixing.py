@@ -1,4 +1,4 @@
-"""Rules of what mixes whole axes: dense layers, reductions, softmax and normalisation. Over height or width they see all of it."""
+"""Rules of what mixes whole axes: dense layers, reductions, softmax, normalisation. Over height or width they see all of it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fullconv.geometry import shaping
 from fullconv.geometry.axis import Whole
 from fullconv.geometry.call import Call, Outcome, Rule, dimensions
-from fullconv.geometry.layout import KEPT, Layout, Map, Maps, Refused, along, plain, replaced
+from fullconv.geometry.layout import KEPT, Layout, Map, Maps, Refused, WrongWidth, along, plain, replaced
 
 
 def whole(axes: Iterable[Any], count: int | None) -> Maps:
@@ -22,7 +23,7 @@ def reduction(*names: str) -> Rule:
     def rule(call: Call) -> Outcome:
         one, given = call.maps[0], call.given(*names)
         if not isinstance(given.get("dim", given.get("axis")), (int, list, tuple, type(None))):
-            raise Refused("compares two maps")
+            return shaping.pointwise(call)  # the larger of two maps
         dims = dimensions(given.get("dim", given.get("axis")), one.tensor.ndim)
         keep = given.get("keepdim", False)
         axes = tuple(() if d in dims else axis for d, axis in enumerate(one.axes) if keep or d not in dims)
@@ -88,7 +89,7 @@ def instance_norm(call: Call) -> Outcome:
 
 
 def batch_norm(call: Call) -> Outcome:
-    """Rule of batch normalisation: by stored statistics, as the net predicts, whatever its mode is now; else by the image's own."""
+    """Rule of batch normalisation: by stored statistics, as while predicting, whatever the mode; else by the image's own."""
     one = call.maps[0]
     if along([one.axes[1]]):
         raise Refused("takes height or width for channels")
@@ -108,10 +109,7 @@ def linear(call: Call, weight: Any) -> Outcome:
     """Rule of a dense layer over the last axis."""
     one, (outputs, inputs) = call.maps[0], weight.shape
     if one.tensor.shape[-1] != inputs:
-        raise Refused(
-            f"is a dense layer of {inputs} inputs and is given {one.tensor.shape[-1]} at this image size; a net with dense layers "
-            "takes images of one size, which has to be given: size=(height, width)"
-        )
+        raise WrongWidth(one.tensor.shape[-1], inputs)
     shape = (*one.tensor.shape[:-1], outputs)
     value = Map(torch.empty(shape, device="meta"), (*one.axes[:-1], plain(outputs)))
     return Outcome(value, whole([one.axes[-1]], 1))

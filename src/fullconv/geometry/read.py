@@ -6,6 +6,7 @@ Nothing is computed but shapes: tensors are on the meta device, parameters keep 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -15,10 +16,12 @@ from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE
 from fullconv.geometry.call import Call, Outcome, leaves, replaced_in
 from fullconv.geometry.graph import Layer
-from fullconv.geometry.layout import Factor, Map, Refused, TooSmall, plain
+from fullconv.geometry.layout import Factor, Map, Refused, TooSmall, WrongWidth, plain
 from fullconv.geometry.rules import function_rule, kind_of, module_rule
 
 BATCH = 2
+COLORS = 3
+INPLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "ipow")
 
 Sizes = tuple[int | None, int | None]
 
@@ -39,6 +42,8 @@ class Walk:
         Why it ended before the output, if it did.
     too_small
         Whether that was for want of pixels.
+    channels
+        How many channels the images would need, when it ended at a dense layer that is given too much or too little.
     """
 
     size: tuple[int, int]
@@ -46,6 +51,7 @@ class Walk:
     sizes: list[Sizes] = field(default_factory=list)
     error: GeometryError | None = None
     too_small: bool = False
+    channels: Fraction | None = None
 
 
 class Reader:
@@ -71,9 +77,21 @@ class Reader:
         self._shadows: dict[str, nn.Module] = {}
         self._own_maps: dict[str, Any] = {}
         self._inner: dict[Any, bool] = {}
+        self.channels = COLORS
 
     def walk(self, size: tuple[int, int]) -> Walk:
         """Return what is found for images of ``size``; an operation that is refused ends it, see ``Walk.error``."""
+        walk = self._walk(size)
+        if walk.channels is not None and walk.channels.denominator == 1 and not self._convolves():
+            self.channels = walk.channels.numerator
+            walk = self._walk(size)
+        return walk
+
+    def _convolves(self) -> bool:
+        modules = [self.root.get_submodule(str(node.target)) for node in self.graph.nodes if node.op == "call_module"]
+        return any(isinstance(part, nn.Conv2d) for part in modules)
+
+    def _walk(self, size: tuple[int, int]) -> Walk:
         walk = Walk(size)
         values: dict[fx.Node, Any] = {}
         for node in self.graph.nodes:
@@ -86,13 +104,15 @@ class Reader:
                 kind = self._kind(node)
                 walk.error = GeometryError(f"no coordinate map is known for {self.names[node]} ({kind}): it {reason}")
                 walk.too_small = isinstance(reason, TooSmall)
+                if isinstance(reason, WrongWidth):
+                    walk.channels = self.channels * reason.channels
                 break
             except (RuntimeError, TypeError, ValueError, IndexError, AssertionError, KeyError, AttributeError) as error:
                 height, width = size
                 line = str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
                 walk.error = GeometryError(
-                    f"{self.names[node]} ({self._kind(node)}) does not take images of {height}×{width} px: {line}; if the net takes "
-                    "images of one size only, give it: size=(height, width)"
+                    f"{self.names[node]} ({self._kind(node)}) does not take images of {height}×{width} px: {line}; if the "
+                    "net takes images of one size only, give it: size=(height, width)"
                 )
                 break
         return walk
@@ -111,7 +131,10 @@ class Reader:
         call = Call(args, kwargs, self._function(node))
         if not call.maps or _asks_only(node):
             return call.run()
-        return self._layer(node, call, walk)
+        found = self._layer(node, call, walk)
+        if _works_in_place(node) and isinstance(node.args[0], fx.Node):
+            values[node.args[0]] = found
+        return found
 
     def _image(self, node: fx.Node, walk: Walk) -> Map:
         """Return an input: all of them are images of one size."""
@@ -123,15 +146,15 @@ class Reader:
         return Map(torch.empty(shape, device="meta"), axes, 0)
 
     def _channels(self, node: fx.Node) -> int:
-        """Return what the first convolution that an input leads to takes; 3 without one."""
+        """Return what the first convolution that an input leads to takes, unless joined with others; without one, colours."""
         reached = {node}
         for other in self.graph.nodes:
-            if reached.intersection(other.all_input_nodes):
+            if kind_of(other) not in ("cat", "concat", "stack") and reached.intersection(other.all_input_nodes):
                 reached.add(other)
                 part = self.root.get_submodule(str(other.target)) if other.op == "call_module" else None
                 if isinstance(part, nn.Conv2d):
                     return part.in_channels
-        return 3
+        return self.channels
 
     def _function(self, node: fx.Node) -> Callable[..., Any]:
         target: Any = node.target
@@ -147,8 +170,8 @@ class Reader:
     def _layer(self, node: fx.Node, call: Call, walk: Walk) -> Any:
         name, kind = self.names[node], self._kind(node)
         inputs = tuple(dict.fromkeys(one.layer for one in call.maps))
-        like = None
-        part = self.root.get_submodule(str(node.target)) if node.op == "call_module" else None
+        like: tuple[int, int] | None = None
+        part: Any = self.root.get_submodule(str(node.target)) if node.op == "call_module" else None
         if part is not None and hasattr(part, "axis_maps"):
             outcome = self._stated(str(node.target), part, call)
             if hasattr(part, "like_start"):
@@ -157,8 +180,8 @@ class Reader:
             rule = function_rule(node) if part is None else module_rule(part, self._is_pointwise)
             if rule is None:
                 raise Refused(
-                    "is none of the convolutions, poolings, paddings, pointwise and merging operations that are known; put it into "
-                    "a module with a method axis_maps() that returns its vertical and horizontal map"
+                    "is none of the convolutions, poolings, paddings, pointwise and merging operations that are known; put it "
+                    "into a module with a method axis_maps() that returns its vertical and horizontal map"
                 )
             outcome = rule(call)
         if outcome.fill is not None:
@@ -199,6 +222,16 @@ def _asks_only(node: fx.Node) -> bool:
     if node.op == "call_method":
         return node.target in ("size", "dim", "numel", "is_floating_point", "element_size", "nelement", "ndimension")
     return node.target is getattr and node.args[1] in ("shape", "ndim", "dtype", "device", "is_cuda", "requires_grad", "layout")
+
+
+def _works_in_place(node: fx.Node) -> bool:
+    """Whether a node overwrites its first argument, which then reads what the node reads (``add_``, ``+=``)."""
+    if node.op == "call_module":
+        return False  # of the modules only pointwise ones do, which read what they overwrite
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    if getattr(node.target, "__module__", "") == "_operator":
+        return name in INPLACE_OPERATORS
+    return name.endswith("_") and not name.endswith("__")
 
 
 def _attribute(root: nn.Module, target: str) -> Any:

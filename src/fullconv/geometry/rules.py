@@ -1,7 +1,7 @@
 """Which rule an operation has: by its name when it is torch's own, by its type when it is a module.
 
-What is not in these tables is refused; nothing is guessed. A method, a function and an operator of one name are one operation, and
-so are its in-place forms (``add``, ``add_``, ``iadd``).
+What is not in these tables is refused; nothing is guessed. A method, a function and an operator of one name are one operation,
+and so are its in-place forms (``add``, ``add_``, ``iadd``).
 """
 
 import operator
@@ -19,22 +19,26 @@ from fullconv.geometry import mixing, shaping, windows
 from fullconv.geometry.call import Call, Outcome, Rule
 from fullconv.geometry.layout import Refused
 
-POINTWISE = """
-    add sub rsub subtract mul multiply div divide truediv floordiv true_divide pow neg abs exp log log1p sqrt rsqrt square reciprocal
-    sin cos erf sign floor ceil round clamp clamp_min clamp_max clip maximum minimum where lerp addcmul addcdiv pos
-    eq ne lt le gt ge and or logical_not logical_and logical_or invert isnan nan_to_num masked_fill type_as
-    relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh hardshrink softshrink tanhshrink threshold
-    sigmoid logsigmoid tanh softplus softsign rrelu
-    to float half double bfloat16 type contiguous clone detach alias
-    zeros_like ones_like full_like empty_like rand_like randn_like
-""".split()
+POINTWISE = (
+    "add", "sub", "rsub", "subtract", "mul", "multiply", "div", "divide", "truediv", "floordiv", "true_divide", "pow",
+    "neg", "abs", "exp", "log", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "sin", "cos", "erf", "sign",
+    "floor", "ceil", "round", "clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum", "where", "lerp",
+    "addcmul", "addcdiv", "pos", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "logical_not", "logical_and",
+    "logical_or", "invert", "isnan", "nan_to_num", "masked_fill", "type_as", "relu", "relu6", "leaky_relu", "elu",
+    "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid", "hardtanh", "hardshrink", "softshrink",
+    "tanhshrink", "threshold", "sigmoid", "logsigmoid", "tanh", "softplus", "softsign", "rrelu", "to", "float",
+    "half", "double", "bfloat16", "type", "contiguous", "clone", "detach", "alias", "zeros_like", "ones_like",
+    "full_like", "empty_like", "rand_like", "randn_like",
+)  # fmt: skip
 
-UNCHANGED = """
-    dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout prelu
-""".split()
+UNCHANGED = (
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "prelu",
+)  # fmt: skip
 """Pointwise too, with further arguments that lie along the channels or nowhere."""
 
-VIEWS = "view reshape flatten unflatten squeeze unsqueeze view_as reshape_as".split()
+VIEWS = (
+    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as",
+)  # fmt: skip
 
 _DIM = ("dim", "keepdim")
 
@@ -49,7 +53,7 @@ FUNCTIONS: dict[str, Rule] = {
     "stack": shaping.stack,
     **dict.fromkeys(("chunk", "split", "tensor_split"), shaping.split),
     "unbind": shaping.unbind,
-    **dict.fromkeys(("flip", "roll"), shaping.rearranged),
+    "flip": shaping.flip, "roll": shaping.roll,
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), shaping.expand),
     "getitem": shaping.select, "narrow": shaping.narrow, "select": shaping.take,
     **dict.fromkeys(("mean", "sum", "amax", "amin", "logsumexp", "prod", "max", "min"), mixing.reduction(*_DIM)),
@@ -149,7 +153,8 @@ def module_rule(part: nn.Module, inner: Callable[[nn.Module], bool]) -> Rule | N
     inner
         Whether a module, traced by itself, keeps every position to itself: for batch norms with more to them.
     """
-    kind, own = type(part), _as_any(part)
+    kind = type(part)
+    own: Any = part
     if kind in ALIKE:
         return FUNCTIONS[ALIKE[kind]] if ALIKE[kind] in UNCHANGED else shaping.unchanged
     if kind in VIEWING:
@@ -160,15 +165,8 @@ def module_rule(part: nn.Module, inner: Callable[[nn.Module], bool]) -> Rule | N
         return lambda call: FUNCTIONS[name](Call(call.args, given, getattr(torch, name, None) or getattr(F, name, own)))
     if kind in PADS:
         return lambda call: windows.pad(Call(call.args, {"pad": own.padding, "mode": PADS[kind]}, own))
-    if kind in CONVOLUTIONS:
-        given = {name: getattr(own, name) for name in ("stride", "padding", "dilation")}
-        return lambda call: windows.convolution(Call(call.args, given, own), own.weight, CONVOLUTIONS[kind], own.padding_mode)
-    if kind is nn.ConvTranspose2d:
-        names = ("stride", "padding", "output_padding", "groups", "dilation")
-        given = {name: getattr(own, name) for name in names}
-        return lambda call: windows.transposed(Call(call.args, given, own), own.weight, 2)
-    if kind is nn.Linear:
-        return lambda call: mixing.linear(call, own.weight)
+    if isinstance(part, (nn.modules.conv._ConvNd, nn.Linear)):
+        return _weighted(own)
     if kind in (nn.Softmax2d, nn.LocalResponseNorm):
         return mixing.over_channels
     if kind in NORMS:
@@ -178,8 +176,18 @@ def module_rule(part: nn.Module, inner: Callable[[nn.Module], bool]) -> Rule | N
     return None
 
 
-def _as_any(part: nn.Module) -> Any:
-    return part
+def _weighted(part: Any) -> Rule | None:
+    """Return the rule of a module with weights: a convolution or a dense layer."""
+    kind = type(part)
+    if kind is nn.Linear:
+        return lambda call: mixing.linear(call, part.weight)
+    names = ("stride", "padding", "dilation", "groups", *(["output_padding"] if kind is nn.ConvTranspose2d else []))
+    given = {name: getattr(part, name) for name in names}
+    if kind is nn.ConvTranspose2d:
+        return lambda call: windows.transposed(Call(call.args, given, part), part.weight, 2)
+    if kind not in CONVOLUTIONS:
+        return None
+    return lambda call: windows.convolution(Call(call.args, given, part), part.weight, CONVOLUTIONS[kind], part.padding_mode)
 
 
 def _stored_norm(call: Call, part: Any, ranks: tuple[int, ...]) -> Outcome:

@@ -11,7 +11,12 @@ from fullconv.geometry.layout import Axis, Factor, Map, Refused, TooSmall, along
 
 def pointwise(call: Call) -> Outcome:
     """Rule of what treats every position by itself, joining maps entry by entry."""
-    found = call.run()
+    try:
+        found = call.run()
+    except RuntimeError:
+        longest = max((one.tensor.shape for one in call.maps), key=len)
+        merged(longest, call.maps, call.constants)  # says why, where height meets width
+        raise
     if not isinstance(found, Tensor):
         raise Refused(f"gives a {type(found).__name__}, which is no map")
     return Outcome(Map(found, merged(found.shape, call.maps, call.constants)))
@@ -95,14 +100,22 @@ def unbind(call: Call) -> Outcome:
     return Outcome(tuple(Map(part, (*one.axes[:d], *one.axes[d + 1 :])) for part in call.run()))
 
 
-def rearranged(call: Call) -> Outcome:
-    """Rule of flip, roll and repeat over axes that are neither height nor width."""
+def flip(call: Call) -> Outcome:
+    """Rule of the reversal of axes that are neither height nor width."""
+    dims = call.given("dims").get("dims")
+    return _rearranged(call, dims if isinstance(dims, (list, tuple)) else call.args[1:] or dims)
+
+
+def roll(call: Call) -> Outcome:
+    """Rule of rolling along axes that are neither height nor width."""
+    return _rearranged(call, call.given("shifts", "dims").get("dims"))
+
+
+def _rearranged(call: Call, dims: Any) -> Outcome:
     one = call.maps[0]
-    found = call.run()
-    changed = call.given("dims").get("dims", call.args[1:])
-    for d in dimensions(changed, one.tensor.ndim):
+    for d in dimensions(dims, one.tensor.ndim):
         _channels(one, d)
-    return Outcome(Map(found, one.axes))
+    return Outcome(Map(call.run(), one.axes))
 
 
 def expand(call: Call) -> Outcome:

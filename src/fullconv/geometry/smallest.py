@@ -47,8 +47,8 @@ def smallest(fits: Callable[[int], bool], period: int) -> int:
         if any(found) and found == before:
             good = next(side for side, fit in enumerate(found, start) if fit)
             raise GeometryError(
-                f"there is no side from which on every size fits: of the sides from {start} to {start + period - 1} px, which go on "
-                f"alike, {sum(found)} of {period} do, {good} among them; pad images to such a side"
+                f"there is no side from which on every size fits: of the sides from {start} to {start + period - 1} px, which go "
+                f"on alike, {sum(found)} of {period} do, {good} among them; pad images to such a side"
             )
         before = found
         start *= 2

@@ -4,9 +4,9 @@ An operation without a rule is an error that names it and the reason; nothing is
 sizes without memory (:mod:`fullconv.geometry.read`), so that every shape is known, and which axes run along height and width
 (:mod:`fullconv.geometry.layout`): maps that differ between the sizes are refused, and so are sizes that the maps do not give.
 
-A module of our own that is more than a composition of known layers states its map itself by a method ``axis_maps() -> (vertical,
-horizontal)``; when it cuts its first input to the extent of the second, its attribute ``like_start`` says where the second's index
-0 is. Batch normalisation counts as what it is while the net predicts, whatever its mode.
+A module of our own that is more than a composition of known layers states its map itself by a method ``axis_maps() ->
+(vertical, horizontal)``; when it cuts its first input to the extent of the second, its attribute ``like_start`` says where the
+second's index 0 is. Batch normalisation counts as what it is while the net predicts, whatever its mode.
 """
 
 from collections import Counter
@@ -94,8 +94,8 @@ def _same_maps(first: Walk, other: Walk) -> None:
     for one, two in zip(first.layers, other.layers, strict=False):
         if one != two:
             raise GeometryError(
-                f"no coordinate map is known for {one.name} ({one.kind}): it depends on the image's size, {one.maps} at {first.size} px "
-                f"and {two.maps} at {other.size}; give it numbers that do not come from the size"
+                f"no coordinate map is known for {one.name} ({one.kind}): it depends on the image's size: "
+                f"{one.maps} at {first.size} px, {two.maps} at {other.size}; give it numbers that do not come from the size"
             )
 
 

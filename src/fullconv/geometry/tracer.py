@@ -4,11 +4,14 @@ torch.fx records what ``self.training`` happens to be as a constant. Here it is 
 function that is given it becomes a dropout module, and wherever else it is passed on, the graph asks a small module of its own.
 """
 
+import dis
 import inspect
 import itertools
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -43,7 +46,8 @@ class _Flag(int):
 class Tracer(fx.Tracer):
     """A tracer that keeps whole what has a coordinate map of its own, and keeps the mode live.
 
-    As torch.fx does with constants, it puts the modules that it needs (``_mode``, ``_dropout_0`` …) on the traced module.
+    The modules that it needs (``_mode``, ``_dropout_0`` …) become attributes of the traced module, as torch.fx does with
+    constants, but no parts of it: only the GraphModule that is made of the graph has them as parts.
     """
 
     def __init__(self) -> None:
@@ -102,8 +106,8 @@ class Tracer(fx.Tracer):
         if isinstance(part, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)) and isinstance(error, fx.proxy.TraceError):
             return (
                 f"{place} computes its padding from the image's size (TensorFlow's SAME), so its pixels lie differently at every "
-                "size; give it the fixed padding that SAME has at sizes its stride divides: stride 2 pads (k - 2) // 2 before and "
-                "(k - 1) // 2 behind for a kernel of k"
+                "size; give it the fixed padding that SAME has at sizes its stride divides: stride 2 pads (k - 2) // 2 before "
+                "and (k - 1) // 2 behind for a kernel of k"
             )
         if isinstance(error, fx.proxy.TraceError):
             return f"{place} takes decisions by the values or the size of its input: {error}"
@@ -117,23 +121,44 @@ class Tracer(fx.Tracer):
             self._failed = self._failed or self.path_of_module(m)
             raise
 
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Return true where an assert asks, which becomes an operation of the graph; any other decision cannot be traced."""
+        frame = inspect.currentframe()
+        asker = frame.f_back.f_back if frame and frame.f_back else None  # Proxy.__bool__ stands between
+        if asker is not None and _is_assert(asker):
+            self.create_proxy("call_function", torch._assert, (obj, "an assert of the net does not hold"), {})
+            return True
+        return super().to_bool(obj)
+
     def create_arg(self, a: Any) -> Any:
         """Return an argument as the graph stores it; a mark becomes a call that asks for the mode."""
         if isinstance(a, _Flag):
-            self.root._mode = Mode().train(bool(int(a)))
+            vars(self.root)["_mode"] = Mode().train(bool(int(a)))
             return self.create_node("call_module", "_mode", (), {})
         return super().create_arg(a)
 
-    def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *more: Any, **rest: Callable[..., Any]) -> Any:
+    def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *more: Any, **rest: Any) -> Any:
         """Return a new node; dropout by function that follows the module's mode becomes a module."""
         if kind == "call_function" and target in DROPOUTS:
             given = inspect.signature(target).bind(*args, **kwargs).arguments
             if isinstance(given.get("training"), _Flag):
                 name = f"_dropout_{next(self._numbers)}"
                 dropout = DROPOUTS[target](given.get("p", 0.5), given.get("inplace", False))
-                setattr(self.root, name, dropout.train(int(given["training"]) != 0))
+                vars(self.root)[name] = dropout.train(int(given["training"]) != 0)
                 kind, target, args, kwargs = "call_module", name, (given["input"],), {}
         return super().create_proxy(kind, target, args, kwargs, *more, **rest)
+
+
+def _is_assert(frame: FrameType) -> bool:
+    """Whether a frame is about to jump to or over the raising of an AssertionError."""
+    steps = {step.offset: step for step in dis.get_instructions(frame.f_code) if step.opname not in ("CACHE", "NOT_TAKEN", "NOP")}
+    order = sorted(steps)
+    at = next((i for i, offset in enumerate(order) if offset >= frame.f_lasti and "JUMP" in steps[offset].opname), None)
+    if at is None or at + 1 == len(order):
+        return False
+    jump = steps[order[at]]
+    following = steps[order[at + 1]] if "IF_TRUE" in jump.opname else steps.get(jump.argval)
+    return following is not None and (following.opname == "LOAD_ASSERTION_ERROR" or following.argval is AssertionError)
 
 
 def _sketch(node: fx.Node) -> tuple[Any, ...]:

@@ -36,7 +36,7 @@ def apply(one: Map, steps: Sequence[AxisMap], channels: int | None = None) -> Ou
         label = pure(axis)
         if label is not None:
             maps[label] = step
-        keeps = label is not None and step.size(1) >= 0 and step != Whole(1)
+        keeps = label is not None and step != Whole(1)
         axes.append((Factor(label, shape[position]),) if keeps else plain(shape[position]))
     if channels is not None:
         if along([lead[-1]]):

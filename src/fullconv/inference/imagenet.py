@@ -1,11 +1,10 @@
 """The 1000 classes of ImageNet by number and by name."""
 
-import difflib
 import functools
 from collections.abc import Sequence
 from importlib import resources
 
-from fullconv.errors import SpecError
+from fullconv.errors import SpecError, nearest
 
 
 @functools.cache
@@ -54,6 +53,6 @@ def find_class(wanted: str, classes: Sequence[str]) -> int:
     if found:
         some = "; ".join(f"{k} {classes[k]}" for k in found[:6])
         raise SpecError(f"{len(found)} classes are called {wanted!r}; give the number: {some}{'; …' if len(found) > 6 else ''}")
-    near = difflib.get_close_matches(name, [part for names in synonyms for part in names], 3, 0.5)
+    near = nearest(name, (part for names in synonyms for part in names), alike=0.5)
     hint = f"nearest: {', '.join(near)}" if near else "give a name of ImageNet's 1000 classes or a number"
     raise SpecError(f"no class is called {wanted!r}; {hint}")

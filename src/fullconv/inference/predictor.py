@@ -19,7 +19,7 @@ from torch import Tensor
 from fullconv.crf.mean_field import CRFSpec, refine
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import inputs_for
-from fullconv.data.images import read_picture
+from fullconv.data.images import read_image
 from fullconv.data.sample import RGB
 from fullconv.drawing import overlay
 from fullconv.errors import DataError, SpecError, WeightsError
@@ -95,7 +95,7 @@ class Segmentation:
 
     def overlay(self, image: Picture) -> Image.Image:
         """Return the picture with the labels drawn over it and a legend with each class's share below."""
-        return overlay(read_picture(image), self.labels, self.label_set)
+        return overlay(read_image(image), self.labels, self.label_set)
 
 
 class Predictor:
@@ -130,7 +130,7 @@ class Predictor:
         ----------
         image
             A path, a PIL image or an array uint8 (H, W, 3) RGB or (H, W) grey, see
-            :func:`fullconv.data.images.read_picture`; a rotation noted in EXIF is applied first.
+            :func:`fullconv.data.images.read_image`; a rotation noted in EXIF is applied first.
         head
             Which of the model's outputs; the first by default.
         scores
@@ -147,7 +147,7 @@ class Predictor:
         SpecError
             When the model has no such head.
         """
-        return self.predict_batch([inputs_for(self.model.inputs, read_picture(image), depth, camera)], head, scores, crf)[0]
+        return self.predict_batch([inputs_for(self.model.inputs, read_image(image), depth, camera)], head, scores, crf)[0]
 
     def predict_batch(
         self,

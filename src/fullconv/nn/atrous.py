@@ -6,7 +6,7 @@ used to read so many apart, so its taps are spread by the rate. What each layer 
 
 ===============================  ==================================================================
 convolution, max pooling         dilation and padding times r, stride 1
-average pooling                  :class:`DilatedAverage`, for torch has no dilated one
+average pooling                  :class:`~fullconv.nn.windows.DilatedAverage`, for torch has no dilated one
 constant padding                 times r
 pointwise and merging            as they are
 all else                         refused, unless r is still 1
@@ -20,21 +20,16 @@ import math
 from collections import Counter
 from typing import Any, NamedTuple
 
-import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE, AxisMap, Transposed, Window
 from fullconv.geometry.graph import Layer
+from fullconv.geometry.trace import node_names
 from fullconv.nn.shift_and_stitch import read_score_net
+from fullconv.nn.windows import DilatedAverage
 
 Pair = tuple[int, int]
-
-POOL_ARGUMENTS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
-    F.max_pool2d: (nn.MaxPool2d, ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")),
-    F.avg_pool2d: (nn.AvgPool2d, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")),
-}
-"""Pooling functions: the module that does the same, and the names of the arguments after the map, in the function's order."""
 
 
 class Rate(NamedTuple):
@@ -54,39 +49,6 @@ class Rate(NamedTuple):
             return 1, self
         kept = math.gcd(step.stride, self.left)
         return kept, Rate(self.rate * step.stride // kept, self.left // kept)
-
-
-class DilatedAverage(nn.Module):
-    """Average pooling whose windows take every ``dilation``-th entry; zeros of the padding count, as in ``nn.AvgPool2d``.
-
-    Parameters
-    ----------
-    windows
-        Vertical and horizontal.
-    divisor
-        What the sum over a window is divided by.
-    """
-
-    def __init__(self, windows: tuple[Window, Window], divisor: int) -> None:
-        super().__init__()
-        self.windows = windows
-        self.divisor = divisor
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return the pooled maps (N, C, h, w)."""
-        vertical, horizontal = self.windows
-        sums = F.pad(maps, (horizontal.before, horizontal.after, vertical.before, vertical.after))
-        for dim, window in zip((-2, -1), self.windows, strict=True):
-            sums = sums.unfold(dim, window.extent + 1, window.stride)[..., :: window.dilation].sum(-1)
-        return sums / self.divisor
-
-    def axis_maps(self) -> tuple[Window, Window]:
-        """Return the coordinate map of both axes."""
-        return self.windows
-
-    def extra_repr(self) -> str:
-        """Return the windows for printing."""
-        return f"{self.windows}, divisor={self.divisor}"
 
 
 def atrous(net: nn.Module, stride: int = 1) -> fx.GraphModule:
@@ -127,13 +89,15 @@ def atrous(net: nn.Module, stride: int = 1) -> fx.GraphModule:
     """
     plan = read_score_net(net, stride)
     graph = plan.graph
-    nodes = [node for node in graph.graph.nodes if node.op not in ("get_attr", "output")]
+    nodes, names = list(graph.graph.nodes), node_names(graph.graph)
     calls = Counter(node.target for node in nodes)
     rates: dict[fx.Node, tuple[Rate, Rate] | None] = {}  # None for single values of the whole image
-    for node, layer in zip(nodes, plan.geometry.layers, strict=True):
-        if not layer.inputs:
+    for node in nodes:
+        if node.op == "placeholder":
             rates[node] = (Rate(1, stride), Rate(1, stride))
+        if names[node] not in plan.geometry.index or node.op == "placeholder":
             continue
+        layer = plan.geometry.layers[plan.geometry.index[names[node]]]
         incoming = [known for other in node.all_input_nodes if (known := rates.get(other)) is not None]
         assert len(set(incoming)) <= 1  # Geometry refused merges of unequal strides, and a stride decides the rate
         part = _twin(graph.get_submodule(str(node.target))) if node.op == "call_module" else None
@@ -178,10 +142,6 @@ def _dense(
     as_it_is = layer.maps == (POINTWISE, POINTWISE) and not layer.sees_all
     if as_it_is or (vertical.rate, horizontal.rate) == (1, 1):
         return part, behind
-    if node.target in POOL_ARGUMENTS:
-        kind, names = POOL_ARGUMENTS[node.target]
-        given = {**dict(zip(names, node.args[1:], strict=False)), **node.kwargs}
-        part = kind(**{name: value for name, value in given.items() if name in names})
     rate = here[0].rate, here[1].rate
     rewritten = None if part is None else _rewritten(part, layer.maps, rate, (down, across))
     if rewritten is None:

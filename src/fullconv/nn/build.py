@@ -1,56 +1,86 @@
-"""From a spec to a model: the one place where the parts of an FCN are put together."""
+"""A model ready to be trained: built from its spec, with the weights that the spec names."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-import torch
 from torch import nn
 
-from fullconv.nn.backbones import find_backbone
+from fullconv.errors import SpecError
+from fullconv.nn.assemble import assemble
+from fullconv.nn.backbones import Classifier
 from fullconv.nn.fcn import FCN
+from fullconv.nn.fusion import join_streams
 from fullconv.nn.normalise import preprocessing_of
-from fullconv.nn.trunk import build_trunk, first_convolution, with_more_channels
+from fullconv.nn.trunk import first_convolution, with_more_channels
 from fullconv.nn.weights import TransplantReport, Weights, find_weights, transplant
-from fullconv.spec import COLORS, INPUT_CHANNELS, ModelSpec, inputs_of
+from fullconv.spec import COLORS, ModelSpec
+
+SEMANTIC = "semantic"
+"""The name of the only head when a number of classes is all that is said."""
 
 
-def build_model(spec: ModelSpec, heads: Mapping[str, int]) -> FCN:
-    """Return the FCN of a spec with random backbone weights, zero scores and bilinear upsampling, in training mode.
+def build_model(
+    model: ModelSpec | str,
+    classes: int | Mapping[str, int],
+    *,
+    weights: str | None = None,
+    backbone: Classifier | None = None,
+) -> FCN:
+    """Return an FCN in training mode: backbone weights as asked for, zero score layers, bilinear upsampling.
 
     Parameters
     ----------
-    spec
-        Its ``name`` says backbone and stride.
-    heads
-        Number of classes of each output, such as ``{"semantic": 21}``.
+    model
+        A name such as ``fcn8s-resnet50``, or a whole spec.
+    classes
+        How many there are, or how many each head has, such as ``{"semantic": 33, "geometric": 3}``.
+    weights
+        Of the backbone, in place of the spec's: ``imagenet``, or a path or name, see :mod:`fullconv.nn.weights`; random ones
+        where neither says anything.
+    backbone
+        One's own, in place of the one that the name says; what stands behind ``fcn8s-`` is then only what it is called.
 
     Raises
     ------
     SpecError
-        When no backbone is called so (the nearest are named), or it has no map at a stride that is needed.
+        When no backbone is called so (the nearest are named), it has no map at a stride that is needed, or a number of classes is
+        not positive.
+    WeightsError
+        When there are no such weights, or they do not fit.
 
     Examples
     --------
-    >>> model = build_model(ModelSpec(name="fcn8s-minivgg"), {"semantic": 21})
+    >>> import torch
+    >>> model = build_model("fcn8s-minivgg", classes=21)
     >>> model(torch.zeros(1, 3, 37, 50, dtype=torch.uint8))["semantic"].shape
     torch.Size([1, 21, 37, 50])
     """
-    trunks = {
-        stream: build_trunk(
-            find_backbone(spec.backbone),
-            spec.stride,
-            channels=sum(INPUT_CHANNELS[name] for name in inputs_of(stream)),
-            padding=spec.padding,
-            hidden_layers=spec.hidden_layers,
-            dropout=spec.dropout,
-        )
-        for stream in spec.streams
-    }
-    return FCN(trunks, heads, spec)
+    spec = ModelSpec.named(model) if isinstance(model, str) else model
+    if weights is not None:
+        spec = spec.model_copy(update={"weights": weights})
+    heads = {SEMANTIC: classes} if isinstance(classes, int) else dict(classes)
+    if not heads or min(heads.values()) < 1:
+        raise SpecError(f"classes are {classes}; give a number from 1 on, or one for each head, such as {{'semantic': 21}}")
+    built = assemble(spec, heads, backbone)
+    load_weights(built)
+    return built
 
 
-def load_backbone_weights(model: FCN, name: str | None = None) -> TransplantReport:
+def load_weights(model: FCN) -> TransplantReport | None:
+    """Put the weights that a model's spec names into it, in place; return what became of them, ``None`` where it names none.
+
+    Raises
+    ------
+    WeightsError
+        When there are none, or they fit only in part and the spec does not allow that.
+    """
+    wanted = model.spec.weights
+    if wanted is None:
+        return None
+    return load_backbone_weights(model, wanted) if isinstance(wanted, str) else join_streams(model, wanted)
+
+
+def load_backbone_weights(model: FCN, name: str = "imagenet") -> TransplantReport:
     """Put backbone weights into every stream of a model, in place, with their preprocessing; return what became of the tensors.
 
     Of a stream that reads more than three channels, the first layer gets the mean of its weights for the further ones.
@@ -60,19 +90,16 @@ def load_backbone_weights(model: FCN, name: str | None = None) -> TransplantRepo
     model
         From :func:`build_model`.
     name
-        A path or a name, see :mod:`fullconv.nn.weights`; by default what the model's spec says. ``imagenet`` stands for the
-        backbone's own name.
+        A path or a name, see :mod:`fullconv.nn.weights`; ``imagenet`` stands for the backbone's own name.
 
     Raises
     ------
     WeightsError
         When there are none, or they fit only in part and the spec does not allow that.
     """
-    wanted = name or model.spec.weights
-    weights = find_weights(wanted if isinstance(wanted, str) and wanted != "imagenet" else model.spec.backbone)
+    weights = find_weights(model.spec.backbone if name == "imagenet" else name)
     for trunk in model.trunks.values():
-        graph: Any = trunk.graph
-        report = transplant(_widened(weights, graph), graph, partial=model.spec.partial_weights)
+        report = transplant(_widened(weights, trunk.graph), trunk.graph, partial=model.spec.partial_weights)
     if weights.preprocessing is not None:
         model.set_preprocessing({name: preprocessing_of(name, weights.preprocessing) for name in model.inputs})
     return report
@@ -91,23 +118,19 @@ def _widened(weights: Weights, graph: nn.Module) -> Weights:
 def carry_over(source: FCN, target: FCN) -> TransplantReport:
     """Put the weights of a coarser FCN into a finer one, in place: FCN-32s into FCN-16s, FCN-16s into FCN-8s (section 4.2).
 
-    The new score layers stay zero and the new upsampling bilinear, so the finer net starts from the coarser one's scores.
+    The new score layers stay zero and the new upsampling bilinear, so the finer net starts from the coarser one's logits.
 
     Raises
     ------
     WeightsError
         When more than the score and upsampling layers of the new skips gets nothing.
     """
-    new = [str(stride) for stride in target.strides if stride not in source.strides]
-    fresh = [f"score.{head}.{stream}.{stride}" for head in target.heads for stream in target.trunks for stride in new]
-    fresh += [f"upsample.{head}.{stride}" for head in target.heads for stride in (*new, "1")]
-    state = {
-        name: tensor for name, tensor in source.state_dict().items() if not name.endswith(".1.weight") or "upsample" not in name
-    }
+    old, new = len(source.strides), len(target.strides)
+    fresh: list[str] = []
+    for head in target.heads:
+        fresh += [f"core.heads.{head}.score.{stream}.{level}." for stream in target.trunks for level in range(old, new)]
+        # the source's last upsampling leads to the image, and here to the first new skip
+        fresh += [f"core.heads.{head}.upsample.{step}." for step in range(old - 1, new)]
+    last = tuple(f"core.heads.{head}.upsample.{old - 1}." for head in source.heads)
+    state = {name: tensor for name, tensor in source.state_dict().items() if not name.startswith(last)}
     return transplant(Weights(state, source.spec.name, None), target, expected_missing=tuple(fresh))
-
-
-def build_on_meta(spec: ModelSpec, heads: Mapping[str, int]) -> FCN:
-    """Return the model of a spec without memory for its weights: for its geometry and its number of parameters."""
-    with torch.device("meta"):
-        return build_model(spec, heads)

@@ -2,10 +2,10 @@
 
 The header is the metadata entry ``fullconv``::
 
-    format          1
+    format          2; files of format 1 are read too
     model           ModelSpec
     heads           label set of each output, by name
-    preprocessing   what each input goes through, by name
+    preprocessing   what each input goes through, by name; it stands here alone and not among the tensors
     history         what it was trained on and how well it did, a list of mappings
     versions        of the libraries that wrote it
 
@@ -28,13 +28,14 @@ from safetensors.torch import save_file
 from fullconv.errors import FullconvError, SpecError, WeightsError
 from fullconv.files import replacing
 from fullconv.labels import LabelSet
+from fullconv.nn.assemble import assemble
 from fullconv.nn.backbones import find_backbone
-from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
+from fullconv.nn.first_format import translate
 from fullconv.spec import ModelSpec
 
 KEY = "fullconv"
-FORMAT = 1
+FORMAT = 2
 ADVICE = "give a model.safetensors that `fullconv train` wrote"
 LONGEST_HEADER = 100_000_000
 """In bytes, that safetensors reads; the first eight bytes of a file say how long its header is."""
@@ -101,7 +102,9 @@ def save_checkpoint(
         "history": [dict(entry) for entry in history],
         "versions": {name: version(name) for name in ("fullconv", "torch", "torchvision")},
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    stated = model.preprocessing_tensors()
+    state = model.state_dict().items()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state if name not in stated}
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, {KEY: json.dumps(header)})
@@ -120,21 +123,22 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     file = Path(path)
     header, tensors = _read(file)
-    if header.get("format") != FORMAT:
+    if header.get("format") not in (1, FORMAT):
         raise WeightsError(
-            f"{file} has format {header.get('format')!r}; this version reads format {FORMAT}: update fullconv, or "
+            f"{file} has format {header.get('format')!r}; this version reads the formats 1 to {FORMAT}: update fullconv, or "
             f"{ADVICE} of this version"
         )
     _require_backbone(file, header)
     try:
         labels = {head: LabelSet.from_dict(classes) for head, classes in header["heads"].items()}
-        model = build_model(ModelSpec.model_validate(header["model"]), {head: len(classes) for head, classes in labels.items()})
+        model = assemble(ModelSpec.model_validate(header["model"]), {head: len(classes) for head, classes in labels.items()})
         if set(header["preprocessing"]) != set(model.inputs):
             raise WeightsError(
                 f"it prepares {', '.join(header['preprocessing']) or 'nothing'}, and reads {', '.join(model.inputs)}"
             )
         model.set_preprocessing(header["preprocessing"])
-        model.load_state_dict(tensors)
+        weights = translate(tensors, model.strides) if header["format"] == 1 else tensors
+        model.load_state_dict(model.preprocessing_tensors() | weights)
         history = [dict(entry) for entry in header["history"]]
     except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error

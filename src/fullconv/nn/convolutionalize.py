@@ -1,33 +1,25 @@
-"""Any image classifier as a dense scorer, with a proof that it computes the same.
+"""Any image classifier as a dense scorer.
 
 A classifier's dense layers are convolutions whose kernels cover their whole input (Long et al. 2015, section 3.1). Written
 so, the net takes images of any size and gives a map of scores, one for each window of the classifier's native size, at
-the cost of one pass. What changes in the graph (torch.fx), from the end of the features on:
-
-======================================  ==============================================================
-flatten, view                           removed
-(adaptive) average pooling, mean        average pooling of the native window with stride 1
-first Linear                            convolution of the native window, same numbers
-other Linear                            1x1 convolution, same numbers
-everything else, dropout included       kept
-======================================  ==============================================================
+the cost of one pass. The features stay as they are; what follows on them is rewritten layer by layer
+(:mod:`fullconv.nn.tail_rules` has the table). :func:`fullconv.nn.proof.prove` shows that both compute the same.
 
 Letters: N images, C channels, H W image, h w score map, K classes.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Container
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.graph import Geometry
-from fullconv.geometry.trace import Tracer, from_graph, node_names, trace
-from fullconv.nn.proof import Proof, prove
-
-FLATTEN = {torch.flatten, "flatten", "view", "reshape", "squeeze"}
+from fullconv.geometry.trace import from_graph, node_names, trace
+from fullconv.nn.native import by, values_at, wrong_size
+from fullconv.nn.surgery import asks_size, counts_images, keep_needed, read_graph
+from fullconv.nn.tail import Meaning, Tail, WrongSizeError
+from fullconv.nn.tail_rules import leaves_map, permuted, rule_for
 
 
 class DenseClassifier(nn.Module):
@@ -39,10 +31,12 @@ class DenseClassifier(nn.Module):
         Takes images float (N, C, H, W) as the classifier does, gives logits (N, K, h, w); h = w = 1 at the native size.
     native_size
         (height, width) that the classifier was built for.
+    channels
+        Of its images.
     rewrites
-        What was changed: names in the graph and a description of each, in order.
+        What was changed: names of the classifier's layers and a description of each, in order.
     features_end
-        Name of the node whose map the tail (pooling, dense layers) reads.
+        Name of the node whose map the tail (pooling, dense layers) reads; that of the images where they are flattened at once.
     score
         Name of the last layer, the one that gives the classes.
     windows
@@ -53,14 +47,17 @@ class DenseClassifier(nn.Module):
         self,
         graph: fx.GraphModule,
         native_size: tuple[int, int],
+        channels: int,
         rewrites: dict[str, str],
         features_end: str,
         score: str,
         windows: tuple[str, ...],
     ) -> None:
         super().__init__()
+        self.training = graph.training
         self.graph = graph
         self.native_size = native_size
+        self.channels = channels
         self.rewrites = rewrites
         self.features_end = features_end
         self.score = score
@@ -75,66 +72,6 @@ class DenseClassifier(nn.Module):
         """The coordinate maps of the dense net."""
         return trace(self.graph)
 
-    def prove(self, classifier: nn.Module, *, seed: int = 0, side_limit: int = 1024) -> Proof:
-        """Return how far this net is from ``classifier``, at the native size and slid over a larger image; see :class:`Proof`."""
-        return prove(self, classifier, seed=seed, side_limit=side_limit)
-
-
-@dataclass
-class _Rewrite:
-    """The state of the walk over the tail: what a flattened vector was before it was flattened."""
-
-    graph: fx.GraphModule
-    names: dict[fx.Node, str]
-    size: tuple[int, int]
-    gap: tuple[int, int] = (1, 1)
-    notes: dict[str, str] = field(default_factory=dict)
-    windows: list[str] = field(default_factory=list)
-
-    def drop(self, node: fx.Node, why: str) -> None:
-        self.notes[self.names[node]] = why
-        node.replace_all_uses_with(node.all_input_nodes[0])
-        self.graph.graph.erase_node(node)
-
-    def pool(self, node: fx.Node, out: tuple[int, int]) -> None:
-        """Put a stride-1 pooling in place of one that gave ``out`` entries from ``self.size``."""
-        if any(n % o for n, o in zip(self.size, out, strict=True)):
-            raise GeometryError(
-                f"{self.names[node]} pools {self.size} entries to {out} in windows of unequal size, which no stride-1 pooling "
-                f"repeats; give a native size at which it divides"
-            )
-        window = (self.size[0] // out[0], self.size[1] // out[1])
-        self.size, self.gap = out, window
-        if window == (1, 1):
-            self.drop(node, "removed: pooling of 1×1 windows")
-            return
-        name = f"window_{len(self.windows)}"
-        self.graph.add_submodule(name, nn.AvgPool2d(window, stride=1))
-        with self.graph.graph.inserting_before(node):
-            pooled = self.graph.graph.call_module(name, (node.all_input_nodes[0],))
-        self.notes[self.names[node]] = f"average pooling {window[0]}×{window[1]}, stride 1"
-        self.windows.append(name)
-        node.replace_all_uses_with(pooled)
-        self.graph.graph.erase_node(node)
-
-    def convolve(self, node: fx.Node, linear: nn.Linear) -> None:
-        """Put a convolution of the same numbers in place of a dense layer."""
-        channels = linear.in_features // (self.size[0] * self.size[1])
-        with torch.device(linear.weight.device):
-            conv = nn.Conv2d(1, 1, 1, bias=linear.bias is not None)
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.dilation = (
-            channels,
-            linear.out_features,
-            self.size,
-            self.gap,
-        )
-        conv.weight = nn.Parameter(linear.weight.detach().view(linear.out_features, channels, *self.size))
-        if linear.bias is not None:
-            conv.bias = nn.Parameter(linear.bias.detach())
-        self.graph.set_submodule(str(node.target), conv)
-        self.notes[self.names[node]] = f"convolution {self.size[0]}×{self.size[1]}, {channels} → {linear.out_features}"
-        self.size, self.gap = (1, 1), (1, 1)
-
 
 def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224, 224)) -> DenseClassifier:
     """Return ``classifier`` as a dense scorer that shares its weights (dense layers are views of them).
@@ -142,14 +79,16 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
     Parameters
     ----------
     classifier
-        Takes float (N, C, H, W) at the native size, gives logits (N, K). Traceable by torch.fx.
+        Takes float (N, C, H, W) at the native size, gives logits (N, K) or what follows on them, such as log-probabilities.
+        Traceable by torch.fx.
     native_size
         (height, width) in pixels that it was trained for.
 
     Raises
     ------
     GeometryError
-        When the net cannot be traced, has an operation without a coordinate map, or pools in unequal windows.
+        When the net cannot be traced, does not take images of the native size, has an operation without a coordinate map in its
+        features, or a layer behind them that cannot be made convolutional; the layer is named, with the reason.
 
     Notes
     -----
@@ -162,64 +101,109 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
     >>> dense(torch.zeros(1, 3, 20, 30)).shape
     torch.Size([1, 5, 13, 23])
     """
-    try:
-        graph = fx.GraphModule(classifier, Tracer().trace(classifier))
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise GeometryError(f"{type(classifier).__name__} cannot be traced by torch.fx: {error}") from error
-    graph.train(classifier.training)
-    geometry = from_graph(graph.graph, graph, native_size)
-    tail, names = _tail(graph), node_names(graph.graph)
-    score = next((names[n] for n in reversed(tail) if isinstance(_module(graph, n), (nn.Linear, nn.Conv2d))), None)
-    start = next((i for i, n in enumerate(tail) if _pooled_to(graph, n) is not None or _flattens(graph, n)), None)
-    if score is None or start is None:
+    name = type(classifier).__name__
+    graph = read_graph(classifier)
+    names = node_names(graph.graph)
+    output = next(n for n in graph.graph.nodes if n.op == "output")
+    inputs = [n for n in graph.graph.nodes if n.op == "placeholder"]
+    if not isinstance(output.args[0], fx.Node) or len(inputs) != 1:
         raise GeometryError(
-            f"{type(classifier).__name__} does not end like a classifier: after its features come {[names[n] for n in tail]}; "
-            "expected are pooling or flatten, then dense layers"
+            f"{name} computes {output.args[0]} from {', '.join(map(str, inputs))}; accepted is a net of one input, the images, "
+            "and one output, the logits; wrap it in a module that has both"
         )
-    before = tail[start].all_input_nodes[0]
-    size = geometry.sizes(native_size)[geometry.index[names[before]]]
-    walk = _Rewrite(graph, names, size)
-    features_end = names[before]
-    for node in tail[start:]:
-        part, out = _module(graph, node), _pooled_to(graph, node)
-        if out is not None:
-            walk.pool(node, (out[0] or walk.size[0], out[1] or walk.size[1]))
-        elif _flattens(graph, node):
-            walk.drop(node, "removed")
-        elif isinstance(part, nn.Linear):
-            walk.convolve(node, part)
-    graph.graph.lint()
-    graph.recompile()
-    return DenseClassifier(graph, native_size, walk.notes, features_end, score, tuple(walk.windows))
+    values = values_at(graph, native_size)
+    data = _data(graph.graph, values)
+    end = _features_end(graph, data, values)
+    features = data[: data.index(end) + 1]
+    _check_features(graph, end)
+    tail = Tail(graph, names, values)
+    try:
+        last = tail.walk(end, data[len(features) :], rule_for)
+    except WrongSizeError as wrong:
+        raise GeometryError(wrong_size(graph, native_size, wrong.node, wrong.wanted)) from None
+    if last.size != (1, 1) or "".join(last.axes) not in ("c", ""):
+        raise GeometryError(
+            f"{name} does not end like a classifier: it gives {tail.shape(data[-1])} for every image of {by(native_size)}; "
+            "expected are pooling or flatten, then dense layers that give one number for every class"
+        )
+    output.args = (last.node,)
+    keep_needed(graph)
+    graph.delete_all_unused_submodules()
+    score = _score(graph, last)
+    if score is None:
+        raise GeometryError(f"{name} does not end like a classifier: no dense layer or convolution gives its classes")
+    channels = values[inputs[0].name].shape[1]
+    return DenseClassifier(graph, native_size, channels, tail.notes, node_names(graph.graph)[end], score, tuple(tail.windows))
 
 
-def _tail(graph: fx.GraphModule) -> list[fx.Node]:
-    """Return the straight chain of nodes that ends in the output."""
-    node = next(n for n in graph.graph.nodes if n.op == "output").all_input_nodes[0]
-    chain: list[fx.Node] = []
-    while node.op != "placeholder" and len(maps := [n for n in node.all_input_nodes if n.op != "get_attr"]) == 1:
-        chain.append(node)
-        node = maps[0]
-    return chain[::-1]
+def _data(graph: fx.Graph, values: dict[str, Any]) -> list[fx.Node]:
+    """Return the nodes, in order, that the images' numbers pass through on their way to the output."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        value = values.get(node.name)
+        tensors = isinstance(value, Tensor) or (isinstance(value, tuple) and any(isinstance(v, Tensor) for v in value))
+        if node.op == "placeholder" or (tensors and any(n in found for n in node.all_input_nodes)):
+            found.add(node)
+    return [node for node in graph.nodes if node in found and node.op != "output"]
 
 
-def _module(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
-    return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+def _features_end(graph: fx.GraphModule, data: list[fx.Node], values: dict[str, Any]) -> fx.Node:
+    """Return the last node that everything passes through and that is a map of local features (N, C, H, W)."""
+    maps = {data[0]}
+    layout = {data[0]: [0, 1, 2, 3]}
+    order = {node: i for i, node in enumerate(data)}
+    latest, end = 0, data[0]
+    for i, node in enumerate(data):
+        if i:
+            before = [n for n in node.all_input_nodes if n in order]
+            shapes = [tuple(_tensor(values[n.name]).shape[1:]) for n in (*before, node)]
+            part = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+            turned = permuted(node, 4) if len(shapes[0]) == len(shapes[-1]) == 3 else None
+            known = next((layout[n] for n in before if n in layout), [0, 1, 2, 3])
+            along_width = isinstance(part, nn.Linear) and known[3] != 1
+            if any(n in maps for n in before) and not along_width and not leaves_map(part, node, shapes[0], shapes[-1]):
+                maps.add(node)
+            layout[node] = known if turned is None else [known[axis] for axis in turned]
+        if latest <= i and node in maps and layout[node] == [0, 1, 2, 3] and isinstance(values[node.name], Tensor):
+            end = node
+        latest = max([latest, *(order[user] for user in _readers(node, order))])
+    return end
 
 
-def _flattens(graph: fx.GraphModule, node: fx.Node) -> bool:
-    return isinstance(_module(graph, node), nn.Flatten) or (node.op != "call_module" and node.target in FLATTEN)
+def _readers(node: fx.Node, data: Container[fx.Node]) -> list[fx.Node]:
+    """Return the nodes of ``data`` that read a node, or its size but for the number of images."""
+    found, asked = [], [node]
+    while asked:
+        for user in asked.pop().users:
+            if user in data:
+                found.append(user)
+            elif user.op != "output" and not (asks_size(user) and counts_images(user)):
+                asked.append(user)
+    return found
 
 
-def _pooled_to(graph: fx.GraphModule, node: fx.Node) -> tuple[Any, Any] | None:
-    """Return the (height, width) that an adaptive or global average pooling gives; ``None`` for other nodes."""
-    part = _module(graph, node)
-    if isinstance(part, nn.AdaptiveAvgPool2d):
-        size: Any = part.output_size
-    elif node.target is F.adaptive_avg_pool2d:
-        size = node.args[1] if len(node.args) > 1 else node.kwargs["output_size"]
-    elif node.target in (torch.mean, "mean"):
-        size = 1
-    else:
-        return None
-    return (size, size) if isinstance(size, int) or size is None else tuple(size)
+def _tensor(value: Any) -> Tensor:
+    return next(v for v in value if isinstance(v, Tensor)) if isinstance(value, tuple) else value
+
+
+def _check_features(graph: fx.GraphModule, end: fx.Node) -> None:
+    """Refuse features that hold an operation without a coordinate map."""
+    features = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    features.graph_copy(graph.graph, copies)
+    features.output(copies[end])
+    part = fx.GraphModule(graph, features)
+    keep_needed(part)
+    from_graph(part.graph, part)
+
+
+def _score(graph: fx.GraphModule, last: Meaning) -> str | None:
+    """Return the name of the last convolution that the output is computed from; ``None`` when there is none."""
+    names = node_names(graph.graph)
+    seen = {last.node}
+    for node in reversed(list(graph.graph.nodes)):
+        if node in seen:
+            if node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), nn.Conv2d):
+                return names[node]
+            seen.update(node.all_input_nodes)
+    return None

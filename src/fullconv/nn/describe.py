@@ -4,15 +4,14 @@ import re
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from rich.table import Table
 from torchvision import models
 
-from fullconv.errors import GeometryError, SpecError
+from fullconv.errors import GeometryError
 from fullconv.geometry.axis import Place
 from fullconv.geometry.graph import Geometry
+from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.backbones import BACKBONES, use_backbone
-from fullconv.nn.build import build_on_meta
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.weights import weights_at
 from fullconv.spec import STRIDES, ModelSpec
@@ -48,7 +47,7 @@ def describe(name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
         When ``size`` is below the smallest.
     """
     if re.match(r"fcn\d+s-", name):
-        return _describe_model(_spec(name), size or (500, 500))
+        return _describe_model(ModelSpec.named(name), size or (500, 500))
     entry = use_backbone(name)
     with torch.device("meta"):
         dense = convolutionalize(entry.build(), (entry.native_side, entry.native_side))
@@ -61,23 +60,14 @@ def _describe_model(spec: ModelSpec, size: tuple[int, int]) -> dict[str, Any]:
     use_backbone(spec.backbone)
     model = build_on_meta(spec, {"semantic": CLASSES})
     geometry = model.geometry
-    coarse = geometry.index[f"score.semantic.{next(iter(model.trunks))}.{model.strides[0]}"]
-    steps = model.decoder.steps
+    coarse = geometry.index[f"core.heads.semantic.score.{next(iter(model.trunks))}.0"]
+    steps = model.alignment.steps
     return _common(spec.name, geometry, coarse, size) | {
         "crops": [abs(step.crop) for step in steps],
         "crop_of": ["skip" if step.crop < 0 else "upsampled" for step in steps],
         "kernels": [step.kernel for step in steps],
         "parameters": sum(p.numel() for p in model.parameters()),
     }
-
-
-def _spec(name: str) -> ModelSpec:
-    try:
-        return ModelSpec(name=name)
-    except ValidationError as error:
-        raise SpecError(
-            f"no model is called {name!r}; accepted are fcn32s-, fcn16s-, fcn8s- or fcn4s- and a backbone, such as fcn8s-vgg16"
-        ) from error
 
 
 def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -> dict[str, Any]:
@@ -87,7 +77,7 @@ def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -
     for i, layer in enumerate(geometry.layers):
         at, unknown = _place(geometry, i)
         layers.append({
-            "name": layer.name.removeprefix("trunks.rgb.graph."),
+            "name": layer.name.removeprefix("core.trunks.rgb.graph."),
             "kind": layer.kind,
             "stride": float(at.stride) if at else None,
             "receptive_field": None if unknown else geometry.receptive_field(i),
@@ -103,7 +93,7 @@ def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -
         "min_size": _smallest(geometry),
         "layers": layers,
         "misaligned": reason,
-        "global_layers": [name.removeprefix("trunks.rgb.graph.") for name in geometry.global_layers],
+        "global_layers": [name.removeprefix("core.trunks.rgb.graph.") for name in geometry.global_layers],
     }
 
 

@@ -1,10 +1,18 @@
 """The fully convolutional network of Long, Shelhamer and Darrell (CVPR 2015), sections 3.3 and 4.
 
-Reference implementation: shelhamer/fcn.berkeleyvision.org, the ``net.py`` of each model. Scores are read from the deepest map, at
-stride 32, upsampled by deconvolution, and joined by the scores of finer maps (16, 8, 4) on the way to the image's own pixels.
+Reference implementation: shelhamer/fcn.berkeleyvision.org, the ``net.py`` of each model. Logits are read from the deepest map, at
+stride 32, upsampled by deconvolution, and joined by the logits of finer maps (16, 8, 4) on the way to the image's own pixels.
 Where we differ: deconvolutions are depth-wise (the reference's are dense with zeros off the diagonal); kernel and crop of
 every upsampling are computed from the backbone's coordinate maps, so any backbone will do; and an image is padded as far as its
-scores need it, so any size will do, from one pixel on (with the reference's padding of 100 px nothing is added).
+logits need it, so any size will do, from one pixel on (with the reference's padding of 100 px nothing is added).
+
+The net is four parts behind each other, and each part traces, exports and compiles by itself and together with the others, for
+every batch size, height and width:
+
+    normalise   channel order, mean and standard deviation of each input
+    fit         zeros around the image, as far as its logits need them
+    core        trunks and heads: from padded images to logits that begin before the image and end behind it
+    crop        the image's own pixels
 
 Letters: N images, C channels, H W image, h w map, K classes.
 """
@@ -18,74 +26,69 @@ from torch import Tensor, fx, nn
 from fullconv.errors import GeometryError, SpecError
 from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import trace
-from fullconv.nn.align import Decoder, Fit, Overlap
-from fullconv.nn.normalise import normaliser, preprocessing_of
+from fullconv.nn.align import Alignment, align
+from fullconv.nn.fit import Fit, Overlap
+from fullconv.nn.head import Head
+from fullconv.nn.inputs import check_inputs
+from fullconv.nn.normalise import Normalise, NormaliseDepth, normaliser, preprocessing_of
 from fullconv.nn.trunk import Trunk
-from fullconv.nn.upsample import Deconvolution
 from fullconv.spec import ModelSpec, inputs_of
 
 
-class FCN(nn.Module):
-    """Images of any size to a score for every class at every pixel.
+class Core(nn.Module):
+    """The learned part of an FCN: padded, normalised images to logits.
 
     Parameters
     ----------
     trunks
-        A trunk for each stream; streams are joined by averaging their scores (late fusion, paper section 5.2). A stream that is
-        called ``rgb+depth`` reads both inputs, one behind the other (early fusion).
+        A trunk for each stream; a stream that is called ``rgb+depth`` reads both inputs, one behind the other (early fusion).
     heads
-        Number of classes of each output, by name.
-    spec
-        How the parts are put together: fixed or learned deconvolutions, factors on the skips.
-
-    Raises
-    ------
-    GeometryError
-        When the maps of the streams do not lie on each other, or cannot be aligned.
+        The outputs by name; each reads the maps of all streams.
     """
 
-    def __init__(self, trunks: Mapping[str, Trunk], heads: Mapping[str, int], spec: ModelSpec) -> None:
+    def __init__(self, trunks: Mapping[str, Trunk], heads: Mapping[str, Head]) -> None:
         super().__init__()
-        self.spec = spec
-        self.heads = dict(heads)
         self.trunks = nn.ModuleDict(trunks)
-        first = next(iter(trunks.values()))
+        self.heads = nn.ModuleDict(heads)
+
+    def forward(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return logits float (N, K, h, w) of each head, for padded images (N, C, H, W) by input."""
+        features = self.features(images)
+        return {name: head(features) for name, head in self.heads.items()}
+
+    def features(self, images: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
+        """Return every stream's maps (N, C, h, w), coarse to fine."""
+        return {stream: trunk(_joined(stream, images)) for stream, trunk in self.trunks.items()}
+
+
+class FCN(nn.Module):
+    """Images of any size to logits for every class at every pixel.
+
+    Parameters
+    ----------
+    trunks
+        A trunk for each stream, by the stream's name; several streams are joined by averaging their logits (paper, section 5.2).
+    heads
+        The outputs by name, built for the streams' channels and for the steps of ``alignment``.
+    alignment
+        Of the trunks' maps, from :func:`alignment_of`.
+    spec
+        What it was built from, which a checkpoint needs to build it again; ``None`` for a net that is put together by hand.
+    """
+
+    def __init__(
+        self, trunks: Mapping[str, Trunk], heads: Mapping[str, Head], alignment: Alignment, spec: ModelSpec | None = None
+    ) -> None:
+        super().__init__()
+        self._spec = spec
+        self.alignment = alignment
         self.inputs = tuple(dict.fromkeys(name for stream in trunks for name in inputs_of(stream)))
-        self.normalise = nn.ModuleDict({name: normaliser(preprocessing_of(name, first.preprocessing)) for name in self.inputs})
-        if any(trunk.places(axis) != first.places(0) for trunk in trunks.values() for axis in (0, 1)):
-            raise GeometryError("the streams' maps (or their two axes) lie differently on the image; use one backbone for all")
+        first = next(iter(trunks.values()))
         self.strides = first.strides
-        self.decoder = Decoder(first.places(0), lambda side: first.geometry.sizes_along(0, side, first.taps))
-        self.fit = Fit(self.decoder)
-        self.score = nn.ModuleDict({head: self._score_layers(trunks, classes) for head, classes in heads.items()})
-        self.upsample = nn.ModuleDict({head: self._deconvolutions(classes) for head, classes in heads.items()})
-        starts = [step.starts for step in self.decoder.steps]
-        self.crop = nn.ModuleDict({str(stride): Overlap(a, b) for stride, (a, b) in zip(self._targets, starts, strict=True)})
-        self.crop_skip = nn.ModuleDict(
-            {str(stride): Overlap(b, a) for stride, (a, b) in zip(self.strides[1:], starts, strict=False)}
-        )
-
-    @property
-    def _targets(self) -> tuple[int, ...]:
-        """Strides that each upsampling leads to, coarse to fine; 1 is the image."""
-        return (*self.strides[1:], 1)
-
-    def _score_layers(self, trunks: Mapping[str, Trunk], classes: int) -> nn.ModuleDict:
-        """1x1 convolutions that start at zero, so that training starts from the trunk's knowledge alone (reference)."""
-        layers = nn.ModuleDict()
-        for name, trunk in trunks.items():
-            layers[name] = nn.ModuleDict({str(stride): nn.Conv2d(trunk.channels[stride], classes, 1) for stride in self.strides})
-        for parameter in layers.parameters():
-            nn.init.zeros_(parameter)
-        return layers
-
-    def _deconvolutions(self, classes: int) -> nn.ModuleDict:
-        """Bilinear upsamplings; learned ones but for the last, which the paper keeps fixed (section 4.1)."""
-        learned = self.spec.deconvolution == "learned"
-        steps = zip(self._targets, self.decoder.steps, strict=True)
-        return nn.ModuleDict(
-            {str(to): Deconvolution(classes, step.kernel, step.factor, learned and to > 1) for to, step in steps}
-        )
+        self.normalise = nn.ModuleDict({name: normaliser(preprocessing_of(name, first.preprocessing)) for name in self.inputs})
+        self.fit = Fit(alignment.padding)
+        self.core = Core(trunks, heads)
+        self.crop = Overlap(alignment.steps[-1].starts[0], 0)
 
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return logits float (N, K, H, W) for each head, at the images' own height and width, any size from 1x1 on.
@@ -98,69 +101,87 @@ class FCN(nn.Module):
         Raises
         ------
         SpecError
-            When an input is missing.
+            When inputs are not what the net reads, see :func:`fullconv.nn.inputs.check_inputs`.
         """
         images = self._named(inputs)
-        scores = self.score_maps(images)
-        return {head: self.fuse(head, scores[head], next(iter(images.values()))) for head in self.heads}
+        padded = self._padded(images)
+        like = next(iter(images.values()))
+        return {name: self.crop(logits, like) for name, logits in self.core(padded).items()}
 
     def _named(self, inputs: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         if isinstance(inputs, fx.Proxy):  # traced for its geometry, which does not depend on what the images hold
             return dict.fromkeys(self.inputs, inputs)
         named = inputs if isinstance(inputs, Mapping) else {self.inputs[0]: inputs}
-        if not set(self.inputs) <= set(named):
-            raise SpecError(f"the model reads {', '.join(self.inputs)}; got {', '.join(named)}")
+        check_inputs(self.inputs, named)
         return named
 
+    def _padded(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self.fit(self.normalise[name](images[name])) for name in self.inputs}
+
     def score_maps(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
-        """Return the scores (N, K, h, w) of each head before they are joined, coarse to fine, averaged over the streams."""
-        images = self._named(inputs)
-        normal = {name: self.normalise[name](images[name]) for name in self.inputs}
-        features = {stream: trunk(self.fit(_joined(stream, normal))) for stream, trunk in self.trunks.items()}
-        return {head: [self._score(head, level, features) for level in range(len(self.strides))] for head in self.heads}
+        """Return the logits (N, K, h, w) of each head before they are joined, coarse to fine, averaged over the streams."""
+        features = self.core.features(self._padded(self._named(inputs)))
+        return {name: self.head(name).score_maps(features) for name in self.heads}
 
-    def _score(self, head: str, level: int, features: Mapping[str, Sequence[Tensor]]) -> Tensor:
-        stride = self.strides[level]
-        factor = self.spec.skip_scales.get(stride, 1.0) if level else 1.0
-        layers: Any = self.score[head]
-        total = None
-        for name, maps in features.items():
-            scaled = maps[level] if factor == 1 else maps[level] * factor
-            scores = layers[name][str(stride)](scaled)
-            total = scores if total is None else total + scores
-        assert total is not None  # a model has at least one stream
-        return total if len(features) == 1 else total * (1 / len(features))
-
-    def fuse(self, head: str, scores: Sequence[Tensor], image: Tensor, skips: Sequence[int] | None = None) -> Tensor:
-        """Return logits (N, K, H, W) from the score maps of one head.
+    def fuse(self, head: str, logits: Sequence[Tensor], image: Tensor, skips: Sequence[int] | None = None) -> Tensor:
+        """Return logits (N, K, H, W) from the maps of one head.
 
         Parameters
         ----------
-        head, scores
+        head, logits
             The name and its maps, coarse to fine, from :meth:`score_maps`.
         image
             Any (N, C, H, W): the size to cut to.
         skips
             Strides of the skips that take part; all by default. For looking at what each one contributes.
         """
-        upsample: Any = self.upsample[head]
-        joined = scores[0]
-        for stride, finer in zip(self.strides[1:], scores[1:], strict=True):
-            raised = upsample[str(stride)](joined)
-            joined = self.crop[str(stride)](raised, finer)
-            if skips is None or stride in skips:
-                joined = joined + self.crop_skip[str(stride)](finer, raised)
-        return self.crop["1"](upsample["1"](joined), image)
+        levels = None if skips is None else [self.strides.index(stride) for stride in skips]
+        return self.crop(self.head(head).fuse(logits, levels), image)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the net was built from.
+
+        Raises
+        ------
+        SpecError
+            When it was put together by hand.
+        """
+        if self._spec is None:
+            raise SpecError("this FCN was put together by hand, so no file can say how; build it by fullconv.build_model")
+        return self._spec
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """Number of classes of each output, by name."""
+        return {name: self.head(name).classes for name in self.core.heads}
+
+    def head(self, name: str) -> Head:
+        """Return an output by its name."""
+        found = self.core.heads[name]
+        assert isinstance(found, Head)  # a ModuleDict knows only modules
+        return found
+
+    @property
+    def trunks(self) -> dict[str, Trunk]:
+        """The trunk of each stream, by name."""
+        return {name: trunk for name, trunk in self.core.trunks.items() if isinstance(trunk, Trunk)}
 
     @property
     def geometry(self) -> Geometry:
         """The coordinate maps of the whole net, traced."""
         return trace(self)
 
+    def normaliser(self, name: str) -> Normalise | NormaliseDepth:
+        """Return the layer that an input goes through first."""
+        found = self.normalise[name]
+        assert isinstance(found, (Normalise, NormaliseDepth))  # a ModuleDict knows only modules
+        return found
+
     @property
     def preprocessing(self) -> dict[str, dict[str, Any]]:
         """What each input goes through, as a weights file's header states it."""
-        return {name: part.preprocessing for name, part in self.normalise.items()}  # type: ignore[misc]  # Normalise
+        return {name: self.normaliser(name).preprocessing for name in self.inputs}
 
     def set_preprocessing(self, preprocessing: Mapping[str, Mapping[str, Any]]) -> None:
         """Put others in the place of the layers that inputs go through, by input.
@@ -174,22 +195,40 @@ class FCN(nn.Module):
         for name, stated in preprocessing.items():
             self.normalise[name] = normaliser(stated).to(device)
 
+    def preprocessing_tensors(self) -> dict[str, Tensor]:
+        """Return the part of the state that :attr:`preprocessing` says too, and that a checkpoint's header holds."""
+        return {f"normalise.{name}": tensor for name, tensor in self.normalise.state_dict().items()}
+
     @property
     def padding_colors(self) -> dict[str, tuple[float, ...]]:
         """The colour (0–255, RGB order) of each input that becomes zero: what to pad its images with."""
-        return {name: part.mean_color for name, part in self.normalise.items()}  # type: ignore[misc]  # Normalise
+        return {name: self.normaliser(name).mean_color for name in self.inputs}
 
     def score_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the score layers: all that the paper's "fixed" nets train."""
-        return list(self.score.parameters())
+        return [parameter for name in self.heads for parameter in self.head(name).score.parameters()]
 
     def upsampling_parameters(self) -> list[nn.Parameter]:
         """Return the learned deconvolutions' weights; none when they are fixed."""
-        return list(self.upsample.parameters())
+        return [parameter for name in self.heads for parameter in self.head(name).upsample.parameters()]
 
     def trunk_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the trunks."""
-        return list(self.trunks.parameters())
+        return list(self.core.trunks.parameters())
+
+
+def alignment_of(trunks: Mapping[str, Trunk]) -> Alignment:
+    """Return how the maps of the trunks, which must lie alike, are upsampled onto each other and onto the image.
+
+    Raises
+    ------
+    GeometryError
+        When the streams, or the two axes of one, lie differently on the image; when maps cannot be aligned.
+    """
+    first = next(iter(trunks.values()))
+    if any(trunk.places(axis) != first.places(0) for trunk in trunks.values() for axis in (0, 1)):
+        raise GeometryError("the streams' maps (or their two axes) lie differently on the image; use one backbone for all")
+    return align(first.places(0), lambda side: first.geometry.sizes_along(0, side, first.taps))
 
 
 def _joined(stream: str, images: Mapping[str, Tensor]) -> Tensor:

@@ -23,7 +23,7 @@ def join_streams(model: FCN, files: Mapping[str, str]) -> TransplantReport:
     Parameters
     ----------
     model
-        From :func:`fullconv.nn.build.build_model`.
+        From :func:`fullconv.nn.assemble.assemble`.
     files
         A checkpoint for each of its streams, which the net in it has too.
 
@@ -44,7 +44,7 @@ def join_streams(model: FCN, files: Mapping[str, str]) -> TransplantReport:
             raise WeightsError(f"{file} has no stream {stream!r}; it has {', '.join(trained.trunks)}")
         if trained.heads != model.heads:
             raise WeightsError(f"{file} has the heads {trained.heads}, and the model that it is to start {model.heads}")
-        own = (f"trunks.{stream}.", *(f"score.{head}.{stream}." for head in model.heads))
+        own = (f"core.trunks.{stream}.", *(f"core.heads.{head}.score.{stream}." for head in model.heads))
         tensors |= {name: tensor for name, tensor in trained.state_dict().items() if name.startswith(own)}
         for name in inputs_of(stream):
             stated = trained.preprocessing[name]
@@ -54,6 +54,8 @@ def join_streams(model: FCN, files: Mapping[str, str]) -> TransplantReport:
                     f"{other} prepares {name} as {before} and {file} as {stated}, and one net reads it one way; train both alike"
                 )
     model.set_preprocessing({name: stated for name, (_, stated) in given.items()})
-    skips = [f"score.{head}.{stream}.{stride}" for head in model.heads for stream in files for stride in model.strides[1:]]
+    levels = range(1, len(model.strides))
+    skips = [f"core.heads.{head}.score.{stream}.{level}." for head in model.heads for stream in files for level in levels]
+    upsamplings = [f"core.heads.{head}.upsample." for head in model.heads]
     weights = Weights(tensors, " + ".join(files.values()), None)
-    return transplant(weights, model, expected_missing=("upsample.", "normalise.", *skips))
+    return transplant(weights, model, expected_missing=("normalise.", *upsamplings, *skips))

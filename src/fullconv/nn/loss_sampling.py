@@ -18,7 +18,7 @@ def nearest_output(place: Place, side: int) -> Tensor:
     """Return the index of the coarse output that is nearest to each pixel along one axis, int64 (side,), rising.
 
     Of two that are equally near it is the earlier one, but none before output 0. Whether there are as many outputs is the net's
-    affair: an FCN pads its image until the cells of its outputs cover every pixel (:class:`fullconv.nn.align.Decoder`).
+    affair: an FCN pads its image until the cells of its outputs cover every pixel (:class:`fullconv.nn.align.Alignment`).
 
     Parameters
     ----------

@@ -21,9 +21,10 @@ from torch import Tensor, fx, nn
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.graph import Geometry, Interval
-from fullconv.geometry.trace import Tracer, from_graph
-from fullconv.nn.convolutionalize import FLATTEN, DenseClassifier
-from fullconv.nn.proof import keep_needed
+from fullconv.geometry.trace import from_graph
+from fullconv.nn.convolutionalize import DenseClassifier
+from fullconv.nn.surgery import keep_needed, read_graph
+from fullconv.nn.tail_rules import flattens
 
 AXES = ("vertical", "horizontal")
 
@@ -61,8 +62,7 @@ class ScoreNet:
         GeometryError
             When the image is too small for the net as it is.
         """
-        last = len(self.geometry.layers) - 1
-        self.geometry.sizes_along(axis, side, [last])
+        self.geometry.sizes_along(axis, side, [len(self.geometry.layers) - 1])
         return _without_gap([self._count(axis, left) for left in self.phases(axis, side)])
 
     def _count(self, axis: int, side: int) -> int:
@@ -73,7 +73,7 @@ class ScoreNet:
 
     def clear(self, axis: int, side: int) -> Interval | None:
         """Return the interval of the dense map along an axis that no shift computes from padding; errors as :meth:`size`."""
-        first = self.geometry.clear_of_padding(-1, side, axis)
+        size, first = self.size(axis, side), self.geometry.clear_of_padding(-1, side, axis)
         if first is None:
             return None
         ends = []
@@ -81,7 +81,8 @@ class ScoreNet:
             span = self.geometry.clear_of_padding(-1, left, axis) if self._count(axis, left) else None
             ends.append(first[0] if span is None else span[1] + 1)
         # every shift starts alike: what it leaves out moves the image against the padding in front
-        return self.factors[axis] * first[0], _without_gap(ends) - 1
+        begin, last = self.factors[axis] * first[0], min(_without_gap(ends), size) - 1
+        return (begin, last) if begin <= last else None
 
 
 def _without_gap(counts: list[int]) -> int:
@@ -100,10 +101,7 @@ def read_score_net(net: nn.Module, stride: int) -> ScoreNet:
     """
     name = type(net).__name__
     source = net.graph if isinstance(net, DenseClassifier) else net  # a GraphModule cannot hold a part that is called graph
-    try:
-        graph = fx.GraphModule(source, Tracer().trace(source))
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise GeometryError(f"{name} cannot be traced by torch.fx: {error}") from error
+    graph = read_graph(source)
     given = next(node for node in graph.graph.nodes if node.op == "output").args[0]
     if not isinstance(given, fx.Node):
         raise GeometryError(f"{name} gives {given}; a dense map is made of one score map, so choose one")
@@ -112,17 +110,11 @@ def read_score_net(net: nn.Module, stride: int) -> ScoreNet:
     if len(inputs) != 1:
         raise GeometryError(f"{name} computes its map from the inputs {inputs}; accepted is a net of one input, the images")
     for node in graph.graph.nodes:
-        if _flattens(graph, node):
+        if flattens(graph, node):
             raise GeometryError(f"{name} flattens its map at {node.target}; make it a dense scorer by convolutionalize first")
     geometry = from_graph(graph.graph, graph)
     vertical, horizontal = (_factor(geometry, axis, stride) for axis in (0, 1))
     return ScoreNet(graph, geometry, stride, (vertical, horizontal))
-
-
-def _flattens(graph: fx.GraphModule, node: fx.Node) -> bool:
-    if node.op == "call_module":
-        return isinstance(graph.get_submodule(str(node.target)), nn.Flatten)
-    return node.target in FLATTEN
 
 
 def _factor(geometry: Geometry, axis: int, stride: int) -> int:

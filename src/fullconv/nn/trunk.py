@@ -21,7 +21,7 @@ from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import from_graph, node_names
 from fullconv.nn.backbones import Classifier
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
-from fullconv.nn.proof import keep_needed
+from fullconv.nn.surgery import keep_needed
 from fullconv.spec import COLORS, STRIDES
 
 PAPER_PADDING = 100

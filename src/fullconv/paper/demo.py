@@ -26,7 +26,7 @@ from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.normalise import Normalise
-from fullconv.nn.proof import Proof
+from fullconv.nn.proof import Proof, prove
 from fullconv.paper.pretrained import CROPS, Pretrained, scenes_classifier
 from fullconv.paper.published import published
 from fullconv.spec.recipe import load_recipe
@@ -143,7 +143,7 @@ def _dense(pretrained: Pretrained, out: Path) -> Proof:
     heat = heat_map(dense, Normalise(BACKBONES["minivgg"].preprocessing), image, THING)
     with replacing(out / "heatmap.png") as temporary:
         draw_heat_map(image, heat, CLASSES[THING]).save(temporary, format="PNG")
-    return dense.prove(classifier)
+    return prove(dense, classifier)
 
 
 def _train(recipe: str, weights: Path, out: Path, console: Console) -> RunResult:

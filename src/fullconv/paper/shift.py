@@ -52,7 +52,7 @@ class Scorer(nn.Module):
     def __init__(self, model: FCN, head: str = SEMANTIC) -> None:
         super().__init__()
         self.trunk = model.trunks[RGB]
-        self.score = model.score[head][RGB][str(model.strides[0])]  # type: ignore[index]  # a ModuleDict of ModuleDicts
+        self.score = model.head(head).score[RGB][0]  # type: ignore[index]  # a ModuleDict of ModuleLists
 
     def forward(self, images: Tensor) -> Tensor:
         """Return scores (N, K, h, w)."""

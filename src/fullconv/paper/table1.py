@@ -15,8 +15,9 @@ from fullconv.data.sample import RGB, SEMANTIC
 from fullconv.errors import DataError, WeightsError
 from fullconv.evaluation import METRICS
 from fullconv.geometry.graph import Geometry
+from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.backbones.narrow import NARROW
-from fullconv.nn.build import build_model, build_on_meta
+from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.describe import describe
 from fullconv.nn.fcn import FCN

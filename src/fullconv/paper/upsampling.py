@@ -4,12 +4,10 @@ Paper, section 3.3 and 4.2: upsampling "can be learned", the intermediate layers
 stays fixed; the reference implementation fixes all of them.
 """
 
-from typing import Any
-
 from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
-from fullconv.nn.upsample import bilinear_kernel
+from fullconv.nn.upsample import Deconvolution, bilinear_kernel
 from fullconv.paper.experiment import Bench, describe_data, recipe_for
 from fullconv.paper.findings import Claim, Finding, Row
 from fullconv.paper.table2 import staged_recipe, starting_weights
@@ -54,10 +52,9 @@ def _claim(finding: Finding, seeds: int) -> Claim:
 def _moved(result: RunResult) -> str:
     """Say how far the learned filters went from the bilinear ones that they started as."""
     model = load_checkpoint(result.model).model
-    layers: Any = model.upsample[SEMANTIC]
     moves = []
-    for stride, layer in layers.items():
-        if stride != "1":
+    for stride, layer in zip(model.strides[1:], model.head(SEMANTIC).upsample, strict=False):  # the last one stays as it is
+        if isinstance(layer, Deconvolution):
             start = bilinear_kernel(layer.weight.shape[-1])
             moves.append(f"{(layer.weight.detach() - start).abs().mean() / start.mean():.0%} on the way to stride {stride}")
     return f"How far the learned filters of seed 0 went from bilinear, as a share of their mean weight: {', '.join(moves)}."

@@ -3,8 +3,9 @@
 import re
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from fullconv.errors import SpecError
 from fullconv.spec.base import Spec
 
 STRIDES = (32, 16, 8, 4)
@@ -55,6 +56,28 @@ class ModelSpec(Spec):
     skip_scales: dict[int, float] = Field(default_factory=dict)
     hidden_layers: bool = True
     dropout: float | None = Field(default=None, ge=0, lt=1)
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Return the spec of a model that a name says all of.
+
+        Raises
+        ------
+        SpecError
+            When the name is not of the form.
+
+        Examples
+        --------
+        >>> ModelSpec.named("fcn8s-resnet50").stride
+        8
+        """
+        try:
+            return cls(name=name)
+        except ValidationError as error:
+            raise SpecError(
+                f"no model is called {name!r}; accepted are fcn32s-, fcn16s-, fcn8s- or fcn4s- and a backbone, such as "
+                "fcn8s-vgg16"
+            ) from error
 
     @property
     def stride(self) -> int:

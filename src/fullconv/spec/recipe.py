@@ -1,6 +1,5 @@
 """Recipes: where they are found, how overrides change them, and one clear line for every mistake in them."""
 
-import difflib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from fullconv.errors import SpecError
+from fullconv.errors import SpecError, nearest
 from fullconv.spec import Recipe
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -87,7 +86,7 @@ def find_recipe(name: str | Path) -> Path:
         return shipped
     if Path(name).is_file():
         return Path(name)
-    near = difflib.get_close_matches(Path(name).stem, shipped_recipes(), 3, 0.4)
+    near = nearest(Path(name).stem, shipped_recipes())
     hint = f"nearest shipped: {', '.join(near)}" if near else "`fullconv recipes` lists those that are shipped"
     raise SpecError(f"no recipe is called {str(name)!r} and no such file exists; {hint}")
 
@@ -191,13 +190,13 @@ def _explain(entry: Any) -> str:
 def _unknown_key(spec: type[BaseModel], dotted: str) -> str:
     parent, _, last = dotted.rpartition(".")
     elsewhere = {key.rpartition(".")[2]: key for key in _keys(Recipe)}
-    near = difflib.get_close_matches(last, spec.model_fields, 1, 0.6)
+    near = nearest(last, spec.model_fields, 1, 0.6)
     if not near and last not in elsewhere:
         near = [key for key in last.split("_") if key in spec.model_fields]  # learning_rate is rate
     if near:
         found = f"{parent}.{near[0]}" if parent else near[0]
         return f"no key is called {dotted}; did you mean {found}?"
-    others = difflib.get_close_matches(last, elsewhere, 1, 0.75)
+    others = nearest(last, elsewhere, 1, 0.75)
     hint = f"did you mean {elsewhere[others[0]]}?" if others else f"known here: {_listed(spec)}"
     return f"no key is called {dotted}; {hint}"
 

@@ -134,7 +134,7 @@ class TrainingModule(pl.LightningModule):
         """Return the targets with the patches ignored that drop out of this step's loss, the same ones for all heads."""
         first = next(iter(targets.values()))
         size = (first.shape[1], first.shape[2])
-        kept = draw_patches(self.model.decoder.places[0], size, len(first), self.train_spec.loss_sampling).to(first.device)
+        kept = draw_patches(self.model.alignment.places[0], size, len(first), self.train_spec.loss_sampling).to(first.device)
         return {head: target.masked_fill(~kept, IGNORE) for head, target in targets.items()}
 
     def _weights(self, head: str, target: Tensor) -> Tensor | None:

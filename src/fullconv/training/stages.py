@@ -18,10 +18,10 @@ from torch import Tensor
 from fullconv.data.sample import Dataset
 from fullconv.errors import TrainingError
 from fullconv.evaluation import Report
-from fullconv.nn.build import build_model, carry_over, load_backbone_weights
+from fullconv.nn.assemble import assemble
+from fullconv.nn.build import carry_over, load_weights
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.nn.fusion import join_streams
 from fullconv.nn.losses import equivalent_rate
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
@@ -85,18 +85,14 @@ def starting_model(run: Run, index: int, before: FCN | None) -> FCN:
     heads = {head: len(run.training.labels[head]) for head in recipe.data.heads}
     torch.manual_seed(recipe.train.seed)
     spec = recipe.model.model_copy(update={"name": f"fcn{stage_name(stage)}-{recipe.model.backbone}"})
-    model = build_model(spec, heads)
+    model = assemble(spec, heads)
     if index > 0:
         previous = stage_name(recipe.train.stages[index - 1])
         coarser = before or load_checkpoint(run.folder.stage(previous) / "model.safetensors").model
         model.set_preprocessing(coarser.preprocessing)
         carry_over(coarser, model)
         run.console.print(f"weights: those of stage {previous}; the new skip's scores start at zero", highlight=False)
-    elif isinstance(recipe.model.weights, dict):
-        report = join_streams(model, recipe.model.weights)
-        run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
-    elif recipe.model.weights is not None:
-        report = load_backbone_weights(model)
+    elif (report := load_weights(model)) is not None:
         run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
     else:
         run.console.print("weights: random, as the recipe names none", highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from fullconv.cli import main
 from fullconv.data import open_dataset
 from fullconv.data.depth.hha import hha
 from fullconv.data.depth.intrinsics import Intrinsics
-from fullconv.doctor.examine import diagnose, open_case
+from fullconv.doctor.examine import diagnose, open_context
 from fullconv.doctor.repair import repair
 from fullconv.errors import DataError, FullconvError, SpecError
 from fullconv.spec import DataSpec, FolderSpec
@@ -106,10 +106,10 @@ def test_a_list_names_depth_of_any_name(own: Path, tmp_path: Path) -> None:
     (root / "2.5.png").unlink()
     with pytest.raises(DataError, match=r"1 of 3 images have no depth in .*pairs.csv: images/train/c.1; the column depth names"):
         open_dataset(listed, "train")
-    case = open_case(listed)
-    kinds = {finding.kind: finding.names for finding in diagnose(case).findings if finding.level == "error"}
+    context = open_context(listed)
+    kinds = {finding.kind: finding.names for finding in diagnose(context).findings if finding.level == "error"}
     assert kinds == {"images without depth": ("images/train/c.1",), "unreadable depth maps": ("images/train/sub/b",)}
-    repair(case, tmp_path / "fixed")
+    repair(context, tmp_path / "fixed")
     fixed = listed.model_copy(update={"root": tmp_path / "fixed"})
     assert [open_dataset(fixed, split)[0].name for split in ("train", "val")] == ["images/train/a", "images/val/d"]
     (root / "pairs.csv").write_text("\n".join(["image,mask,split", *(row.rpartition(",")[0] for row in rows)]))

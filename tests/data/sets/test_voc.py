@@ -64,7 +64,7 @@ def test_seg11valid_is_the_copys_own_list_where_it_has_one(devkit):
 
 
 def test_else_seg11valid_is_the_papers_736_and_missing_files_are_counted(devkit):
-    with pytest.raises(DataError, match=r"736 of 736 ids have no image or no mask .*2007_000033, 2007_000042, .*, …;"):
+    with pytest.raises(DataError, match=r"missing in .*: 736 of 736 JPEGImages/ID.jpg .*2007_000033, 2007_000042, .*, …\);"):
         VOCSegmentation(devkit, "2012", "seg11valid")
 
 
@@ -80,7 +80,7 @@ def test_a_full_copy_has_all_736(tmp_path):
 
 def test_a_missing_mask_is_told_before_training(devkit):
     (devkit / "VOC2012" / "SegmentationClass" / f"{IDS[1]}.png").unlink()
-    with pytest.raises(DataError, match=rf"voc2012 train: 1 of 2 ids have no image or no mask .*: {IDS[1]};"):
+    with pytest.raises(DataError, match=rf"files are missing in .*: 1 of 2 SegmentationClass/ID.png \({IDS[1]}\); comp"):
         VOCSegmentation(devkit, "2012", "train")
 
 

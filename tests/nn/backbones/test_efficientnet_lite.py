@@ -16,6 +16,7 @@ from fullconv.nn.backbones.narrow import narrow
 from fullconv.nn.build import build_model, load_backbone_weights
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.normalise import Normalise
+from fullconv.nn.proof import prove
 from fullconv.nn.weights import find_weights, transplant
 from fullconv.spec import ModelSpec
 
@@ -76,7 +77,7 @@ def test_slid_over_a_larger_image_it_is_the_classifier() -> None:
             torch.nn.init.uniform_(part.running_var, 0.5, 1.5)
             torch.nn.init.normal_(part.running_mean, std=0.1)
     classifier.eval()
-    proof = convolutionalize(classifier, (224, 224)).prove(classifier, side_limit=1200)
+    proof = prove(convolutionalize(classifier, (224, 224)), classifier, side_limit=1200)
     assert proof.holds, str(proof)
     assert proof.slid is not None
 

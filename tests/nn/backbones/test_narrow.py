@@ -10,6 +10,7 @@ from fullconv.nn.backbones import BACKBONES, caffe
 from fullconv.nn.backbones.narrow import NARROW, batch_normalised, narrow
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.describe import describe
+from fullconv.nn.proof import prove
 
 OURS = ("alexnet", "vgg16", "googlenet")
 
@@ -113,7 +114,7 @@ def test_made_convolutional_it_is_the_classifier(name: str) -> None:
             nn.init.uniform_(part.running_var, 0.5, 1.5)
             nn.init.normal_(part.running_mean, std=0.1)
     classifier.eval()
-    proof = convolutionalize(classifier, (entry.native_side, entry.native_side)).prove(classifier, side_limit=1100)
+    proof = prove(convolutionalize(classifier, (entry.native_side, entry.native_side)), classifier, side_limit=1100)
     assert proof.holds, str(proof)
     assert proof.slid is not None
 

@@ -11,8 +11,9 @@ from fullconv.cli import main
 from fullconv.errors import SpecError, WeightsError
 from fullconv.inference.heatmap import load_classifier
 from fullconv.labels import LabelSet, voc_colors
+from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.backbones import BACKBONES, Classifier, find_backbone, use_backbone
-from fullconv.nn.build import build_model, build_on_meta
+from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import ModelSpec
 

@@ -13,10 +13,11 @@ from torch import nn
 
 from fullconv.errors import GeometryError, SpecError, WeightsError
 from fullconv.geometry.trace import trace
+from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.backbones.fixed_padding import SameConv2d, same_padding
 from fullconv.nn.backbones.timm_models import fixed
-from fullconv.nn.build import build_model, build_on_meta, load_backbone_weights
+from fullconv.nn.build import build_model, load_backbone_weights
 from fullconv.nn.describe import describe
 from fullconv.nn.weights import find_weights
 from fullconv.spec import ModelSpec

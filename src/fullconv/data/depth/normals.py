@@ -2,7 +2,7 @@
 
 Gupta, Arbelaez, Malik, CVPR 2013 (``computeNormalsSquareSupport.m``). A plane ``n · p = 1`` is linear in disparity:
 ``1/z = n_x (u - cx)/fx + n_y (v - cy)/fy + n_z``, so the fit is a regression of ``1/z`` on pixel coordinates. Its sums over
-all windows come from integral images, at a cost that does not depend on the window.
+all windows are taken along rows and then along columns.
 
 Letters: H height, W width; u column, v row, d = 1/z; sums run over the known pixels of a window, du and dv are counted
 from its middle.
@@ -10,6 +10,7 @@ from its middle.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from fullconv.data.depth.intrinsics import Intrinsics
 
@@ -77,14 +78,6 @@ def _fit(depth: NDArray[np.floating], known: NDArray[np.bool_], u: Array, v: Arr
 
 
 def _window_sums(values: Array, radius: int) -> Array:
-    """Return the sum over the square window round every pixel, (H, W); nothing lies outside the image."""
-    return _sums_along_rows(_sums_along_rows(values, radius).T, radius).T
-
-
-def _sums_along_rows(values: Array, radius: int) -> Array:
-    rows, length = values.shape
-    total = np.zeros((rows, length + 2 * radius + 1))  # entry radius + j is the sum of the first j values
-    first, last = radius + 1, radius + length
-    np.cumsum(np.ascontiguousarray(values), axis=1, out=total[:, first : last + 1])  # across memory it takes three times as long
-    total[:, last + 1 :] = total[:, last, None]
-    return total[:, 2 * radius + 1 :] - total[:, :length]
+    """Return the sum over the square window round every pixel, (H, W), exact for whole numbers; outside the image is nothing."""
+    ones = np.ones(2 * radius + 1)  # a uniform filter would divide, and be no longer exact
+    return ndimage.correlate1d(ndimage.correlate1d(values, ones, 0, mode="constant"), ones, 1, mode="constant")

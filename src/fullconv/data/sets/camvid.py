@@ -6,9 +6,8 @@
     root/train.txt  val.txt  test.txt                             optional: lines "IMAGE MASK", of which file names are taken
 """
 
-from pathlib import Path
-
 from fullconv.data.folder.folder import FolderSegmentation, find_pairs
+from fullconv.data.sets.files import folder_of
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap
 from fullconv.labels import LabelSet
@@ -37,9 +36,8 @@ def open_camvid(spec: DataSpec, split: str) -> FolderSegmentation:
     DataError
         When the folder or the split are missing, or images have no masks.
     """
-    if spec.root is None or not Path(spec.root).is_dir():
-        raise DataError(f"camvid needs its folder (train: --data.root DIR, evaluate: --root DIR); got {spec.root}")
-    root = next((path for path in (spec.root, spec.root / "CamVid") if (path / "train").is_dir()), Path(spec.root))
+    given = folder_of("camvid", spec.root)
+    root = next((path for path in (given, given / "CamVid") if (path / "train").is_dir()), given)
     if not (root / f"{split}annot").is_dir():
         there = sorted(path.name.removesuffix("annot") for path in root.glob("*annot"))
         raise DataError(

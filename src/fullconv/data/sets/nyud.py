@@ -5,7 +5,6 @@ lists divide into ``train`` 381 and ``val`` 414 (``trainval`` is both), and ``te
 """
 
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,9 @@ from torchvision import tv_tensors
 from fullconv.data.depth.hha_cache import KeptHHA
 from fullconv.data.depth.intrinsics import NYUD
 from fullconv.data.sample import DEPTH, HHA, RGB, SEMANTIC, Sample
+from fullconv.data.sets.files import folder_of, packaged_list
 from fullconv.data.sets.nyud_layouts import NYUDV2, Frames, MatFile, PictureFolder, ReferenceFolder
-from fullconv.errors import DataError
+from fullconv.errors import DataError, some
 from fullconv.spec import DataSpec
 
 SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
@@ -59,10 +59,9 @@ class NYUDv2:
         depth = DEPTH in streams or (HHA in streams and kept is None)  # kept HHA pictures need none
         missing = sorted(set(self.ids) - frames.ids(depth))
         if missing:
-            shown = f"{', '.join(map(str, missing[:5]))}{', …' * (len(missing) > 5)}"
             raise DataError(
                 f"{self.name}: {len(missing)} of {len(self.ids)} frames are missing in {frames.root} (looked for "
-                f"{frames.files(missing[0], depth)}): {shown}; complete the copy"
+                f"{frames.files(missing[0], depth)}): {some(missing)}; complete the copy"
             )
 
     def __len__(self) -> int:
@@ -89,8 +88,7 @@ def _first(array: NDArray[np.generic]) -> tv_tensors.Image:
 
 
 def _listed(part: str) -> list[int]:
-    text = (resources.files("fullconv.data.sets") / "lists" / f"nyudv2-{part}.txt").read_text(encoding="utf-8")
-    return [int(number) for number in text.split()]
+    return [int(number) for number in packaged_list(f"nyudv2-{part}")]
 
 
 def open_nyudv2(spec: DataSpec, split: str) -> NYUDv2:
@@ -101,13 +99,12 @@ def open_nyudv2(spec: DataSpec, split: str) -> NYUDv2:
     DataError
         When the folder holds none of the layouts, or frames are missing.
     """
-    if spec.root is None or not Path(spec.root).is_dir():
-        raise DataError(f"nyudv2 needs its folder (train: --data.root DIR, evaluate: --root DIR); got {spec.root}")
+    root = folder_of("nyudv2", spec.root)
     for find in LAYOUTS:
-        frames = find(Path(spec.root))
+        frames = find(root)
         if frames is not None:
             return NYUDv2(frames, split, spec.streams, spec.hha)
     raise DataError(
-        f"no NYUDv2 in {spec.root}: looked for {MatFile.LOOKS}; {ReferenceFolder.LOOKS}; {PictureFolder.LOOKS}. The official "
+        f"no NYUDv2 in {root}: looked for {MatFile.LOOKS}; {ReferenceFolder.LOOKS}; {PictureFolder.LOOKS}. The official "
         "file is at https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html (2.8 GB)"
     )

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.decode import read_image
+from fullconv.data.images import read_image_as_stored
 from fullconv.data.matlab import read_label_map
 from fullconv.data.sample import RGB, SEMANTIC, Sample
-from fullconv.data.sets.complete import check_files
+from fullconv.data.sets.files import check_files, folder_of
 from fullconv.data.text import read_text
-from fullconv.errors import DataError
+from fullconv.errors import DataError, some
 from fullconv.labels import VOC, LabelSet, voc_colors
 from fullconv.spec import DataSpec
 
@@ -79,7 +79,7 @@ class PASCALContext:
 
     def __getitem__(self, index: int) -> Sample:
         name = self.ids[index]
-        image = read_image(self.voc / "JPEGImages" / f"{name}.jpg")
+        image = read_image_as_stored(self.voc / "JPEGImages" / f"{name}.jpg")
         stored = read_label_map(self.annotation / "trainval" / f"{name}.mat", "LabelMap", 0, len(self._classes) - 1)
         return Sample.from_arrays(name, {RGB: image}, {SEMANTIC: self._classes[stored]})
 
@@ -109,13 +109,11 @@ def _classes(path: Path) -> NDArray[np.uint8]:
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of the {len(stored)} classes have no line such as 397: table in it: "
-            f"{', '.join(missing[:5])}{', …' * (len(missing) > 5)}; take the labels.txt with the 459 names"
+            f"{some(missing)}; take the labels.txt with the 459 names"
         )
     twice = [name for name in stored if list(numbers.values()).count(numbers[name]) > 1]
     if twice:
-        raise DataError(
-            f"{path}: {', '.join(twice[:5])}{', …' * (len(twice) > 5)} share a number with another name; copy it again"
-        )
+        raise DataError(f"{path}: {some(twice)} share a number with another name; copy it again")
     table = np.zeros(2**16, np.uint8)
     table[[numbers[name] for name in stored]] = np.arange(1, len(CONTEXT))
     return table
@@ -129,9 +127,7 @@ def open_pascal_context(spec: DataSpec, split: str) -> PASCALContext:
     DataError
         When the folder lacks VOC2010 or the labels, or files are missing.
     """
-    root = spec.root
-    if root is None or not Path(root).is_dir():
-        raise DataError(f"pascal-context needs its folder (train: --data.root DIR, evaluate: --root DIR); got {root}")
+    root = folder_of("pascal-context", spec.root)
     images = (root / "VOCdevkit" / "VOC2010", root / "VOC2010", root)
     voc = next((path for path in images if (path / "JPEGImages").is_dir()), None)
     if voc is None:

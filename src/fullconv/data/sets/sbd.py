@@ -6,15 +6,14 @@
     root/VOCdevkit/VOC2011 or VOC2012 ...                         see fullconv.data.sets.voc
 """
 
-import tarfile
 from pathlib import Path
 
 import torchvision
 
-from fullconv.data.decode import read_image
+from fullconv.data.images import read_image_as_stored
 from fullconv.data.matlab import read_mat
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
-from fullconv.data.sets.complete import check_files
+from fullconv.data.sets.files import check_files, fetching
 from fullconv.data.sets.voc import VOCSegmentation
 from fullconv.data.text import read_text
 from fullconv.errors import DataError
@@ -67,7 +66,7 @@ class SBDSegmentation:
         path = self.folder / "cls" / f"{name}.mat"
         mask = read_mat(path, "GTcls", "Segmentation")
         VOC.check(mask, str(path))
-        return Sample.from_arrays(name, {RGB: read_image(self.folder / "img" / f"{name}.jpg")}, {SEMANTIC: mask})
+        return Sample.from_arrays(name, {RGB: read_image_as_stored(self.folder / "img" / f"{name}.jpg")}, {SEMANTIC: mask})
 
 
 def _listed(path: Path) -> list[str]:
@@ -90,10 +89,8 @@ def _folder(root: Path, download: bool) -> Path:
     places = (root / "SBD", root / "sbd", root / "benchmark_RELEASE" / "dataset", root)
     found = next((path for path in places if (path / "cls").is_dir() and (path / "img").is_dir()), None)
     if found is None and download:
-        try:
+        with fetching("SBD", root / "SBD"):
             torchvision.datasets.SBDataset(str(root / "SBD"), image_set="train", mode="segmentation", download=True)
-        except (OSError, RuntimeError, ValueError, tarfile.TarError) as error:
-            raise DataError(f"torchvision could not fetch SBD to {root / 'SBD'}: {error}; check network and disk") from error
         found = root / "SBD"
     if found is None:
         raise DataError(

@@ -12,16 +12,15 @@ lists) we leave out the two of training that have no annotation, highway_bost181
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.decode import read_image
+from fullconv.data.images import read_image_as_stored
 from fullconv.data.matlab import read_label_map
 from fullconv.data.sample import RGB, SEMANTIC, Sample
-from fullconv.data.sets.complete import check_files
+from fullconv.data.sets.files import check_files, folder_of, packaged_list
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet, voc_colors
 from fullconv.spec import DataSpec
@@ -95,7 +94,7 @@ class SIFTFlow:
         self.labels = {head: truth.labels for head, truth in HEADS.items()}
         self.folder = folder
         self.heads = tuple(head for head in HEADS if head in heads)
-        self.ids = (resources.files("fullconv.data.sets") / "lists" / f"siftflow-{split}.txt").read_text(encoding="utf-8").split()
+        self.ids = packaged_list(f"siftflow-{split}")
         masks = [f"{HEADS[head].folder}/{FOLDER}/ID.mat" for head in self.heads]
         check_files(self.name, folder, [f"Images/{FOLDER}/ID.jpg", *masks], self.ids)
 
@@ -104,7 +103,7 @@ class SIFTFlow:
 
     def __getitem__(self, index: int) -> Sample:
         name = self.ids[index]
-        image = read_image(self.folder / "Images" / FOLDER / f"{name}.jpg")
+        image = read_image_as_stored(self.folder / "Images" / FOLDER / f"{name}.jpg")
         masks = {head: HEADS[head].read(self.folder / HEADS[head].folder / FOLDER / f"{name}.mat") for head in self.heads}
         return Sample.from_arrays(name, {RGB: image}, masks)
 
@@ -117,12 +116,11 @@ def open_siftflow(spec: DataSpec, split: str) -> SIFTFlow:
     DataError
         When the folder holds none, or files are missing.
     """
-    if spec.root is None or not Path(spec.root).is_dir():
-        raise DataError(f"siftflow needs its folder (train: --data.root DIR, evaluate: --root DIR); got {spec.root}")
-    folder = next((path for path in (spec.root / place for place in PLACES) if (path / "Images" / FOLDER).is_dir()), None)
+    root = folder_of("siftflow", spec.root)
+    folder = next((path for path in (root / place for place in PLACES) if (path / "Images" / FOLDER).is_dir()), None)
     if folder is None:
         raise DataError(
-            f"no SIFT Flow in {spec.root}: looked for Images/{FOLDER} in it and in {', '.join(PLACES[1:])}; unpack "
+            f"no SIFT Flow in {root}: looked for Images/{FOLDER} in it and in {', '.join(PLACES[1:])}; unpack "
             "SiftFlowDataset.zip (http://www.cs.unc.edu/~jtighe/Papers/ECCV10) there"
         )
     return SIFTFlow(folder, split, spec.heads)

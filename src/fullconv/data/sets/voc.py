@@ -1,19 +1,18 @@
 """PASCAL VOC segmentation (Everingham et al. 2010) from a VOCdevkit folder, and the paper's seg11valid split."""
 
-import difflib
 import os
 import re
-import tarfile
-from importlib import resources
 from pathlib import Path
 
 import torchvision
 
-from fullconv.data.decode import read_image, read_mask
+from fullconv.data.images import read_image_as_stored
+from fullconv.data.masks import read_mask
 from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, SEMANTIC, Sample
+from fullconv.data.sets.files import check_files, fetching, packaged_list
 from fullconv.data.text import read_text
-from fullconv.errors import DataError
+from fullconv.errors import DataError, nearest
 from fullconv.labelmap import LabelMap
 from fullconv.labels import VOC
 from fullconv.spec import DataSpec
@@ -51,14 +50,20 @@ class VOCSegmentation:
         self.labels = {SEMANTIC: VOC}
         self.folder = _folder(root, year, download)
         self.ids = _ids(self.folder, split)
-        self._check_files()
+        check_files(
+            self.name,
+            self.folder,
+            ["JPEGImages/ID.jpg", "SegmentationClass/ID.png"],
+            self.ids,
+            "complete the copy, or shorten the split's list in ImageSets/Segmentation",
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample:
         name = self.ids[index]
-        image = read_image(self._image(name))
+        image = read_image_as_stored(self._image(name))
         mask = read_mask(self._mask(name), VOC)
         if image.shape[:2] != mask.shape:
             raise DataError(f"{self._mask(name)}: the mask is {mask.shape} but its image is {image.shape[:2]} (H, W)")
@@ -79,21 +84,6 @@ class VOCSegmentation:
 
     def _mask(self, name: str) -> Path:
         return self.folder / "SegmentationClass" / f"{name}.png"
-
-    def _check_files(self) -> None:
-        # one listing a folder: asking for each of some thousand files is slow on network disks
-        present = {entry for path in (self._image(""), self._mask("")) for entry in _entries(path.parent)}
-        missing = [name for name in self.ids if not {self._image(name), self._mask(name)} <= present]
-        if missing:
-            raise DataError(
-                f"{self.name}: {len(missing)} of {len(self.ids)} ids have no image or no mask under {self.folder} "
-                f"(JPEGImages/ID.jpg, SegmentationClass/ID.png): {', '.join(missing[:5])}{', …' * (len(missing) > 5)}; "
-                "complete the copy, or shorten the split's list in ImageSets/Segmentation"
-            )
-
-
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _folder(root: str | os.PathLike[str] | None, year: str, download: bool) -> Path:
@@ -125,22 +115,18 @@ def _find(root: Path, year: str) -> Path | None:
 
 
 def _download(root: Path, year: str) -> None:
-    try:
+    with fetching(f"VOC{year}", root):
         torchvision.datasets.VOCSegmentation(str(root), year=year, image_set="train", download=True)
-    except (OSError, RuntimeError, ValueError, tarfile.TarError) as error:
-        raise DataError(f"torchvision could not fetch VOC{year} to {root}: {error}; check network and disk") from error
 
 
 def _ids(folder: Path, split: str) -> list[str]:
     path = folder / _LISTS / f"{split}.txt"
     splits = sorted({entry.stem for entry in path.parent.glob("*.txt")} | set(PACKAGED_SPLITS))
     if split not in splits:
-        near = difflib.get_close_matches(split, splits, n=1)
+        near = nearest(split, splits, 1, 0.6)
         hint = f"did you mean {near[0]}? " if near else ""
         raise DataError(f"no split {split!r} in {path.parent}: {hint}There are {', '.join(splits)}")
-    own = path.is_file()
-    text = read_text(path) if own else (resources.files("fullconv.data.sets") / "lists" / f"voc-{split}.txt").read_text()
-    ids = text.split()
+    ids = read_text(path).split() if path.is_file() else packaged_list(f"voc-{split}")
     if not ids:
         raise DataError(f"{path} is empty; it must list one image id a line")
     return ids

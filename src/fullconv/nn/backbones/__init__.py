@@ -4,14 +4,13 @@
 logits); :mod:`fullconv.nn.trunk` makes feature maps of it.
 """
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from fullconv.errors import SpecError
+from fullconv.errors import SpecError, nearest
 from fullconv.nn.backbones import caffe, efficientnet_lite, minivgg, narrow, own_models, timm_models, torchvision_models
 from fullconv.nn.backbones.classifier import Classifier, Pretrained
 
@@ -47,7 +46,7 @@ def find_backbone(name: str) -> Classifier:
             f"the backbone {name!r} is code outside of fullconv, which a name alone does not start; if you trust it, say "
             f"{own_models.VARIABLE}={name} in the environment, or fullconv.use_backbone({name!r}) in Python"
         )
-    near = difflib.get_close_matches(name, BACKBONES, 3, 0.4)
+    near = nearest(name, BACKBONES)
     hint = f"; nearest: {', '.join(near)}" if near else ""
     raise SpecError(
         f"no backbone is called {name!r}{hint}. `fullconv models` lists all {len(BACKBONES)}; a net of your own comes in by "

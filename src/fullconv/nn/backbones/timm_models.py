@@ -5,7 +5,6 @@ image at once (transformers) or decides by the image's size is refused with laye
 fixed, see :mod:`fullconv.nn.backbones.fixed_padding`.
 """
 
-import difflib
 from collections.abc import Mapping
 from functools import partial
 from types import ModuleType
@@ -13,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fullconv.errors import SpecError
+from fullconv.errors import SpecError, nearest
 from fullconv.nn.backbones.classifier import Classifier, HoldingNumbers, Pretrained
 from fullconv.nn.backbones.fixed_padding import SameConv2d, around
 
@@ -32,7 +31,7 @@ def find_timm(name: str) -> Classifier:
     wanted = name.removeprefix(PREFIX)
     known = timm.list_models()
     if wanted.partition(".")[0] not in known:
-        near = difflib.get_close_matches(wanted, known, 3, 0.4)
+        near = nearest(wanted, known)
         hint = f"; nearest: {', '.join(PREFIX + other for other in near)}" if near else ""
         raise SpecError(f"timm {timm.__version__} has no classifier {wanted!r}{hint}")
     try:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from fullconv.nn.build import build_model, build_on_meta
+from fullconv.nn.assemble import build_on_meta
+from fullconv.nn.build import build_model
 from fullconv.spec import ModelSpec
 
 
