@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fullconv.inference.predictor import Predictor, Segmentation, load
     from fullconv.labels import LabelSet
     from fullconv.metrics import ConfusionMatrix
+    from fullconv.nn.backbones import Classifier, use_backbone
     from fullconv.nn.build import build_model, load_backbone_weights
     from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
     from fullconv.nn.convolutionalize import convolutionalize
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FCN",
+    "Classifier",
     "ConfusionMatrix",
     "DataSpec",
     "Evaluation",
@@ -56,6 +58,7 @@ __all__ = [
     "open_dataset",
     "save_checkpoint",
     "train",
+    "use_backbone",
 ]
 
 _HOMES = {
@@ -67,6 +70,7 @@ _HOMES = {
     "inference.predictor": ("Predictor", "Segmentation", "load"),
     "labels": ("LabelSet",),
     "metrics": ("ConfusionMatrix",),
+    "nn.backbones": ("Classifier", "use_backbone"),
     "nn.build": ("build_model", "load_backbone_weights"),
     "nn.checkpoint": ("load_checkpoint", "save_checkpoint"),
     "nn.convolutionalize": ("convolutionalize",),

@@ -119,7 +119,7 @@ def rewrite(path: Path, **changes: object) -> None:
         ({"heads": {"semantic": {"names": ["a"]}}}, "contradicts itself: a label set needs names, colors"),
         ({"heads": {"semantic": LabelSet(("a", "b"), voc_colors(2)).to_dict()}}, "contradicts itself: RuntimeError"),
         ({"model": {"name": "fcn8s-minivgg"}}, "contradicts itself: RuntimeError"),
-        ({"model": {"name": "fcn8s-nonesuch"}}, "contradicts itself: no backbone is called 'nonesuch'"),
+        ({"model": {"name": "fcn8s-nonesuch"}}, "a backbone that is not here: no backbone is called 'nonesuch'"),
         ({"model": {"nam": "fcn8s-minivgg"}}, "contradicts itself: ValidationError"),
         ({"preprocessing": {"rgb": {}}}, "contradicts itself: preprocessing"),
         ({"preprocessing": {"thermal": GREY}}, "contradicts itself: it prepares thermal, and reads rgb"),

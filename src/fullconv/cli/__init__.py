@@ -44,6 +44,8 @@ for command in (demo, init, train, paper, evaluate, tune, predict, heatmap, geom
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    if "" not in sys.path:
+        sys.path.append("")  # nets of one's own lie in the current folder; behind all that is installed, so they hide nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a sign such as × shows a question mark
     # what PIL warns of (a damaged tag, a large TIFF) does not keep an image from being read; what does is an error by its name

@@ -17,7 +17,8 @@ def geometry(
     Parameters
     ----------
     name
-        Such as fcn8s-caffe-vgg16 (a model) or resnet50 (a backbone, as a dense classifier).
+        Such as fcn8s-caffe-vgg16 (a model) or resnet50 (a backbone, as a dense classifier); timm/resnet18 or, of your own,
+        module:function are backbones too.
     size
         HxW of the image in pixels, such as 375x500.
     as_json

@@ -24,7 +24,7 @@ def heatmap(
     Parameters
     ----------
     classifier
-        Name of a backbone, such as squeezenet1_0.
+        Name of a backbone, such as squeezenet1_0, or a net of your own as module:function.
     image
         An image of any size.
     out
@@ -39,15 +39,15 @@ def heatmap(
     from fullconv.data.images import read_image
     from fullconv.errors import SpecError
     from fullconv.files import replacing
-    from fullconv.inference.heatmap import draw_heat_map, heat_map, load_classifier
-    from fullconv.inference.imagenet import find_class, imagenet_classes
+    from fullconv.inference.heatmap import class_names, draw_heat_map, heat_map, load_classifier
+    from fullconv.inference.imagenet import find_class
 
     if out.suffix.lower() != ".png" or (out.exists() and image.exists() and out.samefile(image)):
         raise SpecError(f"--out {out}: the heat map is written as an image of its own; give a new name that ends in .png")
-    names = imagenet_classes()
-    wanted = find_class(class_name, names) if class_name is not None else None
     pixels = read_image(image)
     dense, normalise = load_classifier(classifier, weights)
+    names = class_names(dense)
+    wanted = find_class(class_name, names) if class_name is not None else None
     found = heat_map(dense, normalise, pixels, wanted)
     title = names[found.class_index].split(",")[0]
     with replacing(out) as temporary:

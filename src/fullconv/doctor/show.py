@@ -9,7 +9,7 @@ from fullconv.data import open_dataset
 from fullconv.data.loading import train_loader
 from fullconv.doctor.contact_sheet import Tile, contact_sheet
 from fullconv.files import replacing
-from fullconv.nn.backbones import find_backbone
+from fullconv.nn.backbones import use_backbone
 from fullconv.nn.normalise import normaliser, preprocessing_of
 from fullconv.spec import Recipe
 
@@ -31,7 +31,7 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
     training = open_dataset(recipe.data, recipe.data.train)
     head = recipe.data.heads[0]
     each = recipe.train.images_per_step
-    colors = find_backbone(recipe.model.backbone).preprocessing
+    colors = use_backbone(recipe.model.name).preprocessing
     loader = train_loader(
         training,
         recipe.data.model_copy(update={"workers": 0}),

@@ -4,7 +4,9 @@ Letters: N images, K classes, H W image, h w score map.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +18,8 @@ from PIL import Image, ImageDraw
 from fullconv.drawing import INK, PAPER, font_for
 from fullconv.errors import GeometryError, SpecError, WeightsError
 from fullconv.geometry.axis import Place
-from fullconv.nn.backbones import find_backbone
+from fullconv.inference.imagenet import imagenet_classes
+from fullconv.nn.backbones import SHIPPED, use_backbone
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.weights import find_weights, transplant
@@ -54,7 +57,8 @@ def load_classifier(name: str, weights: str | None = None) -> tuple[DenseClassif
     name
         Of a backbone, such as ``squeezenet1_0``.
     weights
-        A ``.safetensors`` path or a name, see :mod:`fullconv.nn.weights`; by default the backbone's own name.
+        A ``.safetensors`` path or a name, see :mod:`fullconv.nn.weights`; by default the backbone's own name. A net of one's own
+        (``module:function``) brings its weights along.
 
     Raises
     ------
@@ -65,9 +69,11 @@ def load_classifier(name: str, weights: str | None = None) -> tuple[DenseClassif
     GeometryError
         When the classifier cannot be made dense.
     """
-    entry = find_backbone(name)
-    found = find_weights(weights or name)
+    entry = use_backbone(name)
     classifier = entry.build().eval()
+    if weights is None and name not in SHIPPED and entry.pretrained is None:
+        return convolutionalize(classifier, (entry.native_side, entry.native_side)).eval(), Normalise(entry.preprocessing)
+    found = find_weights(weights or name)
     try:
         transplant(found, classifier)
     except WeightsError as error:
@@ -76,6 +82,13 @@ def load_classifier(name: str, weights: str | None = None) -> tuple[DenseClassif
         ) from error
     preprocessing = entry.preprocessing if found.preprocessing is None else found.preprocessing
     return convolutionalize(classifier, (entry.native_side, entry.native_side)).eval(), Normalise(preprocessing)
+
+
+def class_names(classifier: DenseClassifier) -> Sequence[str]:
+    """Return the names of a classifier's classes: ImageNet's when it tells as many apart, else their numbers."""
+    score: Any = classifier.graph.get_submodule(classifier.score)
+    names = imagenet_classes()
+    return names if score.out_channels == len(names) else [str(number) for number in range(score.out_channels)]
 
 
 def heat_map(

@@ -9,7 +9,8 @@ The header is the metadata entry ``fullconv``::
     history         what it was trained on and how well it did, a list of mappings
     versions        of the libraries that wrote it
 
-Nothing in it is ever executed: a file from anywhere can be opened.
+Nothing in it is ever executed: a file from anywhere can be opened. A backbone that is not fullconv's own (``module:function``)
+is looked up by its name among those that the user has brought in by :func:`fullconv.nn.backbones.use_backbone`.
 """
 
 import json
@@ -24,10 +25,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from fullconv.errors import FullconvError, WeightsError
+from fullconv.errors import FullconvError, SpecError, WeightsError
 from fullconv.files import replacing
 from fullconv.labels import LabelSet
 from fullconv.nn.assemble import assemble
+from fullconv.nn.backbones import find_backbone
 from fullconv.nn.fcn import FCN
 from fullconv.nn.first_format import translate
 from fullconv.spec import ModelSpec
@@ -126,6 +128,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             f"{file} has format {header.get('format')!r}; this version reads the formats 1 to {FORMAT}: update fullconv, or "
             f"{ADVICE} of this version"
         )
+    _require_backbone(file, header)
     try:
         labels = {head: LabelSet.from_dict(classes) for head, classes in header["heads"].items()}
         model = assemble(ModelSpec.model_validate(header["model"]), {head: len(classes) for head, classes in labels.items()})
@@ -140,6 +143,18 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
     return Checkpoint(model.eval(), labels, history, header)
+
+
+def _require_backbone(file: Path, header: Mapping[str, Any]) -> None:
+    """Refuse a model of a net that is not here; the name in the file is looked up and never imported."""
+    try:
+        backbone = ModelSpec.model_validate(header["model"]).backbone
+    except (KeyError, ValueError):  # a damaged header, for which there are better words
+        return
+    try:
+        find_backbone(backbone)
+    except SpecError as error:
+        raise WeightsError(f"{file} was trained with a backbone that is not here: {error}") from error
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:

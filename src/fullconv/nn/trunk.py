@@ -8,6 +8,7 @@ Letters: N images, C channels, H W image, h w feature map.
 """
 
 import copy
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from fullconv.errors import SpecError
 from fullconv.geometry.axis import Place
+from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import from_graph, node_names
 from fullconv.nn.backbones import Classifier
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
@@ -92,11 +94,15 @@ def build_trunk(
         for part in graph.modules():
             if isinstance(part, nn.Dropout):
                 part.p = dropout
-    end = _pool_to_coarsest(graph, end)
     _output(graph).args = (end,)
     keep_needed(graph)
+    geometry = from_graph(graph.graph, graph)
+    coarsest = _pool_to_coarsest(graph, geometry, end)
+    if coarsest is not end:  # skips may read the poolings too
+        _output(graph).args = (coarsest,)
+        geometry = from_graph(graph.graph, graph)
     strides = [stride for stride in STRIDES if stride >= finest]
-    taps = [end, *(_tap(graph, stride, entry.taps) for stride in strides[1:])]
+    taps = [coarsest, *(_tap(graph, geometry, stride, entry.taps) for stride in strides[1:])]
     _keep_maps_whole(graph, taps)
     _output(graph).args = (taps,)
     graph.recompile()
@@ -152,9 +158,12 @@ def _set_padding(dense: DenseClassifier, padding: str) -> None:
             part.padding = tuple(d * (k // 2) for k, d in zip(part.kernel_size, part.dilation, strict=True))
 
 
-def _pool_to_coarsest(graph: fx.GraphModule, end: fx.Node) -> fx.Node:
+def _pool_to_coarsest(graph: fx.GraphModule, geometry: Geometry, end: fx.Node) -> fx.Node:
     """Append 2x2 max poolings until ``end`` has the coarsest stride; return the new end."""
-    stride = _place(graph, end).stride
+    place = geometry.place(node_names(graph.graph)[end])
+    if place is None:
+        raise SpecError(f"{end.name} sees the whole image at every position; a trunk needs maps that keep positions")
+    stride = place.stride
     while stride < STRIDES[0]:
         name = f"pool_to_{int(stride) * 2}"
         graph.add_submodule(name, nn.MaxPool2d(2, ceil_mode=True))
@@ -166,24 +175,17 @@ def _pool_to_coarsest(graph: fx.GraphModule, end: fx.Node) -> fx.Node:
     return end
 
 
-def _place(graph: fx.GraphModule, node: fx.Node) -> Place:
-    geometry = from_graph(graph.graph, graph)
-    place = geometry.place(node_names(graph.graph)[node])
-    if place is None:
-        raise SpecError(f"{node.name} sees the whole image at every position; a trunk needs maps that keep positions")
-    return place
-
-
-def _tap(graph: fx.GraphModule, stride: int, rule: str) -> fx.Node:
+def _tap(graph: fx.GraphModule, geometry: Geometry, stride: int, rule: str) -> fx.Node:
     """Return the node that the skip at ``stride`` reads, among those that every later map is computed from."""
-    geometry, names = from_graph(graph.graph, graph), node_names(graph.graph)
+    names = node_names(graph.graph)
     found: list[fx.Node] = []
     latest = 0
     order = {node: i for i, node in enumerate(graph.graph.nodes)}
     for i, node in enumerate(graph.graph.nodes):
         narrow = latest <= i
         latest = max([latest, *(order[user] for user in node.users)])
-        if node.op in ("call_module", "call_function", "call_method") and narrow:
+        parts = any(user.target is operator.getitem for user in node.users)  # of a split: several maps and not one
+        if node.op in ("call_module", "call_function", "call_method") and narrow and not parts:
             place = geometry.place(names[node])
             if place is not None and place.stride == stride:
                 found.append(node)

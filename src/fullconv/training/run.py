@@ -18,6 +18,7 @@ from fullconv.doctor import examine
 from fullconv.errors import DataError, FullconvError
 from fullconv.files import replacing
 from fullconv.lock import alone_in
+from fullconv.nn.backbones import use_backbone
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
 from fullconv.training.folder import RunFolder, with_precision
@@ -90,6 +91,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     FullconvError
         When data or weights are missing, the folder cannot be written, or another process trains in it.
     """
+    use_backbone(recipe.model.name)  # imports a net of one's own, which the recipe's author names
     out = Path(out)
     leads = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of several processes that train together one writes
     console = (console or Console(stderr=True)) if leads else Console(quiet=True)
