@@ -64,7 +64,7 @@ def test_every_result_and_what_is_skipped(
     command = ["predict", str(checkpoint), str(album), "--out", str(out)]
     assert main([*command, "--overlay"]) == 0
     assert capsys.readouterr().err == f"3 of 3 pictures predicted into {out}\n"
-    kinds = ("overlay", "scores", "confidence", "entropy", "labelme", "geojson", "coco", "areas")
+    kinds = ("overlay", "probabilities", "confidence", "entropy", "labelme", "geojson", "coco", "areas")
     (out / "a-overlay.png").unlink()
     assert main([*command, "--overlay"]) == 0
     assert capsys.readouterr().err == (
@@ -74,7 +74,7 @@ def test_every_result_and_what_is_skipped(
     found = json.loads(capsys.readouterr().out)
     assert found["skipped"] == []
     assert found["summaries"] == [f"{out}/coco.json", f"{out}/areas.csv"]
-    ends = (".png", "-overlay.png", "-scores.npy", "-confidence.png", "-entropy.png", ".json", ".geojson")
+    ends = (".png", "-overlay.png", "-probabilities.npy", "-confidence.png", "-entropy.png", ".json", ".geojson")
     assert {path.name for path in out.iterdir()} == {"sea", "coco.json", "areas.csv", *(f"a{end}" for end in ends)}
     assert main([*command, "--overwrite"]) == 0
     assert capsys.readouterr().err == f"3 of 3 pictures predicted into {out}\n"

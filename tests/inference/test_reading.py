@@ -2,7 +2,6 @@
 
 import re
 import struct
-import warnings
 import zlib
 from pathlib import Path
 
@@ -101,19 +100,17 @@ def test_damaged_exif_data_do_not_matter(small: NDArray[np.uint8], tmp_path: Pat
     start = content.find(b"Exif\0\0") + 6
     content[start : start + 18] = b"MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 8
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.warns(UserWarning, match="Corrupt EXIF data"), Image.open(tmp_path / "a.jpg") as opened:
-        opened.getexif()
-    assert read_picture(tmp_path / "a.jpg").shape == small.shape
+    with pytest.warns(UserWarning, match="Corrupt EXIF data"):  # Pillow's own, and whoever runs us decides about it
+        assert read_picture(tmp_path / "a.jpg").shape == small.shape
 
 
 def test_a_large_picture_passes_and_a_bomb_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     Image.new("RGB", (15, 10)).save(tmp_path / "large.png")
     with pytest.warns(Image.DecompressionBombWarning):
-        Image.open(tmp_path / "large.png").close()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
         assert read_picture(tmp_path / "large.png").shape == (10, 15, 3)
+    with pytest.raises(DataError, match=r"large.png: more pixels than PIL lets pass"):  # where warnings are errors, as here
+        read_picture(tmp_path / "large.png")
     Image.new("RGB", (15, 20)).save(tmp_path / "bomb.png")
     with pytest.raises(
         DataError, match=r"bomb.png: more pixels than PIL lets pass \(Image size \(300 pixels\).* shrink it first"
@@ -178,5 +175,7 @@ def test_an_image_without_pixels() -> None:
 
 @pytest.mark.parametrize("source", [None, [1, 2], 3])
 def test_what_is_no_source(source: object) -> None:
-    with pytest.raises(DataError, match=f"an image is a path, a PIL image or an array; got {type(source).__name__}"):
+    with pytest.raises(
+        DataError, match=f"an image is a path, bytes, an open file, a PIL image or an array; got {type(source).__name__}"
+    ):
         read_picture(source)  # type: ignore[arg-type]  # the mistake

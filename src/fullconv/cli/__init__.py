@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a sign such as × shows a question mark
+    _leave_out_warnings()
     with _terminated_is_interrupted():
         code = _run(arguments)
     try:
@@ -50,6 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(f"cannot print the result: {error.strerror}", 1)
         return code or 1
     return code
+
+
+def _leave_out_warnings() -> None:
+    """Leave out, for the whole process, what helps nobody at a terminal; the library itself never filters."""
+    # large images, damaged EXIF data: the pixels are read all the same
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    # names in a script that matplotlib's own font lacks are drawn as boxes
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")
 
 
 @contextlib.contextmanager

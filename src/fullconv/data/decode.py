@@ -1,7 +1,6 @@
 """Images and masks from disk as arrays, with errors that name the file."""
 
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +49,7 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+        with Image.open(path) as image:
             image.load()
     # the decoders of damaged files raise whatever comes: OSError, SyntaxError, struct.error, EOFError, a bomb's error
     except Exception as error:

@@ -5,11 +5,12 @@ Letters: H height, W width.
 
 import contextlib
 import errno
+import io
 import os
 import stat
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,11 @@ ORIENTATION, SIDEWAYS = 0x0112, range(5, 9)
 _SYSTEM = {errno.ENOENT: "no such file", errno.EISDIR: "a folder, not an image"}
 
 
-def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
+"""What :func:`read_picture` reads, beside arrays."""
+
+
+def read_picture(source: Source | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a picture as uint8 (H, W, 3) RGB, upright.
 
     Unlike :func:`fullconv.data.decode.read_image`, which takes the pixels of a data set as they are stored because masks
@@ -37,19 +42,25 @@ def read_picture(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8
     Parameters
     ----------
     source
-        A path, a PIL image, or an array uint8 (H, W, 3) RGB or (H, W) grey. The rotation that a camera notes in EXIF is
-        applied; transparent pixels are laid on white; grey, palette and CMYK are converted; 16 bits become 8 (divided by
-        257); of an animation the first frame is taken.
+        A path, the bytes of a file, a file opened in mode ``rb`` (read from its start), a PIL image, or an array uint8
+        (H, W, 3) RGB or (H, W) grey. The rotation that a camera notes in EXIF is applied; transparent pixels are laid on
+        white; grey, palette and CMYK are converted; 16 bits become 8 (divided by 257); of an animation the first frame is
+        taken.
 
     Raises
     ------
     DataError
         When the file is missing, no image, cut short, a pipe or a device, or so large that it may be an attack (PIL's
         limit) or that the memory ends; when an array has another dtype or shape. The file is named.
+
+    Notes
+    -----
+    What Pillow warns of, such as damaged EXIF data or a picture near its limit, does not keep the pixels from being read. Its
+    warnings pass through: they are filtered for the whole process, which is not a library's to do.
     """
     if isinstance(source, np.ndarray):
         return _check_array(source)
-    name = "the image" if isinstance(source, Image.Image) else str(source)
+    name = _name_of(source)
     with _reading(name), _opened(source) as image:
         return _upright_rgb(image, name)
 
@@ -97,14 +108,12 @@ def glance(path: str | os.PathLike[str], side: int = 16) -> Glance:
 def _reading(name: str) -> Iterator[None]:
     """Turn whatever comes of a damaged file into a :class:`DataError` that names it."""
     try:
-        # what PIL warns of (a large picture, damaged EXIF data) does not keep the pixels from being read
-        with warnings.catch_warnings(action="ignore"):
-            yield
+        yield
     except DataError:
         raise
     except Image.UnidentifiedImageError as error:
         raise DataError(f"{name}: not an image, or of a format that PIL does not read") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # the latter where warnings are errors
         raise DataError(f"{name}: more pixels than PIL lets pass ({error}); cut or shrink it first") from error
     except MemoryError as error:
         raise DataError(f"{name}: no memory for a picture of this size; cut it into parts or shrink it") from error
@@ -129,7 +138,15 @@ def read_upright(path: str | os.PathLike[str], like: tuple[int, int]) -> NDArray
         return read_picture(np.array(image.convert("RGB"))) if turned else upright
 
 
-def _opened(source: str | os.PathLike[str] | Image.Image) -> contextlib.AbstractContextManager[Image.Image]:
+def _name_of(source: Source) -> str:
+    """Return what errors call a source."""
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    name = getattr(source, "name", None)  # of an open file, unless it was opened by number
+    return name if isinstance(name, str) else "the image"
+
+
+def _opened(source: Source) -> contextlib.AbstractContextManager[Image.Image]:
     if isinstance(source, str | os.PathLike):
         mode = os.stat(source).st_mode  # noqa: PTH116  # whatever names a path
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening it might wait for ever; of a folder, opening says so
@@ -137,7 +154,13 @@ def _opened(source: str | os.PathLike[str] | Image.Image) -> contextlib.Abstract
         return Image.open(source)
     if isinstance(source, Image.Image):
         return contextlib.nullcontext(source)
-    raise DataError(f"an image is a path, a PIL image or an array; got {type(source).__name__}")
+    if isinstance(source, bytes):
+        return Image.open(io.BytesIO(source))
+    if isinstance(source, io.TextIOBase):
+        raise DataError(f"{_name_of(source)} is opened as text; open an image in mode 'rb'")
+    if hasattr(source, "read"):
+        return Image.open(source)
+    raise DataError(f"an image is a path, bytes, an open file, a PIL image or an array; got {type(source).__name__}")
 
 
 def _check_array(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,6 +1,5 @@
 """Pictures of numbers: the confusion matrix, and the mean IU over the width of the trimap."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +64,5 @@ def _drawing(path: Path, size: tuple[float, float]) -> Iterator[Any]:
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     yield figure.subplots()
-    with replacing(path) as temporary, warnings.catch_warnings():
-        # names in a script that matplotlib's own font lacks are drawn as boxes; one warning a letter helps nobody
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+    with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

@@ -14,7 +14,6 @@ import io
 import os
 import re
 import tarfile
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -200,7 +199,7 @@ def _faults(
 
 def _faults_of_picture(file: IO[bytes], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
+        with Image.open(file) as image:
             if (image.height, image.width) != size:  # and is not decoded: it may be of any size
                 yield "files of another size than their image", f"{image.height}x{image.width} and not {size[0]}x{size[1]}"
             elif image.format != "PNG" or image.mode != "P":

@@ -86,7 +86,8 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     folder = RunFolder(out)
     if leads and not resume:
         folder.refuse_used()  # before the data are read
-    training, validation = open_dataset(recipe.data, recipe.data.train), open_dataset(recipe.data, recipe.data.val)
+    training = open_dataset(recipe.data, recipe.data.train)
+    validation = open_dataset(recipe.data, recipe.data.val, own_size=True)
     if resume:
         folder.check(recipe)
     elif leads:
@@ -143,7 +144,7 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
     labels = {head: run.training.labels[head] for head in result.model.heads}
     data = {"recipe": run.recipe.name, "data": run.training.name}
     history = [data | {key: record[key] for key in ("stage", "steps", "rate", "heads")} for record in records]
-    save_checkpoint(folder / "model.safetensors", result.model, labels, history)
+    save_checkpoint(folder / "model.safetensors", result.model, labels, history, run.recipe.data.scale)
     write_reports(folder, result.reports)
     run.folder.write_result({"recipe": run.recipe.name, "finished": False, "stages": records})
     (folder / "resume.ckpt").unlink(missing_ok=True)
@@ -161,5 +162,5 @@ def _finish(run: Run, records: list[dict[str, Any]]) -> None:
     for head in model.heads:
         name = "predictions" if len(model.heads) == 1 else f"predictions-{head}"
         with replacing(run.folder.path / f"{name}.png") as temporary:
-            picture(model, run.validation, head).save(temporary, format="PNG")
+            picture(model, run.validation, head, run.recipe.data.scale).save(temporary, format="PNG")
     run.folder.write_result({"recipe": run.recipe.name, "finished": True, "stages": records})

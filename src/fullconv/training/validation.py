@@ -12,6 +12,7 @@ from fullconv.data.loading import val_loader
 from fullconv.data.sample import Dataset, Sample
 from fullconv.drawing import prediction_grid
 from fullconv.evaluation import Report
+from fullconv.evaluation.at_scale import Net, logits_at_scale
 from fullconv.metrics import ConfusionMatrix
 from fullconv.nn.fcn import FCN
 from fullconv.spec import DataSpec
@@ -39,7 +40,8 @@ def validate(
     model
         On any device.
     dataset, spec
-        Validation samples, measured one at a time at their own size, and the number of reading processes.
+        Validation samples, measured one at a time at their own size, the scale that the model sees them at, and the number of
+        reading processes.
     rank, world
         This process and their number; every process gets the same reports.
     context
@@ -54,7 +56,7 @@ def validate(
         for done, batch in enumerate(loader):
             progress(done, len(loader))
             with context():
-                logits = model({stream: images.to(device) for stream, images in batch["inputs"].items()})
+                logits = logits_at_scale(_on(device, model), batch["inputs"], spec.scale)
             for head, matrix in counts.items():
                 ignored = dataset.labels[head].ignore_index
                 matrix.update(batch["targets"][head].numpy(), logits[head].argmax(1).cpu().numpy(), ignored)
@@ -67,17 +69,21 @@ def validate(
 
 
 @torch.no_grad()
-def picture(model: FCN, dataset: Dataset, head: str) -> Image.Image:
-    """Return image · truth · prediction · error of a few samples, spread evenly over ``dataset``."""
+def picture(model: FCN, dataset: Dataset, head: str, scale: float = 1.0) -> Image.Image:
+    """Return image · truth · prediction · error of a few samples, spread evenly, of a model that sees them at ``scale``."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, PICTURES).round().astype(int))
     samples = [dataset[int(index)] for index in chosen]
-    rows = [(sample.picture, sample.targets[head].numpy(), _labels(model, sample)[head]) for sample in samples]
+    rows = [(sample.picture, sample.targets[head].numpy(), _labels(model, sample, scale)[head]) for sample in samples]
     return prediction_grid(rows, dataset.labels[head])
 
 
-def _labels(model: FCN, sample: Sample) -> dict[str, NDArray[np.integer]]:
+def _on(device: torch.device, model: FCN) -> Net:
+    return lambda inputs: model({stream: images.to(device) for stream, images in inputs.items()})
+
+
+def _labels(model: FCN, sample: Sample, scale: float) -> dict[str, NDArray[np.integer]]:
     with _evaluating(model):
-        logits = model({stream: image[None] for stream, image in sample.inputs.items()})
+        logits = logits_at_scale(model, {stream: image[None] for stream, image in sample.inputs.items()}, scale)
     return {head: scores[0].argmax(0).numpy() for head, scores in logits.items()}
 
 
