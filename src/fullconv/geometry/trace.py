@@ -18,6 +18,7 @@ from torchvision.models import shufflenetv2
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE, AxisMap, Pad, Transposed, Window
 from fullconv.geometry.graph import Geometry, Layer
+from fullconv.geometry.one_thread import OneThreadTracer
 
 Maps = tuple[AxisMap, AxisMap]
 
@@ -36,7 +37,7 @@ POINTWISE_FUNCTIONS: set[Any] = {
 """Functions by themselves, methods and traced helpers by their names."""
 
 
-class Tracer(fx.Tracer):
+class Tracer(OneThreadTracer):
     """A tracer that keeps whole what has a coordinate map of its own."""
 
     def __init__(self) -> None:
