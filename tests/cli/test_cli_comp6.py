@@ -73,10 +73,10 @@ def test_pictures_and_models_that_are_not_vocs(
     assert "comp6 needs a model of VOC's 21 classes in their order, background first; this one has 7" in capsys.readouterr().err
     Image.new("RGB", (9, 9)).save(images / "cat.png")
     assert main(["predict", str(voc_model), str(images), *rest]) == 1
-    assert "1 pictures are not called as VOC's images, such as 2008_000006.jpg: cat" in capsys.readouterr().err
+    assert "1 of 3 are not called as VOC's images, such as 2008_000006.jpg: cat" in capsys.readouterr().err
     (images / "cat.png").unlink()
     (images / "more").mkdir()
     Image.new("RGB", (9, 9)).save(images / "more/2008_000001.png")
     assert main(["predict", str(voc_model), str(images), *rest]) == 1
-    assert "1 pictures are of one name: 2008_000001" in capsys.readouterr().err
+    assert "1 of 3 are of one name: 2008_000001" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

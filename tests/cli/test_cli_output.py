@@ -56,7 +56,7 @@ def test_names_with_strange_signs_stay_on_their_line(
     assert printed.count("\n") == 1
     assert list(json.loads(printed)["predicted"]) == [str(fine)]
     assert told.splitlines() == [
-        f"error: {tmp_path}/two lines.jpg: not an image, or of a format that PIL does not read",
+        f"error: {tmp_path}/two lines.jpg: cannot be read: not an image, or of a format that PIL does not read",
         f"1 of 2 pictures predicted into {out}, 1 failed",
     ]
     assert (out / fine.name).is_file()

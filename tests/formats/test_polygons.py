@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from fullconv.errors import DataError
-from fullconv.formats.polygons import Region, find_regions
+from fullconv.formats.polygons import Region, find_objects, find_regions
+from fullconv.labels import LabelSet, voc_colors
 
 label_maps = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 2))
 
@@ -112,3 +113,8 @@ def test_values_beyond_bytes() -> None:
     assert [region.label for region in find_regions(np.array([[-3, 70_000]]))] == [-3, 70_000]
     assert find_regions(np.array([[5]])) != []
     assert isinstance(find_regions(np.array([[5]]))[0], Region)
+
+
+def test_a_class_zero_that_is_no_background_is_annotated() -> None:
+    streets = LabelSet(("road", "sky"), voc_colors(2))
+    assert [region.label for region in find_objects(np.array([[0, 1]]), streets)] == [0, 1]

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from fullconv.data.images import read_picture
+from fullconv.data.images import read_image
 from fullconv.errors import SpecError, WeightsError
 from fullconv.inference.heatmap import HeatMap, draw_heat_map, heat_map, load_classifier
 from fullconv.inference.imagenet import find_class, imagenet_classes
@@ -91,7 +91,7 @@ def test_weights_without_the_last_layer_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.realdata
 def test_the_parrot_lights_up(shared_data: Path) -> None:
-    image = read_picture(shared_data / "pictures" / "parrot.jpg")
+    image = read_image(shared_data / "pictures" / "parrot.jpg")
     dense, normalise = load_classifier("squeezenet1_0", str(shared_data / "weights" / "squeezenet1_0.safetensors"))
     found = heat_map(dense, normalise, image, find_class("macaw", imagenet_classes()))
     assert found.peak > 0.95

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.images import read_picture
+from fullconv.data.images import read_image
 from fullconv.inference.files import predict_files
 from fullconv.inference.jobs import find_jobs
 from fullconv.inference.predictor import load
@@ -127,12 +127,12 @@ def noise(seed: int, size: tuple[int, int] = (11, 14)) -> Pixels:
 def test_every_kind_is_read_exactly(name: str, tmp_path: Path) -> None:
     content, truth = KINDS[name](noise(3))
     (tmp_path / name).write_bytes(content)
-    np.testing.assert_array_equal(read_picture(tmp_path / name), truth)
+    np.testing.assert_array_equal(read_image(tmp_path / name), truth)
 
 
 def test_a_wrong_suffix_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(png(noise(0), 2))
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.jpg"), noise(0))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), noise(0))
 
 
 def break_some(folder: Path) -> set[str]:

@@ -88,11 +88,11 @@ def test_what_is_no_image(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(DataError, match="an image is a path, bytes, an open file, a PIL image or an array; got int"):
         predictor.predict(7)  # type: ignore[call-overload]  # the mistake
-    with pytest.raises(DataError, match="the image: not an image, or of a format that PIL does not read"):
+    with pytest.raises(DataError, match="the image: cannot be read: not an image, or of a format that PIL does not read"):
         predictor.predict(b"hello")
-    with pytest.raises(DataError, match="the image: not an image"):
+    with pytest.raises(DataError, match="the image: cannot be read: not an image"):
         predictor.predict(b"")
-    with (tmp_path / "a.txt").open("rb") as opened, pytest.raises(DataError, match=r"a\.txt: not an image"):
+    with (tmp_path / "a.txt").open("rb") as opened, pytest.raises(DataError, match=r"a\.txt: cannot be read: not an image"):
         predictor.predict(opened)
     with (
         (tmp_path / "a.txt").open() as opened,

@@ -17,10 +17,17 @@ from importlib import metadata
 from cyclopts import App, CycloptsError, UnknownCommandError
 
 from fullconv.cli.data import data
-from fullconv.cli.evaluate import evaluate, tune
-from fullconv.cli.geometry import geometry, heatmap, models, recipes
+from fullconv.cli.demo import demo
+from fullconv.cli.evaluate import evaluate
+from fullconv.cli.geometry import geometry
+from fullconv.cli.heatmap import heatmap
+from fullconv.cli.init import init
+from fullconv.cli.models import models
+from fullconv.cli.paper import paper
 from fullconv.cli.predict import predict
-from fullconv.cli.train import demo, init, paper, train
+from fullconv.cli.recipes import recipes
+from fullconv.cli.train import train
+from fullconv.cli.tune import tune
 from fullconv.errors import FullconvError
 
 app = App(

@@ -16,7 +16,7 @@ Letters: K classes, H height, W width.
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,10 +27,8 @@ from torch import Tensor
 from fullconv.crf.permutohedral import Permutohedral
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError
+from fullconv.labels import LabelSet
 from fullconv.spec.base import Spec
-
-if TYPE_CHECKING:
-    from fullconv.inference.predictor import Predictor
 
 Filter = Callable[[Tensor], Tensor]
 """Values float32 (H, W, K) to sums over all pixels of the same shape."""
@@ -171,6 +169,23 @@ def _kind(array: NDArray[np.generic]) -> str:
     return f"{array.dtype} {array.shape}"
 
 
+class Segmenter(Protocol):
+    """What a CRF can stand behind: :class:`fullconv.inference.predictor.Predictor`, or whatever else gives logits by head."""
+
+    @property
+    def labels(self) -> Mapping[str, LabelSet]:
+        """The classes of each head."""
+        ...
+
+    def head(self, name: str | None) -> str:
+        """Return the name of a head: the first when none is given; raise ``SpecError`` for one that there is not."""
+        ...
+
+    def logits(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return logits (1, K, H, W) of every head for one image: (C, H, W) by stream."""
+        ...
+
+
 class Refined:
     """A predictor with the CRF behind it, as :func:`fullconv.evaluation.compare` asks for predictions.
 
@@ -187,7 +202,7 @@ class Refined:
         That the CRF took, without the net, for each image so far.
     """
 
-    def __init__(self, predictor: "Predictor", head: str, crf: CRFSpec) -> None:
+    def __init__(self, predictor: Segmenter, head: str, crf: CRFSpec) -> None:
         self.predictor, self.head, self.crf = predictor, head, crf
         self.seconds: list[float] = []
 

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from fullconv.crf.mean_field import DEFAULT, CRFSpec, picture_of, refine
+from fullconv.crf.mean_field import DEFAULT, CRFSpec, Segmenter, picture_of, refine
 from fullconv.crf.settings import Tuned
 from fullconv.data.sample import Dataset
 from fullconv.errors import DataError
 from fullconv.evaluation.trimap import WIDTHS, Trimap, bands
-from fullconv.inference.predictor import Predictor
 from fullconv.metrics import count_pairs, scores
 
 FACTORS = (2.0, 2.0**0.5)
@@ -41,7 +40,7 @@ class _Case:
 
 
 def tune(
-    predictor: Predictor,
+    predictor: Segmenter,
     dataset: Dataset,
     *,
     head: str | None = None,
@@ -137,7 +136,7 @@ def _moved(crf: CRFSpec, name: str, factor: float) -> CRFSpec | None:
         return None
 
 
-def _cases(predictor: Predictor, dataset: Dataset, head: str) -> Sequence[_Case]:
+def _cases(predictor: Segmenter, dataset: Dataset, head: str) -> Sequence[_Case]:
     if not len(dataset):
         raise DataError(f"{dataset.name} is empty; nothing can be tuned on it")
     if head not in dataset.labels or dataset.labels[head].names != predictor.labels[head].names:

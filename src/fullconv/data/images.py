@@ -1,4 +1,8 @@
-"""Pictures from outside (any mode, any rotation) as upright RGB arrays.
+"""Image files and what people hold of images in memory, as arrays; errors name the file.
+
+:func:`read_image` takes whatever a camera or an editor writes and returns it upright. :func:`read_image_as_stored` takes the
+pixels of a data set as they lie in the file, because masks lie on them. Nothing here touches the process's warning filters,
+which all threads share.
 
 Letters: H height, W width.
 """
@@ -8,36 +12,34 @@ import errno
 import io
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
+from fullconv.data.orientation import ORIENTATION, SIDEWAYS, TURNS, orientation_of, without_exif
 from fullconv.errors import DataError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """What counts as an image when a folder is searched; a file that is named itself may be called anything."""
 
 PAPER = (255, 255, 255)
-
-ORIENTATION, SIDEWAYS = 0x0112, range(5, 9)
-"""EXIF's tag of a rotation, and its values that swap height and width."""
+"""What transparent pixels are laid on."""
 
 _SYSTEM = {errno.ENOENT: "no such file", errno.EISDIR: "a folder, not an image"}
 
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
-"""What :func:`read_picture` reads, beside arrays."""
+"""What :func:`read_image` reads, beside arrays."""
 
 
-def read_picture(source: Source | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture as uint8 (H, W, 3) RGB, upright.
-
-    Unlike :func:`fullconv.data.decode.read_image`, which takes the pixels of a data set as they are stored because masks
-    lie on them, this takes whatever a camera or an editor writes.
+def read_image(source: Source | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image as uint8 (H, W, 3) RGB, upright.
 
     Parameters
     ----------
@@ -50,24 +52,68 @@ def read_picture(source: Source | NDArray[np.uint8]) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        When the file is missing, no image, cut short, a pipe or a device, or so large that it may be an attack (PIL's
-        limit) or that the memory ends; when an array has another dtype or shape. The file is named.
-
-    Notes
-    -----
-    What Pillow warns of, such as damaged EXIF data or a picture near its limit, does not keep the pixels from being read. Its
-    warnings pass through: they are filtered for the whole process, which is not a library's to do.
+        When the file is missing, no image, cut short, a pipe or a device, or so large that it may be an attack (twice
+        PIL's limit) or that the memory ends; when an array has another dtype or shape. The file is named.
     """
     if isinstance(source, np.ndarray):
         return _check_array(source)
     name = _name_of(source)
-    with _reading(name), _opened(source) as image:
-        return _upright_rgb(image, name)
+    with _reading(name), _opened(source) as opened:
+        return _upright_rgb(opened, name)
+
+
+def _name_of(source: Source) -> str:
+    """Return what errors call a source."""
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    name = getattr(source, "name", None)  # of an open file, unless it was opened by number
+    return name if isinstance(name, str) else "the image"
+
+
+def read_image_as_stored(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Return the image at ``path`` as uint8 (H, W, 3) RGB, rows as stored; grey, palette and CMYK are converted.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, no image, cut short, or has more than 8 bits a channel.
+    """
+    image = decode(path)
+    if image.mode.startswith(("I", "F")):
+        raise DataError(f"{path}: {image.mode} pixels (more than 8 bits); images must have 8 bits a channel, convert it first")
+    image.info.pop("transparency", None)  # dropped anyway; PIL would warn about it
+    return np.array(image.convert("RGB"))
+
+
+def read_image_of_size(path: str | os.PathLike[str], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return an image as :func:`read_image` does, but as it is stored where only that has the (height, width) ``size``.
+
+    A camera's rotation turns the image; a mask may have been drawn on the turned one (as viewers show it) or on the stored
+    one. Where both have the mask's size, it is taken for the turned one.
+    """
+    with _reading(str(path)), _opened(path) as opened:
+        upright = _upright_rgb(opened, str(path))
+        if upright.shape[:2] == size or upright.shape[:2] != size[::-1] or opened.orientation not in SIDEWAYS:
+            return upright
+        return _upright_rgb(Opened(opened.image, 1), str(path))
+
+
+def decode(path: str | os.PathLike[str]) -> Image.Image:
+    """Return the image at ``path``, read whole, with the mode and the rows that are stored.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, no image or cut short.
+    """
+    with _reading(str(path)), _opened(path) as opened:
+        opened.image.load()
+        return opened.image
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What a quick look at a picture shows.
+    """What a quick look at an image shows.
 
     Attributes
     ----------
@@ -85,23 +131,40 @@ class Glance:
 
 
 def glance(path: str | os.PathLike[str], side: int = 16) -> Glance:
-    """Return a :class:`Glance` at a picture, read to its end; of a JPEG only the grey eighth of its size is computed.
+    """Return a :class:`Glance` at an image, read to its end; of a JPEG only the grey eighth of its size is computed.
 
     Raises
     ------
     DataError
-        When :func:`read_picture` would.
+        When :func:`read_image` would.
     """
-    with _reading(str(path)), _opened(path) as image:
-        size, orientation = (image.height, image.width), image.getexif().get(ORIENTATION, 1)
+    with _reading(str(path)), _opened(path) as opened:
+        image = opened.image
+        size = (image.height, image.width)
         if image.format == "JPEG":
             drafted = image.draft("L", (2 * side, 2 * side))  # the pixels' share of its last, cut blocks is the box
             small = image.convert("L").resize((side, side), Image.Resampling.BOX, drafted[1] if drafted else None)
-            thumbnail = np.array(ImageOps.exif_transpose(small))
+            thumbnail = np.array(_turned(small, opened.orientation))
         else:
-            small = Image.fromarray(_upright_rgb(image, str(path))).convert("L")
+            small = Image.fromarray(_upright_rgb(opened, str(path))).convert("L")
             thumbnail = np.array(small.resize((side, side), Image.Resampling.BOX))
-    return Glance(size, orientation if orientation in range(2, 9) else 1, thumbnail)
+        return Glance(size, opened.orientation, thumbnail)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An image whose pixels may not have been read yet, and EXIF's orientation, 1 to 8."""
+
+    image: Image.Image
+    given: int | None = None
+
+    @property
+    def orientation(self) -> int:
+        """EXIF's 1 to 8; in a PNG it may stand behind the pixels, so they are read first."""
+        if self.given is not None:
+            return self.given
+        self.image.load()
+        return orientation_of(self.image.info)
 
 
 @contextlib.contextmanager
@@ -112,11 +175,11 @@ def _reading(name: str) -> Iterator[None]:
     except DataError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise DataError(f"{name}: not an image, or of a format that PIL does not read") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # the latter where warnings are errors
+        raise DataError(f"{name}: cannot be read: not an image, or of a format that PIL does not read") from error
+    except Image.DecompressionBombError as error:
         raise DataError(f"{name}: more pixels than PIL lets pass ({error}); cut or shrink it first") from error
     except MemoryError as error:
-        raise DataError(f"{name}: no memory for a picture of this size; cut it into parts or shrink it") from error
+        raise DataError(f"{name}: no memory for an image of this size; cut it into parts or shrink it") from error
     # the decoders of damaged files raise whatever comes: OSError, SyntaxError, ValueError, struct.error, EOFError
     except Exception as error:
         if isinstance(error, OSError) and error.errno:  # the system's answer, not the decoder's
@@ -124,43 +187,71 @@ def _reading(name: str) -> Iterator[None]:
         raise DataError(f"{name}: cannot be read ({error}); it is damaged or cut short, copy it again") from error
 
 
-def read_upright(path: str | os.PathLike[str], like: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a picture as :func:`read_picture` does, but as it is stored where only that has the (height, width) ``like``.
-
-    A camera's rotation turns the picture; a mask may have been drawn on the turned one (as viewers show it) or on the stored
-    one. Where both have the mask's size, it is taken for the turned one.
-    """
-    upright = read_picture(path)
-    if upright.shape[:2] == like or upright.shape[:2] != (like[1], like[0]):
-        return upright
-    with Image.open(path) as image:
-        turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
-        return read_picture(np.array(image.convert("RGB"))) if turned else upright
-
-
-def _name_of(source: Source) -> str:
-    """Return what errors call a source."""
-    if isinstance(source, str | os.PathLike):
-        return str(source)
-    name = getattr(source, "name", None)  # of an open file, unless it was opened by number
-    return name if isinstance(name, str) else "the image"
-
-
-def _opened(source: Source) -> contextlib.AbstractContextManager[Image.Image]:
-    if isinstance(source, str | os.PathLike):
-        mode = os.stat(source).st_mode  # noqa: PTH116  # whatever names a path
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening it might wait for ever; of a folder, opening says so
-            raise DataError(f"{source}: a pipe or a device, not a file; copy its content into a file first")
-        return Image.open(source)
+@contextlib.contextmanager
+def _opened(source: Source) -> Iterator[Opened]:
     if isinstance(source, Image.Image):
-        return contextlib.nullcontext(source)
+        yield Opened(source, _orientation_in_memory(source))
+        return
+    if not isinstance(source, str | os.PathLike):
+        yield _identified(io.BytesIO(_content_of(source)), _name_of(source))
+        return
+    mode = os.stat(source).st_mode  # noqa: PTH116  # whatever names a path
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening it might wait for ever; of a folder, opening says so
+        raise DataError(f"{source}: a pipe or a device, not a file; copy its content into a file first")
+    with open(source, "rb") as file:  # noqa: PTH123  # whatever names a path
+        yield _identified(file, os.fspath(source))
+
+
+def _content_of(source: bytes | BinaryIO) -> bytes:
+    """Return what an image file holds, from its start."""
     if isinstance(source, bytes):
-        return Image.open(io.BytesIO(source))
+        return source
     if isinstance(source, io.TextIOBase):
         raise DataError(f"{_name_of(source)} is opened as text; open an image in mode 'rb'")
-    if hasattr(source, "read"):
-        return Image.open(source)
-    raise DataError(f"an image is a path, bytes, an open file, a PIL image or an array; got {type(source).__name__}")
+    if not hasattr(source, "read"):
+        raise DataError(f"an image is a path, bytes, an open file, a PIL image or an array; got {type(source).__name__}")
+    if source.seekable():
+        source.seek(0)
+    return source.read()
+
+
+def _orientation_in_memory(image: Image.Image) -> int:
+    orientation = image.getexif().get(ORIENTATION, 1)
+    return orientation if orientation in TURNS else 1
+
+
+def _identified(file: IO[bytes], name: str) -> Opened:
+    """Return the image in a file, by PIL's plugins.
+
+    ``Image.open`` does the same and warns of damaged EXIF data and of images beyond half the size that it refuses; now only of
+    such TIFF files PIL warns.
+    """
+    start = file.read(16)
+    if start.startswith(b"\xff\xd8\xff"):
+        content, orientation = without_exif(start + file.read())
+        return Opened(_no_bomb(JpegImageFile(io.BytesIO(content))), orientation)
+    tried: set[str] = set()
+    for load_plugins in (Image.preinit, Image.init):
+        load_plugins()
+        for kind in [kind for kind in Image.ID if kind not in tried]:
+            tried.add(kind)
+            make, accepts = Image.OPEN[kind]
+            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # how a plugin says that it is another's
+                if accepts and accepts(start) is not True:
+                    continue
+                file.seek(0)
+                image = _no_bomb(make(file, name))
+                if image.format == "TIFF":  # its directory is the file's own, and read by now
+                    return Opened(image, _orientation_in_memory(image))
+                return Opened(image)
+    raise Image.UnidentifiedImageError
+
+
+def _no_bomb(image: Image.Image) -> Image.Image:
+    limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+    if limit is not None and pixels > 2 * limit:
+        raise Image.DecompressionBombError(f"{pixels} pixels; the limit is {2 * limit}")
+    return image
 
 
 def _check_array(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -171,9 +262,13 @@ def _check_array(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2)
 
 
-def _upright_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    image.load()
-    image = ImageOps.exif_transpose(image)
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def _upright_rgb(opened: Opened, name: str) -> NDArray[np.uint8]:
+    opened.image.load()
+    image = _turned(opened.image, opened.orientation)
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if values.max(initial=0) > 65535:

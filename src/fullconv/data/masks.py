@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.decode import decode
+from fullconv.data.images import decode
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, codes_of
+from fullconv.labels import LabelSet
 
 MASK_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Formats that masks are looked for in; those with losses are read too, and the doctor warns of them."""
@@ -23,6 +24,24 @@ def read_labels(path: str | os.PathLike[str], label_map: LabelMap) -> NDArray[np
         When the file is missing or damaged, or holds values or colours without a meaning; counts are given.
     """
     return label_map.apply(read_stored(path, label_map), str(path))
+
+
+def read_mask(path: str | os.PathLike[str], labels: LabelSet) -> NDArray[np.uint8]:
+    """Return the labels stored at ``path`` as uint8 (H, W): a palette image's indices or a grey image's values.
+
+    Colours are never looked at, so nothing is guessed from a palette.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, damaged, stores colours instead of indices, or holds values that ``labels`` lacks.
+    """
+    image = decode(path)
+    if image.mode not in ("P", "L"):
+        raise DataError(f"{path}: a mask must be a palette or 8-bit grey image that stores labels; this one is {image.mode}")
+    mask = np.array(image)
+    labels.check(mask, source=str(path))
+    return mask
 
 
 def read_stored(path: str | os.PathLike[str], label_map: LabelMap) -> NDArray[np.integer]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fullconv.data.images import read_upright
+from fullconv.data.images import read_image_of_size
 from fullconv.data.masks import read_stored
 from fullconv.data.pairs import Pair
 from fullconv.doctor.context import Case
@@ -153,7 +153,7 @@ def read_tile(pair: Pair, label_map: LabelMap) -> Tile:
     codes = codes_of(read_stored(pair.mask, label_map))
     found, which = np.unique(codes, return_inverse=True)
     truth = np.array([label_map.meaning.get(int(code), UNKNOWN) for code in found])[which].reshape(codes.shape)
-    image = read_upright(pair.image, like=(codes.shape[0], codes.shape[1]))
+    image = read_image_of_size(pair.image, (codes.shape[0], codes.shape[1]))
     if image.shape[:2] != truth.shape:
         raise DataError(f"{pair.name}: image and mask differ in size")
     return pair.name, image, truth

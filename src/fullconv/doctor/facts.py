@@ -7,7 +7,6 @@ Images are read to their end but seen only as a grey thumbnail, masks as counts;
 import functools
 import os
 import signal
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.decode import decode
-from fullconv.data.images import SIDEWAYS, Glance, glance
+from fullconv.data.images import Glance, decode, glance
 from fullconv.data.mask_runs import Runs, inner
 from fullconv.data.masks import stored_in
+from fullconv.data.orientation import SIDEWAYS
 from fullconv.data.pairs import Pair
 from fullconv.data.sample import Dataset
 from fullconv.doctor.depth_checks import DepthFacts, depth_facts
@@ -148,7 +147,7 @@ def _results(jobs: Sequence[Callable[[], list[Facts]]], processes: int) -> Itera
     if processes <= 1:
         yield from (job() for job in jobs)
         return
-    with ProcessPoolExecutor(processes, initializer=_prepare) as pool:
+    with ProcessPoolExecutor(processes, initializer=_leave_interrupts_to_the_parent) as pool:
         try:
             yield from pool.map(_call, jobs)
         except BrokenExecutor as error:
@@ -166,11 +165,9 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _prepare() -> None:
-    """Leave interrupts to the parent, and say nothing of what Pillow warns of, as the command line does."""
+def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command takes it for an interrupt, and a worker would say so at length
-    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _read_pairs(pairs: Iterable[Pair], split: str, label_map: LabelMap, unit: str | float | None) -> list[Facts]:

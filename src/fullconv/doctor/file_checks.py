@@ -7,7 +7,8 @@ import numpy as np
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import fitted_camera
 from fullconv.data.folder.folder_depth import depth_settings
-from fullconv.data.images import SIDEWAYS, Glance
+from fullconv.data.images import Glance
+from fullconv.data.orientation import SIDEWAYS
 from fullconv.data.sample import HHA
 from fullconv.doctor.context import Case
 from fullconv.doctor.depth_checks import MISSING, DepthFacts

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from fullconv.data.decode import decode
-from fullconv.data.images import ORIENTATION, SUFFIXES, Glance
+from fullconv.data.images import SUFFIXES, Glance, decode
 from fullconv.data.masks import undeclared_in
+from fullconv.data.orientation import ORIENTATION, TURNS
 from fullconv.data.pairs import COLUMNS, DEPTH_COLUMN, Pair
 from fullconv.doctor.context import Case
 from fullconv.doctor.facts import Facts, MaskFacts, Progress
@@ -34,17 +34,6 @@ from fullconv.doctor.mask_checks import LOSSY
 from fullconv.doctor.palette import Color, own_palette
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import COLOR, codes_of, color_of
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes pixels upright, by EXIF's orientation."""
 
 
 @dataclass

@@ -1,11 +1,11 @@
 """The regions of a label map as polygons along the pixels' edges; nothing is smoothed, so they hold exactly the map.
 
 A region is a set of pixels of one label that hang together by their sides (4-connected). Its boundary is made of straight
-sides; each is walked with the region on its right, so outer rings run clockwise on the picture and the rings of holes
+sides; each is walked with the region on its right, so outer rings run clockwise in the image and the rings of holes
 counterclockwise. Coordinates are those of pixel corners, x to the right and y down: the pixel in row i and column j is the
 square from (j, i) to (j + 1, i + 1).
 
-Letters: H W picture, S straight sides, n vertices of a ring.
+Letters: H W image, S straight sides, n vertices of a ring.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.errors import DataError
+from fullconv.labels import LabelSet
 
 Ints = NDArray[np.int64]
 
@@ -111,6 +112,19 @@ def find_regions(labels: NDArray[np.integer]) -> list[Region]:
         while (inner := holes[areas[owner[holes]] < 0]).size:  # what lies above a hole may be another hole of the region
             owner[inner] = owner[owner[inner]]
     return _collect(corners[order], begins, owner, areas, labels.ravel()[sides.pixel[order[begins]]])
+
+
+def find_objects(labels: NDArray[np.integer], label_set: LabelSet) -> list[Region]:
+    """Return the regions of a label map (H, W) that annotation files hold: all but a class ``background`` and what has no class.
+
+    Examples
+    --------
+    >>> from fullconv.labels import VOC
+    >>> [region.label for region in find_objects(np.array([[0, 15, 255, 15]]), VOC)]
+    [15, 15]
+    """
+    annotated = {k for k, name in enumerate(label_set.names) if name != "background"}
+    return [region for region in find_regions(labels) if region.label in annotated]
 
 
 class _Sides(NamedTuple):

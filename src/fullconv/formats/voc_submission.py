@@ -4,8 +4,8 @@
 
     results/VOC2012/Segmentation/comp6_test_cls/ID.png     in a .tgz; a palette PNG of the image's size for every test image
 
-A pixel is a class 0 to 20. 255 is for truth only: evaluation stops at it, as it does at a picture of another size. Source: the
-development kit of VOC2012, section 5.3. To a wrong archive the server answers little more than "Results were not generated
+A pixel is a class 0 to 20. 255 is for ground truth only: evaluation stops at it, as it does at an image of another size. Source:
+the development kit of VOC2012, section 5.3. To a wrong archive the server answers little more than "Results were not generated
 properly", so check it before it is sent.
 """
 
@@ -22,7 +22,7 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from fullconv.errors import DataError
 from fullconv.files import replacing
@@ -30,7 +30,7 @@ from fullconv.formats.png import is_whole
 from fullconv.labels import VOC, LabelSet
 
 FOLDER = PurePosixPath("results/VOC2012/Segmentation/comp6_test_cls")
-"""Where the pictures lie in the archive."""
+"""Where the images lie in the archive."""
 TEST_IMAGES = 1456
 """In VOC2012's test set for segmentation."""
 ID = re.compile(r"\d{4}_\d{6}")
@@ -94,7 +94,7 @@ def check_plan(names: Sequence[str], labels: LabelSet) -> None:
     Parameters
     ----------
     names
-        Of the pictures, which must be VOC's ids, each once.
+        Of the images, which must be VOC's ids, each once.
     labels
         The classes of the model, which must be VOC's in their order.
 
@@ -112,12 +112,12 @@ def check_plan(names: Sequence[str], labels: LabelSet) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     for wrong, what in ((strange, "not called as VOC's images, such as 2008_000006.jpg"), (twice, "of one name")):
         if wrong:
-            raise DataError(f"comp6 takes VOC's test images; {len(wrong)} pictures are {what}: {_first(wrong)}")
+            raise DataError(f"comp6 takes VOC's test images; {len(wrong)} of {len(names)} are {what}: {_first(wrong)}")
 
 
-def write_comp6(path: Path, pictures: Iterable[tuple[str, NDArray[np.uint8]]], labels: LabelSet) -> None:
-    """Write the archive of pictures by their names, such as ``2008_000006.jpg``; errors are those of :func:`write_submission`."""
-    write_submission(path, ((PurePosixPath(name).stem, found) for name, found in pictures))
+def write_comp6(path: Path, images: Iterable[tuple[str, NDArray[np.uint8]]], labels: LabelSet) -> None:
+    """Write the archive of images by their names, such as ``2008_000006.jpg``; errors are those of :func:`write_submission`."""
+    write_submission(path, ((PurePosixPath(name).stem, found) for name, found in images))
 
 
 def _png(name: str, labels: NDArray[np.integer]) -> bytes:
@@ -127,7 +127,7 @@ def _png(name: str, labels: NDArray[np.integer]) -> bytes:
     void = int((labels == VOC.ignore_index).sum())
     if void:
         raise DataError(
-            f"{name}: {void} px are 255 (void), which only truth may be; predict a class 0 to {len(VOC) - 1} for them"
+            f"{name}: {void} px are 255 (void), which only ground truth may be; predict a class 0 to {len(VOC) - 1} for them"
         )
     file = io.BytesIO()
     VOC.to_image(labels).save(file, format="PNG")
@@ -193,17 +193,17 @@ def _faults(
         seen.add(place.stem)
         file = archive.extractfile(entry)
         assert file is not None  # as it is a regular file
-        for kind, detail in _faults_of_picture(file, sizes[place.stem]):
+        for kind, detail in _faults_of_image(file, sizes[place.stem]):
             yield kind, f"{place.stem}: {detail}"
 
 
-def _faults_of_picture(file: IO[bytes], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
+def _faults_of_image(file: IO[bytes], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
     try:
-        with Image.open(file) as image:
+        with PngImageFile(file) as image:  # Image.open would warn of large ones
             if (image.height, image.width) != size:  # and is not decoded: it may be of any size
                 yield "files of another size than their image", f"{image.height}x{image.width} and not {size[0]}x{size[1]}"
-            elif image.format != "PNG" or image.mode != "P":
-                yield "files that are no palette PNG", f"{image.format} {image.mode}"
+            elif image.mode != "P":
+                yield "files that are no palette PNG", f"PNG {image.mode}"
             else:
                 labels, palette = np.array(image), image.getpalette() or []
                 file.seek(0)
@@ -212,7 +212,7 @@ def _faults_of_picture(file: IO[bytes], size: tuple[int, int]) -> Iterator[tuple
                 yield from _faults_of_labels(np.bincount(labels.ravel(), minlength=256), palette)
     # the decoders of damaged files raise whatever comes
     except Exception:
-        yield "files that cannot be read", "damaged, or no image"
+        yield "files that cannot be read", "damaged, or no PNG"
 
 
 def _faults_of_labels(pixels: NDArray[np.intp], palette: list[int]) -> Iterator[tuple[str, str]]:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.crf.mean_field import CRFSpec
-from fullconv.data.decode import read_mask
 from fullconv.data.depth.rgbd import inputs_for
-from fullconv.data.images import glance, read_picture
+from fullconv.data.images import glance, read_image
+from fullconv.data.masks import read_mask
 from fullconv.drawing import shares
 from fullconv.errors import DataError
 from fullconv.files import replacing
-from fullconv.formats.coco import Labelled
+from fullconv.formats import Labelled
 from fullconv.formats.voc_submission import check_plan, check_submission
 from fullconv.inference.jobs import Job, results_of_each
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_PROBABILITIES, Result, way_of
@@ -148,7 +148,7 @@ def _to_write(job: Job, wanted: Sequence[str], way: str, overwrite: bool) -> lis
 
 def _read(job: Job, wanted: Sequence[str], depths: Depths | None) -> Read:
     try:
-        image = read_picture(job.source)
+        image = read_image(job.source)
         depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)
         return Loaded(image, inputs_for(wanted, image, depth, camera))
     except DataError as error:

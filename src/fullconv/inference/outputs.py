@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from fullconv.formats.coco import Labelled, to_geojson, to_labelme, write_areas, write_coco
+from fullconv.formats import Labelled
+from fullconv.formats.areas import write_areas
+from fullconv.formats.coco import write_coco
+from fullconv.formats.geojson import to_geojson
+from fullconv.formats.labelme import to_labelme
 from fullconv.formats.voc_submission import write_comp6
 from fullconv.inference.segmentation import Segmentation
 from fullconv.labels import LabelSet

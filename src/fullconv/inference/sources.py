@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fullconv.data.images import read_picture
+from fullconv.data.images import read_image
 from fullconv.errors import DataError
 
 ImageLike = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor
@@ -30,7 +30,7 @@ def as_array(source: ImageLike) -> NDArray[np.uint8]:
         - an array uint8 (H, W, 3) RGB or (H, W) grey;
         - a tensor uint8 (3, H, W) RGB or (1, H, W) grey on any device: channels first, as torchvision reads images.
 
-        What comes from files and from PIL is laid upright and converted, see :func:`fullconv.data.images.read_picture`.
+        What comes from files and from PIL is laid upright and converted, see :func:`fullconv.data.images.read_image`.
         Arrays and tensors are 8-bit: of floating point numbers nobody knows whether they go to 1 or to 255, so they are
         refused rather than guessed.
 
@@ -48,7 +48,7 @@ def as_array(source: ImageLike) -> NDArray[np.uint8]:
     fullconv.errors.DataError: an image as tensor is uint8 (3, H, W) RGB or (1, H, W) grey, ... come first: image.permute(2, 0, 1)
     """
     if not isinstance(source, Tensor):
-        return read_picture(source)
+        return read_image(source)
     if source.dtype != torch.uint8 or source.dim() != 3 or source.shape[0] not in (1, 3) or not source.numel():
         raise DataError(
             "an image as tensor is uint8 (3, H, W) RGB or (1, H, W) grey, values 0 to 255; got "

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.decode import decode
-from fullconv.data.images import SUFFIXES
+from fullconv.data.images import SUFFIXES, decode
 from fullconv.errors import DataError
 
 UNITS: Mapping[str, float] = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001}

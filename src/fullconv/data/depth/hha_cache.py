@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from fullconv.data.decode import read_image
 from fullconv.data.depth.hha import hha
 from fullconv.data.depth.intrinsics import Intrinsics
+from fullconv.data.images import read_image_as_stored
 from fullconv.errors import DataError
 from fullconv.files import replacing
 
@@ -62,7 +62,7 @@ class KeptHHA:
         path = self.folder / f"{name}.png" if self.folder else None
         made_of = f"{camera} {version}".strip()
         if path is not None and path.exists():
-            kept = read_image(path)
+            kept = read_image_as_stored(path)
             with Image.open(path) as picture:
                 before = picture.info.get(MADE_OF, made_of)
             if before == made_of and kept.shape[:2] != size:

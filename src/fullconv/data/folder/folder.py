@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
-from fullconv.data.images import SUFFIXES, read_upright
+from fullconv.data.images import SUFFIXES, read_image_of_size
 from fullconv.data.masks import MASK_SUFFIXES, read_labels
 from fullconv.data.pairs import Pair, listed_pairs
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
@@ -57,7 +57,7 @@ class FolderSegmentation:
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
         mask = read_labels(pair.mask, self.label_map)
-        image = read_upright(pair.image, like=(mask.shape[0], mask.shape[1]))
+        image = read_image_of_size(pair.image, (mask.shape[0], mask.shape[1]))
         if image.shape[:2] != mask.shape:
             raise DataError(
                 f"{pair.mask}: the mask is {mask.shape[0]}×{mask.shape[1]} but its image {pair.image.name} is "

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.decode import decode
 from fullconv.data.folder.folder import match_files
-from fullconv.data.images import SUFFIXES
+from fullconv.data.images import SUFFIXES, decode
 from fullconv.data.masks import MASK_SUFFIXES, undeclared_in
 from fullconv.data.pairs import Pair
 from fullconv.data.text import read_text

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.decode import decode, read_image, read_mask
+from fullconv.data.images import decode, read_image_as_stored
+from fullconv.data.masks import read_mask
 from fullconv.data.matlab import open_hdf5, read_label_map, read_mat
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet, voc_colors
@@ -158,7 +159,7 @@ class ReferenceFolder:
         return f"data/images/img_{number}.png and segmentation/img_{number}.mat" + f" and data/depth/img_{number}.png" * depth
 
     def image(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
-        return read_image(self.root / "data" / "images" / f"img_{number}.png")
+        return read_image_as_stored(self.root / "data" / "images" / f"img_{number}.png")
 
     def depth(self, number: int) -> NDArray[np.float32]:  # noqa: D102
         return np.asarray(decode(self.root / "data" / "depth" / f"img_{number}.png"), np.float32) / np.float32(1000)
@@ -197,7 +198,7 @@ class PictureFolder:
         return f"images/{name}.jpg and labels40/{name}.png" + f" and depths/{name}.png" * depth
 
     def image(self, number: int) -> NDArray[np.uint8]:  # noqa: D102
-        return read_image(self.root / "images" / f"{number - FIRST}.jpg")
+        return read_image_as_stored(self.root / "images" / f"{number - FIRST}.jpg")
 
     def depth(self, number: int) -> NDArray[np.float32]:  # noqa: D102
         path = self.root / "depths" / f"{number - FIRST}.png"

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.decode import read_image
+from fullconv.data.images import read_image_as_stored
 from fullconv.data.matlab import read_label_map
 from fullconv.data.sample import RGB, SEMANTIC, Sample
 from fullconv.data.sets.complete import check_files
@@ -79,7 +79,7 @@ class PASCALContext:
 
     def __getitem__(self, index: int) -> Sample:
         name = self.ids[index]
-        image = read_image(self.voc / "JPEGImages" / f"{name}.jpg")
+        image = read_image_as_stored(self.voc / "JPEGImages" / f"{name}.jpg")
         stored = read_label_map(self.annotation / "trainval" / f"{name}.mat", "LabelMap", 0, len(self._classes) - 1)
         return Sample.from_arrays(name, {RGB: image}, {SEMANTIC: self._classes[stored]})
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torchvision
 
-from fullconv.data.decode import read_image
+from fullconv.data.images import read_image_as_stored
 from fullconv.data.matlab import read_mat
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.data.sets.complete import check_files
@@ -67,7 +67,7 @@ class SBDSegmentation:
         path = self.folder / "cls" / f"{name}.mat"
         mask = read_mat(path, "GTcls", "Segmentation")
         VOC.check(mask, str(path))
-        return Sample.from_arrays(name, {RGB: read_image(self.folder / "img" / f"{name}.jpg")}, {SEMANTIC: mask})
+        return Sample.from_arrays(name, {RGB: read_image_as_stored(self.folder / "img" / f"{name}.jpg")}, {SEMANTIC: mask})
 
 
 def _listed(path: Path) -> list[str]:

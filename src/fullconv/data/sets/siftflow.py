@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.decode import read_image
+from fullconv.data.images import read_image_as_stored
 from fullconv.data.matlab import read_label_map
 from fullconv.data.sample import RGB, SEMANTIC, Sample
 from fullconv.data.sets.complete import check_files
@@ -104,7 +104,7 @@ class SIFTFlow:
 
     def __getitem__(self, index: int) -> Sample:
         name = self.ids[index]
-        image = read_image(self.folder / "Images" / FOLDER / f"{name}.jpg")
+        image = read_image_as_stored(self.folder / "Images" / FOLDER / f"{name}.jpg")
         masks = {head: HEADS[head].read(self.folder / HEADS[head].folder / FOLDER / f"{name}.mat") for head in self.heads}
         return Sample.from_arrays(name, {RGB: image}, masks)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torchvision
 
-from fullconv.data.decode import read_image, read_mask
+from fullconv.data.images import read_image_as_stored
+from fullconv.data.masks import read_mask
 from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, SEMANTIC, Sample
 from fullconv.data.text import read_text
@@ -58,7 +59,7 @@ class VOCSegmentation:
 
     def __getitem__(self, index: int) -> Sample:
         name = self.ids[index]
-        image = read_image(self._image(name))
+        image = read_image_as_stored(self._image(name))
         mask = read_mask(self._mask(name), VOC)
         if image.shape[:2] != mask.shape:
             raise DataError(f"{self._mask(name)}: the mask is {mask.shape} but its image is {image.shape[:2]} (H, W)")

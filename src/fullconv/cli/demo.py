@@ -1,0 +1,29 @@
+"""``fullconv demo``: the paper's story on rendered scenes, in minutes."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fullconv.cli.output import log, show
+
+
+def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json", negative="")] = False) -> None:
+    """Tell the paper's story on rendered scenes, in minutes, without network: pictures, a table, index.html.
+
+    Parameters
+    ----------
+    out
+        Folder for everything; a demo that was stopped there goes on.
+    as_json
+        Print one JSON object.
+    """
+    from fullconv.paper.demo import run
+
+    found = run(out)
+    show(json.dumps(found.to_dict()) if as_json else found.table())
+    order = "comes out" if found.in_order else "does NOT come out"
+    log(
+        f"the paper's order (32s-fixed < 32s < 16s <= 8s) {order}; {sum(found.seconds.values()):.0f} s; open {out / 'index.html'}"
+    )

@@ -1,0 +1,59 @@
+"""``fullconv heatmap``: where a classifier, made convolutional, sees a class."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fullconv.cli.output import log, show
+
+
+def heatmap(
+    classifier: str,
+    image: Path,
+    /,
+    *,
+    out: Path,
+    weights: str | None = None,
+    class_name: Annotated[str | None, Parameter("--class")] = None,
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+) -> None:
+    """Draw where a classifier, made convolutional, sees a class.
+
+    Parameters
+    ----------
+    classifier
+        Name of a backbone, such as squeezenet1_0.
+    image
+        A picture of any size.
+    out
+        The picture to write (.png).
+    weights
+        A .safetensors file of the whole classifier, or a name; by default the classifier's own name.
+    class_name
+        An ImageNet class by name or number; by default the one that is seen most clearly.
+    as_json
+        Print one JSON object.
+    """
+    from fullconv.data.images import read_image
+    from fullconv.errors import SpecError
+    from fullconv.files import replacing
+    from fullconv.inference.heatmap import draw_heat_map, heat_map, load_classifier
+    from fullconv.inference.imagenet import find_class, imagenet_classes
+
+    if out.suffix.lower() != ".png" or (out.exists() and image.exists() and out.samefile(image)):
+        raise SpecError(f"--out {out}: the heat map is written as a picture of its own; give a new name that ends in .png")
+    names = imagenet_classes()
+    wanted = find_class(class_name, names) if class_name is not None else None
+    pixels = read_image(image)
+    dense, normalise = load_classifier(classifier, weights)
+    found = heat_map(dense, normalise, pixels, wanted)
+    title = names[found.class_index].split(",")[0]
+    with replacing(out) as temporary:
+        draw_heat_map(pixels, found, title).save(temporary, format="PNG")
+    if as_json:
+        facts = {"class": found.class_index, "name": title, "peak": found.peak, "windows": list(found.windows), "out": str(out)}
+        show(json.dumps(facts))
+    else:
+        log(f"{title}: peak probability {found.peak:.2f} among {found.windows[0]}×{found.windows[1]} windows; {out}")
