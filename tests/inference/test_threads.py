@@ -139,3 +139,4 @@ def test_models_are_loaded_and_traced_while_others_predict(checkpoint: Path) -> 
     work = [predict] * 4 + [trace] * 2 + [lambda: load(checkpoint, "cpu").predict(image).labels.tobytes() == expected] * 2
     assert at_once(work) == [True] * THREADS
     assert torch.nn.Module.__call__ is original
+    assert {type(part.training) for part in predictor.model.modules()} == {bool}

@@ -53,6 +53,32 @@ def test_half_a_match_is_an_error_unless_asked_for(tmp_path: Path) -> None:
     assert load_backbone_weights(without, path).missing == []
 
 
+def partly(folder: Path, share: float) -> Path:
+    """Weights of minivgg's features and dense layers with only ``share`` of their tensors under their own names."""
+    state = {name: tensor for name, tensor in find_backbone("minivgg").build().state_dict().items() if "fc7" not in name}
+    counted = [name for name in state if "num_batches" not in name]
+    kept = round(share * len(counted))
+    renamed = {name if name in counted[:kept] else f"other.{name}": tensor for name, tensor in state.items()}
+    path = folder / f"{share}.safetensors"
+    save_file(renamed, path)
+    return path
+
+
+def test_weights_of_another_net_are_no_partial_fit(tmp_path: Path) -> None:
+    model = build_model(ModelSpec(name="fcn32s-minivgg", partial_weights=True), {"semantic": 3})
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(
+        WeightsError,
+        match=r"0\.0\.safetensors are of another net: 0 of 37 tensors fit \(nothing for conv1_1\.weight, norm1_1\.weight, "
+        r"norm1_1\.bias, … 34 more; theirs that found no place: .*asks for half at least",
+    ):
+        load_backbone_weights(model, str(partly(tmp_path, 0.0)))
+    with pytest.raises(WeightsError, match="are of another net: 18 of 37 tensors fit"):
+        load_backbone_weights(model, str(partly(tmp_path, 18 / 37)))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert len(load_backbone_weights(model, str(partly(tmp_path, 19 / 37))).missing) == 18 + 7
+
+
 def test_weights_that_are_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FULLCONV_WEIGHTS", str(tmp_path))
     with pytest.raises(

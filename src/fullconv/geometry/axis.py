@@ -18,7 +18,9 @@ A convolution and the transposed convolution with the same numbers are each othe
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+from fullconv.errors import GeometryError
 
 
 class Place(NamedTuple):
@@ -40,8 +42,8 @@ class AxisMap(Protocol):
     def targets(self, a: int, b: int) -> tuple[int, int]:
         """Return the interval of outputs that read any of the inputs ``a..b``."""
 
-    def compose(self, place: Place) -> Place:
-        """Return where the outputs lie, given where the inputs lie."""
+    def compose(self, place: Place) -> Place | None:
+        """Return where the outputs lie, given where the inputs lie; ``None`` when they have no position."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,21 @@ class Transposed:
 
 @dataclass(frozen=True)
 class Pad:
-    """``before`` new entries in front and ``after`` behind; ``after`` may depend on the size. Negative numbers crop."""
+    """``before`` new entries in front and ``after`` behind; ``after`` may depend on the size. Negative numbers crop.
+
+    What the new entries hold: a constant, the nearest entry (``replicate``), or the entry mirrored at the border (``reflect``).
+    """
 
     before: int
     after: int | Callable[[int], int] = 0
+    fill: Literal["constant", "replicate", "reflect"] = "constant"
 
     def size(self, n: int) -> int:
-        """Return ``n + before + after``."""
-        return n + self.before + (self.after if isinstance(self.after, int) else self.after(n))
+        """Return ``n + before + after``; nothing is left of an input that is too small to be mirrored so far."""
+        after = self.after if isinstance(self.after, int) else self.after(n)
+        if self.fill == "reflect" and max(self.before, after) >= n:
+            return 0
+        return n + self.before + after
 
     def sources(self, a: int, b: int) -> tuple[int, int]:
         """Return the same entries, counted without the padding."""
@@ -139,9 +148,123 @@ class Pad:
         """Return the same entries, counted with the padding."""
         return a + self.before, b + self.before
 
+    def fold(self, a: int, b: int, n: int) -> tuple[int, int]:
+        """Return the interval of ``n`` inputs that the entries ``a..b``, counted as inputs, are filled from."""
+        if self.fill == "constant" or a > b:
+            return a, b
+        if self.fill == "replicate":
+            return min(max(a, 0), n - 1), min(max(b, 0), n - 1)
+        end = 2 * (n - 1)
+        parts = [(max(a, 0), min(b, n - 1)), (max(-b, 1), -a), (end - b, min(end - a, n - 2))]
+        found = [part for part in parts if part[0] <= part[1]]
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    def unfold(self, a: int, b: int, n: int) -> tuple[int, int]:
+        """Return the interval of outputs that the inputs ``a..b`` of ``n`` change, those filled from them included."""
+        after = self.size(n) - self.before - n
+        found = [(a, b)]
+        if self.fill == "replicate":
+            found += [(-self.before, 0)] * (a <= 0 <= b) + [(n - 1, n - 1 + after)] * (a <= n - 1 <= b)
+        if self.fill == "reflect":
+            front, back = (max(a, 1), min(b, self.before)), (max(a, n - 1 - after), min(b, n - 2))
+            found += [(-high, -low) for low, high in [front] if low <= high]
+            found += [(2 * (n - 1) - high, 2 * (n - 1) - low) for low, high in [back] if low <= high]
+        return self.targets(min(low for low, _ in found), max(high for _, high in found))
+
     def compose(self, place: Place) -> Place:
         """Return the coordinates shifted by the padding."""
         return Place(place.stride, place.offset - self.before * place.stride)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Every ``step``-th entry from ``start`` on, up to ``stop`` as Python counts it: from the end when negative, or to the end."""
+
+    start: int
+    stop: int | None = None
+    step: int = 1
+
+    def size(self, n: int) -> int:
+        """Return how many entries a Python slice takes of ``n``."""
+        return len(range(*slice(self.start, self.stop, self.step).indices(n)))
+
+    def sources(self, a: int, b: int) -> tuple[int, int]:
+        """Return the entries that ``a..b`` were taken from."""
+        return self.start + self.step * a, self.start + self.step * b
+
+    def targets(self, a: int, b: int) -> tuple[int, int]:
+        """Return which of the entries taken lie in ``a..b``."""
+        return -((self.start - a) // self.step), (b - self.start) // self.step
+
+    def compose(self, place: Place) -> Place:
+        """Return the coordinates of the entries taken."""
+        return Place(place.stride * self.step, place.offset + place.stride * self.start)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Entries in blocks of ``side``, each block becoming channels of one output (space to depth)."""
+
+    side: int
+
+    @property
+    def forward(self) -> Window:
+        """The same without the demand that nothing is left over."""
+        return Window(self.side, self.side)
+
+    def size(self, n: int) -> int:
+        """Return the number of blocks.
+
+        Raises
+        ------
+        GeometryError
+            When ``n`` does not divide into blocks.
+        """
+        if n % self.side:
+            raise GeometryError(f"{n} entries do not divide into blocks of {self.side}")
+        return n // self.side
+
+    def sources(self, a: int, b: int) -> tuple[int, int]:
+        """Return the entries of the blocks ``a..b``."""
+        return self.forward.sources(a, b)
+
+    def targets(self, a: int, b: int) -> tuple[int, int]:
+        """Return the blocks that hold ``a..b``."""
+        return self.forward.targets(a, b)
+
+    def compose(self, place: Place) -> Place:
+        """Return the centres of the blocks."""
+        return self.forward.compose(place)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Every output reads all inputs: ``count`` outputs without a position, or, without a count, as many as there are inputs.
+
+    A pooling of the whole map has a count of 1; a normalisation by the statistics of the whole map has none.
+    """
+
+    count: int | None = None
+
+    def size(self, n: int) -> int:
+        """Return ``count``, or ``n`` itself."""
+        return n if self.count is None else min(self.count, self.count * n)
+
+    def sources(self, a: int, b: int) -> tuple[int, int]:
+        """Return an interval that covers every map."""
+        return 0, EVERYTHING
+
+    def targets(self, a: int, b: int) -> tuple[int, int]:
+        """Return an interval that covers every map."""
+        return 0, EVERYTHING
+
+    def compose(self, place: Place) -> Place | None:
+        """Return the inputs' coordinates where outputs keep to them."""
+        return place if self.count is None else None
+
+
+EVERYTHING = 2**62
+"""A last index beyond that of any map."""
 
 
 def aligned_deconvolution(coarse: Place, fine: Place) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """A network as coordinate maps: for every layer its stride, receptive field, offset, size and the pixels it depends on.
 
-A :class:`Geometry` is a list of :class:`Layer` in the order of execution. Layers that see the whole image (global
-pooling, squeeze-and-excitation) are marked, and what depends on them is marked too: such maps have a stride and an
-offset when they also have a local path, and an unbounded receptive field.
+A :class:`Geometry` is a list of :class:`Layer` in the order of execution. Layers that see the whole image (global pooling,
+squeeze-and-excitation, group norm) are known, and so is what depends on them: such maps have a stride and an offset when they also
+have a local path, and an unbounded receptive field. Where maps are merged whose pixels do not lie on each other, sizes and
+intervals are still defined, and positions are not: whoever asks for one is told which merge it is.
 
 Axes are named by number: 0 is vertical (height), 1 horizontal (width).
 """
@@ -10,41 +11,16 @@ Axes are named by number: 0 is vertical (height), 1 horizontal (width).
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from fullconv.errors import GeometryError
-from fullconv.geometry.axis import AxisMap, Place
+from fullconv.geometry.axis import EVERYTHING, Pad, Place, Whole
+from fullconv.geometry.layer import Layer, has_positions, places, sees_everything
+from fullconv.geometry.smallest import smallest
 
 Interval = tuple[int, int]
 
-
-@dataclass(frozen=True)
-class Layer:
-    """One operation of a network.
-
-    Parameters
-    ----------
-    name
-        Its name in the network.
-    kind
-        What it is, such as ``Conv2d``.
-    inputs
-        Positions of the layers whose maps it reads; empty for the image.
-    maps
-        What it does along the vertical and the horizontal axis.
-    sees_all
-        It reads the whole of its inputs whatever the position (global pooling).
-    like
-        For a crop: the position of the layer that the map is cut to, and the index there that index 0 lies on.
-    """
-
-    name: str
-    kind: str
-    inputs: tuple[int, ...]
-    maps: tuple[AxisMap, AxisMap]
-    sees_all: bool = False
-    like: tuple[int, int] | None = None
+__all__ = ["Geometry", "Interval", "Layer"]
 
 
 class Geometry:
@@ -54,45 +30,32 @@ class Geometry:
     ----------
     layers
         In the order of execution; the image comes first.
-
-    Raises
-    ------
-    GeometryError
-        When maps are merged whose positions on the image differ.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = tuple(layers)
         self.index = {layer.name: i for i, layer in enumerate(self.layers)}
-        self.is_global = self._find_global()
-        self._places = [self._place(axis) for axis in (0, 1)]
-
-    def _find_global(self) -> list[bool]:
-        seen: list[bool] = []
-        for layer in self.layers:
-            seen.append(layer.sees_all or any(seen[i] for i in layer.inputs))
-        return seen
-
-    def _place(self, axis: int) -> list[Place | None]:
-        places: list[Place | None] = []
-        for layer in self.layers:
-            if not layer.inputs:
-                places.append(Place(Fraction(1), Fraction(0)))
-                continue
-            incoming = [(self.layers[i].name, place) for i in layer.inputs if (place := places[i]) is not None]
-            for name, place in incoming[1:]:
-                if place != incoming[0][1]:
-                    raise GeometryError(
-                        f"{layer.name} merges {incoming[0][0]} at {_show(incoming[0][1])} with {name} at {_show(place)}: "
-                        "their pixels do not lie on each other; align the branches' strides and padding"
-                    )
-            local = bool(incoming) and not layer.sees_all
-            places.append(layer.maps[axis].compose(incoming[0][1]) if local else None)
-        return places
+        self._global = [sees_everything(self.layers, axis) for axis in (0, 1)]
+        self._local = [has_positions(self.layers, axis) for axis in (0, 1)]
+        self._places = [places(self.layers, axis) for axis in (0, 1)]
 
     def place(self, layer: int | str, axis: int = 0) -> Place | None:
-        """Return stride and offset of a layer's map on the image; ``None`` when it has no position (global)."""
-        return self._places[axis][self._at(layer)]
+        """Return stride and offset of a layer's map on the image; ``None`` when it has no position (global).
+
+        Raises
+        ------
+        GeometryError
+            When it is computed from merged maps whose pixels do not lie on each other.
+        """
+        place = self._places[axis][self._at(layer)]
+        if isinstance(place, str):
+            raise GeometryError(place)
+        return place
+
+    @property
+    def is_global(self) -> list[bool]:
+        """Whether each layer depends on the whole image along an axis."""
+        return [vertical or horizontal for vertical, horizontal in zip(*self._global, strict=True)]
 
     @property
     def global_layers(self) -> list[str]:
@@ -119,15 +82,19 @@ class Geometry:
 
     def _axis_sizes(self, axis: int, n: int) -> list[int]:
         sizes: list[int] = []
+        local = self._local[axis]
         for layer in self.layers:
             if not layer.inputs:
                 sizes.append(n)
                 continue
-            local = [i for i in layer.inputs if self._places[axis][i] is not None]
-            incoming = {sizes[i] for i in local} or {1}
+            # a value of the whole image is spread over what it is merged with
+            incoming = {sizes[i] for i in layer.inputs if local[i] or sizes[i] > 1} or {1}
             if len(incoming) > 1:
                 raise GeometryError(f"{layer.name} merges maps of {sorted(incoming)} entries for an image side of {n} px")
-            out = 1 if layer.sees_all else layer.maps[axis].size(incoming.pop())
+            try:
+                out = layer.maps[axis].size(incoming.pop())
+            except GeometryError as error:
+                raise GeometryError(f"an image side of {n} px does not fit {layer.name}: {error}") from error
             if layer.like is not None:
                 out = min(out, sizes[layer.like[0]] - layer.like[1])
             if out < 1:
@@ -141,20 +108,35 @@ class Geometry:
         return [sizes[i] for i in layers]
 
     def fits(self, n: int) -> bool:
-        """Return whether an image side of ``n`` px leaves at least one entry in every layer."""
+        """Return whether an image side of ``n`` px leaves at least one entry in every layer, along either axis."""
+        return self._fits(0, n) and self._fits(1, n)
+
+    def _fits(self, axis: int, n: int) -> bool:
         try:
-            self._axis_sizes(0, n), self._axis_sizes(1, n)
+            self._axis_sizes(axis, n)
         except GeometryError:
             return False
         return True
 
     @functools.cached_property
     def min_size(self) -> int:
-        """The smallest image side, in pixels, from which on every size passes through all layers."""
-        side = 1
-        while not self.fits(side):
-            side += 1
-        return side
+        """The smallest image side, in pixels, from which on every size passes through all layers.
+
+        Raises
+        ------
+        GeometryError
+            When there is none: the net takes multiples of a number only, or nothing.
+        """
+        axes = (0,) if all(layer.maps[0] == layer.maps[1] for layer in self.layers) else (0, 1)
+        return max(smallest(functools.partial(self._fits, axis), self._period(axis)) for axis in axes)
+
+    def _period(self, axis: int) -> int:
+        """Return after how many pixels more every layer has a whole number of entries more."""
+        strides = [Fraction(1)]
+        for layer in self.layers[1:]:
+            unit = layer.maps[axis].compose(Place(Fraction(1), Fraction(0)))
+            strides.append(max(strides[k] for k in layer.inputs) * (unit.stride if unit else 1))
+        return math.lcm(*(stride.numerator for stride in strides))
 
     def depends_on(self, layer: int | str, at: Interval, axis: int = 0, side: int | None = None) -> Interval | None:
         """Return the interval of image pixels that the entries ``at`` of a layer's map depend on.
@@ -184,37 +166,37 @@ class Geometry:
             a, b = _cut(wanted.pop(i), sizes[i] if sizes else None)
             if a > b:
                 continue
-            if self.layers[i].sees_all:
-                if sizes is None:
-                    return None
-                a, b = 0, max((sizes[k] for k in self.layers[i].inputs), default=1) - 1
-            else:
-                a, b = self.layers[i].maps[axis].sources(a, b)
+            own = self.layers[i].maps[axis]
+            if isinstance(own, Whole) and sizes is None:
+                return None
+            a, b = own.sources(a, b)
             for k in self.layers[i].inputs:
-                span = (0, 0) if self._spreads(k, axis) else (a, b)
+                span = (a, b) if self._local[axis][k] else (0, EVERYTHING)
+                if sizes and isinstance(own, Pad):
+                    span = own.fold(*span, sizes[k])
                 wanted[k] = (min(wanted[k][0], span[0]), max(wanted[k][1], span[1])) if k in wanted else span
         found = _cut(wanted[0], side) if 0 in wanted else (0, -1)
         return found if found[0] <= found[1] else None
 
     def changes(self, pixels: Interval, layer: int | str, axis: int = 0, side: int | None = None) -> Interval | None:
         """Return the interval of a layer's map that the image pixels ``pixels`` can change; see :meth:`depends_on`."""
-        end = self._at(layer)
+        end, local = self._at(layer), self._local[axis]
         sizes = self._axis_sizes(axis, side) if side is not None else None
         changed: dict[int, Interval] = {0: _cut(pixels, side)}
         for i in range(1, end + 1):
+            own = self.layers[i].maps[axis]
             spans = [changed[k] for k in self.layers[i].inputs if k in changed]
             if not spans:
                 continue
-            if self.layers[i].sees_all:
-                span = (0, 0)
+            span = min(a for a, _ in spans), max(b for _, b in spans)
+            if isinstance(own, Whole) or (local[i] and any(not local[k] for k in self.layers[i].inputs if k in changed)):
+                if sizes is None and local[i]:
+                    return None
+                span = 0, EVERYTHING
+            elif sizes and isinstance(own, Pad):
+                span = own.unfold(*span, sizes[self.layers[i].inputs[0]])
             else:
-                span = self.layers[i].maps[axis].targets(min(a for a, _ in spans), max(b for _, b in spans))
-                if self._places[axis][i] is not None and any(
-                    self._spreads(k, axis) for k in self.layers[i].inputs if k in changed
-                ):
-                    if sizes is None:
-                        return None
-                    span = (0, sizes[i] - 1)
+                span = own.targets(*span)
             span = _cut(span, sizes[i] if sizes else None)
             if span[0] <= span[1]:
                 changed[i] = span
@@ -245,7 +227,7 @@ class Geometry:
         """
         end = self._at(layer)
         sizes = self._axis_sizes(axis, side)
-        if self.is_global[end]:
+        if self._global[axis][end]:
             return None
         clear: list[Interval] = [(0, side - 1)]
         for i in range(1, end + 1):
@@ -255,10 +237,6 @@ class Geometry:
             own = self.layers[i].maps[axis]
             clear.append(_cut((own.targets(a - 1, a - 1)[1] + 1, own.targets(b + 1, b + 1)[0] - 1), sizes[i]))
         return clear[end] if clear[end][0] <= clear[end][1] else None
-
-    def _spreads(self, i: int, axis: int) -> bool:
-        """Whether layer ``i`` is a single value for the whole image, which a merge spreads over every position."""
-        return self._places[axis][i] is None
 
     def receptive_field(self, layer: int | str, axis: int = 0) -> int | None:
         """Return how many image pixels in a row an entry of a layer's map can depend on; ``None`` when all of them."""
@@ -272,10 +250,10 @@ class Geometry:
 
     def _spans(self, end: int, axis: int) -> list[tuple[Fraction, Interval]]:
         """Centre and pixels read of one entry for every phase that entries of this layer can have on the coarsest map."""
-        place = self._places[axis][end]
-        if place is None or self.is_global[end]:
+        place = self.place(end, axis)
+        if place is None or self._global[axis][end]:
             return []
-        strides = [other.stride for other in self._places[axis][: end + 1] if other is not None]
+        strides = [other.stride for other in self._places[axis][: end + 1] if isinstance(other, Place)]
         phases = math.lcm(*((place.stride / stride).denominator for stride in strides))
         found = ((i, self.depends_on(end, (i, i), axis)) for i in range(phases))
         return [(place.stride * i + place.offset, span) for i, span in found if span is not None]
@@ -283,7 +261,3 @@ class Geometry:
 
 def _cut(span: Interval, size: int | None) -> Interval:
     return span if size is None else (max(span[0], 0), min(span[1], size - 1))
-
-
-def _show(place: Place) -> str:
-    return f"{place.stride}·i{float(place.offset):+g}"

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import fx, nn
 
-_TRACING = threading.RLock()
+TRACING = threading.RLock()
+"""Held while a module is traced, and while it is prepared for that."""
 
 
 class OneThreadTracer(fx.Tracer):
@@ -21,7 +22,7 @@ class OneThreadTracer(fx.Tracer):
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
         """Return the graph of ``root``; waits while another thread traces."""
-        with _TRACING:
+        with TRACING:
             self._thread = threading.get_ident()
             return super().trace(root, concrete_args)
 

@@ -1,60 +1,47 @@
 """From a torch module to its :class:`Geometry`: every operation of its torch.fx graph is given its coordinate map.
 
-An operation without a rule is an error that names it; nothing is guessed. A module of our own that is more than a
-composition of known layers states its map itself by a method ``axis_maps() -> (vertical, horizontal)``; when it cuts
-its first input to the extent of the second, its attribute ``like_start`` says where the second's index 0 is.
+An operation without a rule is an error that names it and the reason; nothing is guessed. The graph is walked through at two image
+sizes without memory (:mod:`fullconv.geometry.read`), so that every shape is known, and which axes run along height and width
+(:mod:`fullconv.geometry.layout`): maps that differ between the sizes are refused, and so are sizes that the maps do not give.
+
+A module of our own that is more than a composition of known layers states its map itself by a method ``axis_maps() -> (vertical,
+horizontal)``; when it cuts its first input to the extent of the second, its attribute ``like_start`` says where the second's index
+0 is. Batch normalisation counts as what it is while the net predicts, whatever its mode.
 """
 
-import operator
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import fx, nn
-from torchvision.models import shufflenetv2
 
 from fullconv.errors import GeometryError
-from fullconv.geometry.axis import POINTWISE, AxisMap, Pad, Transposed, Window
-from fullconv.geometry.graph import Geometry, Layer
-from fullconv.geometry.one_thread import OneThreadTracer
+from fullconv.geometry.graph import Geometry
+from fullconv.geometry.layout import KEPT
+from fullconv.geometry.read import Reader, Walk
+from fullconv.geometry.tracer import Tracer
 
-Maps = tuple[AxisMap, AxisMap]
+__all__ = ["Tracer", "from_graph", "node_names", "trace"]
 
-POINTWISE_MODULES: tuple[type[nn.Module], ...] = (
-    nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid,
-    nn.Tanh, nn.Softmax2d, nn.BatchNorm2d, nn.LocalResponseNorm, nn.LayerNorm, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Linear,
-)  # fmt: skip
-POINTWISE_FUNCTIONS: set[Any] = {
-    torch.add, torch.mul, torch.sub, torch.div, operator.add, operator.mul, operator.sub, operator.truediv,
-    operator.iadd, operator.imul, operator.getitem, torch.relu, torch.sigmoid, torch.cat, torch.concat,
-    torch.permute, torch.flatten, torch.chunk,
-    F.relu, F.relu6, F.gelu, F.silu, F.hardswish, F.hardsigmoid, F.dropout, F.layer_norm, F.batch_norm,
-    "add", "mul", "relu", "relu_", "sigmoid", "contiguous", "permute", "flatten", "chunk", "float", "stochastic_depth",
-    "channel_shuffle",
-}  # fmt: skip
-"""Functions by themselves, methods and traced helpers by their names."""
+SIZE = (512, 448)
+"""Of the images that a net is read at, in pixels: divisible by every usual stride, and large enough for every usual net."""
+
+LARGEST = 8 * SIZE[0]
+"""Height of the largest images that a net is tried with, for want of pixels."""
 
 
-class Tracer(OneThreadTracer):
-    """A tracer that keeps whole what has a coordinate map of its own."""
+def trace(module: nn.Module, size: tuple[int, int] | None = None) -> Geometry:
+    """Return the coordinate maps of every layer of ``module``, which takes images (N, C, H, W), one or several of one size.
 
-    def __init__(self) -> None:
-        super().__init__(autowrap_functions=(shufflenetv2.channel_shuffle,))
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Return whether a module is one node of the graph."""
-        return hasattr(m, "axis_maps") or super().is_leaf_module(m, module_qualified_name)
-
-
-def trace(module: nn.Module) -> Geometry:
-    """Return the coordinate maps of every layer of ``module``, which takes images (N, C, H, W).
+    Parameters
+    ----------
+    module
+        The net; traceable by torch.fx.
+    size
+        (height, width) in pixels, for a net that takes images of one size only, such as a classifier with dense layers.
 
     Raises
     ------
     GeometryError
-        When the graph holds an operation without a known coordinate map; it is named.
+        When the graph holds an operation without a coordinate map, or one that depends on the image's size; it is named.
 
     Examples
     --------
@@ -62,7 +49,7 @@ def trace(module: nn.Module) -> Geometry:
     >>> geometry.receptive_field(-1), str(geometry.place(-1).stride)
     (8, '2')
     """
-    return from_graph(Tracer().trace(module), module)
+    return from_graph(Tracer().trace(module), module, size)
 
 
 def node_names(graph: fx.Graph) -> dict[fx.Node, str]:
@@ -71,107 +58,66 @@ def node_names(graph: fx.Graph) -> dict[fx.Node, str]:
     return {node: str(node.target) if calls[node.target] == 1 and node.op == "call_module" else node.name for node in graph.nodes}
 
 
-def from_graph(graph: fx.Graph, module: nn.Module) -> Geometry:
-    """Return the coordinate maps of a graph already traced from ``module``."""
-    layers: list[Layer] = []
-    position: dict[fx.Node, int] = {}
-    names = node_names(graph)
-    for node in graph.nodes:
-        if node.op == "output":
-            break
-        inputs = [position[other] for other in node.all_input_nodes if other in position]
-        if node.op == "get_attr":
-            continue
-        if node.op == "placeholder":
-            if not layers:
-                position[node] = 0
-                layers.append(Layer("image", "image", (), (POINTWISE, POINTWISE)))
-            continue
-        position[node] = len(layers)
-        layers.append(_layer(names[node], node, module, inputs))
-    return Geometry(layers)
+def from_graph(graph: fx.Graph, module: nn.Module, size: tuple[int, int] | None = None) -> Geometry:
+    """Return the coordinate maps of a graph already traced from ``module``; see :func:`trace`.
+
+    Its layers have the names of :func:`node_names`, the images together that of ``image``; nodes that are no maps, such as sizes
+    and constants, are left out.
+    """
+    reader = Reader(graph, module, node_names(graph), _is_pointwise)
+    height, width = size or SIZE
+    first = reader.walk((height, width))
+    while first.too_small and size is None and height < LARGEST:
+        height, width = 2 * height, 2 * width
+        first = reader.walk((height, width))
+    if first.error is not None:
+        raise first.error
+    if not first.layers:
+        raise GeometryError(f"{type(module).__name__} has no input; expected are images (N, C, H, W)")
+    geometry = Geometry(first.layers)
+    _compare(geometry, first)
+    odd = reader.walk((2 * height + 1, 2 * width + 1))
+    _same_maps(first, odd)
+    if odd.error is None:
+        _compare(geometry, odd)
+    elif size is None:  # a net may take some sizes only, if its geometry knows it; it then has to take twice the first
+        _both_refuse(geometry, odd)
+        double = reader.walk((2 * height, 2 * width))
+        if double.error is not None:
+            raise double.error
+        _same_maps(first, double)
+        _compare(geometry, double)
+    return geometry
 
 
-def _layer(name: str, node: fx.Node, root: nn.Module, inputs: list[int]) -> Layer:
-    if node.op == "call_module":
-        part = root.get_submodule(str(node.target))
-        kind = type(part).__name__
-        own: Any = part
-        if hasattr(part, "like_start"):
-            return Layer(name, kind, (inputs[0],), own.axis_maps(), like=(inputs[1], own.like_start))
-        maps = _module_maps(part)
-    else:
-        kind = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-        maps = _function_maps(node, kind)
-    if maps is None:
-        return Layer(name, kind, tuple(inputs), (POINTWISE, POINTWISE), sees_all=True)
-    if maps == ():
-        raise GeometryError(
-            f"no coordinate map is known for {name} ({kind}); known are convolutions, poolings, padding, pointwise and merging "
-            "operations. Give the module a method axis_maps() that returns its vertical and horizontal map"
-        )
-    return Layer(name, kind, tuple(inputs), maps)  # type: ignore[arg-type]  # the empty tuple was refused above
+def _same_maps(first: Walk, other: Walk) -> None:
+    for one, two in zip(first.layers, other.layers, strict=False):
+        if one != two:
+            raise GeometryError(
+                f"no coordinate map is known for {one.name} ({one.kind}): it depends on the image's size, {one.maps} at {first.size} px "
+                f"and {two.maps} at {other.size}; give it numbers that do not come from the size"
+            )
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def _compare(geometry: Geometry, walk: Walk) -> None:
+    """Refuse a geometry that gives other sizes than the net."""
+    for layer, said, true in zip(geometry.layers, geometry.sizes(walk.size), walk.sizes, strict=True):
+        if any(n is not None and n != m for n, m in zip(true, said, strict=True)):
+            raise GeometryError(
+                f"{layer.name} ({layer.kind}) gives {true} entries for {walk.size} px; its coordinate maps say {said}"
+            )
 
 
-def _windows(part: Any, dilation: Any = 1, ceil: bool = False) -> Maps:
-    kernel, stride, gaps = _pair(part.kernel_size), _pair(part.stride), _pair(dilation)
-    if part.padding == "same":
-        total = [g * (k - 1) for g, k in zip(gaps, kernel, strict=True)]
-        before, after = [t // 2 for t in total], [t - t // 2 for t in total]
-    else:
-        padding = (0, 0) if part.padding == "valid" else _pair(part.padding)
-        before = after = list(padding)
-    vertical, horizontal = (Window(kernel[i], stride[i], gaps[i], before[i], after[i], ceil) for i in (0, 1))
-    return vertical, horizontal
+def _both_refuse(geometry: Geometry, walk: Walk) -> None:
+    try:
+        geometry.sizes(walk.size)
+    except GeometryError:
+        return
+    assert walk.error is not None
+    raise walk.error
 
 
-def _module_maps(part: nn.Module) -> Maps | tuple[()] | None:
-    """Return a module's maps; ``None`` when it sees its whole input, ``()`` when there is no rule."""
-    own: Any = part
-    if hasattr(part, "axis_maps"):
-        return own.axis_maps()
-    if isinstance(part, nn.Conv2d):
-        return _windows(part, part.dilation)
-    if isinstance(part, nn.MaxPool2d):
-        return _windows(part, part.dilation, part.ceil_mode)
-    if isinstance(part, nn.AvgPool2d):
-        return _windows(part, 1, part.ceil_mode)
-    if isinstance(part, nn.ConvTranspose2d):
-        fields = (_pair(v) for v in (part.kernel_size, part.stride, part.padding, part.dilation, part.output_padding))
-        vertical, horizontal = (Transposed(*numbers) for numbers in zip(*fields, strict=True))
-        return vertical, horizontal
-    if isinstance(part, (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)):
-        left, right, top, bottom = part.padding
-        return Pad(top, bottom), Pad(left, right)
-    if isinstance(part, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.GroupNorm, nn.InstanceNorm2d)):
-        return None
-    return (POINTWISE, POINTWISE) if isinstance(part, POINTWISE_MODULES) else ()
-
-
-def _function_maps(node: fx.Node, kind: str) -> Maps | tuple[()] | None:
-    if node.target in (F.adaptive_avg_pool2d, F.adaptive_max_pool2d):
-        return None
-    if kind == "mean":
-        dims = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-        return None if dims in ([2, 3], (2, 3), [-2, -1], (-2, -1)) else ()
-    pooling: dict[Any, Callable[..., Maps]] = {F.avg_pool2d: _pool_function, F.max_pool2d: _pool_function}
-    if node.target in pooling:
-        return _pool_function(node)
-    known = node.target in POINTWISE_FUNCTIONS or kind in POINTWISE_FUNCTIONS
-    return (POINTWISE, POINTWISE) if known else ()
-
-
-def _pool_function(node: fx.Node) -> Maps:
-    """Return the maps of ``F.avg_pool2d`` or ``F.max_pool2d`` from their call."""
-    last = ("dilation", "ceil_mode") if node.target is F.max_pool2d else ("ceil_mode",)
-    names = ("kernel_size", "stride", "padding", *last)
-    given = {**dict(zip(names, node.args[1:], strict=False)), **node.kwargs}
-    kernel = _pair(given["kernel_size"])
-    stride, padding = _pair(given.get("stride") or kernel), _pair(given.get("padding", 0))
-    gaps, ceil = _pair(given.get("dilation", 1)), bool(given.get("ceil_mode", False))
-    vertical, horizontal = (Window(kernel[i], stride[i], gaps[i], padding[i], padding[i], ceil) for i in (0, 1))
-    return vertical, horizontal
+def _is_pointwise(module: nn.Module) -> bool:
+    """Return whether a module, as it is in eval mode, keeps every position to itself."""
+    graph = Tracer().trace_eval(module)
+    return all(layer.maps == KEPT for layer in from_graph(graph, module).layers)

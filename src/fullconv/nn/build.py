@@ -109,6 +109,5 @@ def carry_over(source: FCN, target: FCN) -> TransplantReport:
 
 def build_on_meta(spec: ModelSpec, heads: Mapping[str, int]) -> FCN:
     """Return the model of a spec without memory for its weights: for its geometry and its number of parameters."""
-    # torchvision's regnet computes its widths with tensors, which must hold numbers
-    with torch.device("cpu" if spec.backbone.startswith("regnet") else "meta"):
+    with torch.device("meta"):
         return build_model(spec, heads)

@@ -167,7 +167,7 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
     except (fx.proxy.TraceError, TypeError) as error:
         raise GeometryError(f"{type(classifier).__name__} cannot be traced by torch.fx: {error}") from error
     graph.train(classifier.training)
-    geometry = from_graph(graph.graph, graph)
+    geometry = from_graph(graph.graph, graph, native_size)
     tail, names = _tail(graph), node_names(graph.graph)
     score = next((names[n] for n in reversed(tail) if isinstance(_module(graph, n), (nn.Linear, nn.Conv2d))), None)
     start = next((i for i, n in enumerate(tail) if _pooled_to(graph, n) is not None or _flattens(graph, n)), None)

@@ -45,7 +45,7 @@ def describe(name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
     if name.startswith("fcn"):
         return _describe_model(name, size or (500, 500))
     entry = find_backbone(name)
-    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # regnet computes its widths with tensors
+    with torch.device("meta"):
         dense = convolutionalize(entry.build(), (entry.native_side, entry.native_side))
     geometry = dense.geometry
     found = _common(name, geometry, -1, size or dense.native_size)

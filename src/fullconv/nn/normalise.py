@@ -35,7 +35,9 @@ def preprocessing_of(name: str, colors: Mapping[str, Any]) -> dict[str, Any]:
     if name == "depth":
         return dict(LOG_DEPTH)
     if name == "hha":
-        return {"channels": "RGB", "range": [0, 255], "mean": HHA_MEAN, "std": Normalise(colors).std.flatten().tolist()}
+        with torch.device("cpu"):  # numbers, wherever the model is built
+            deviation = Normalise(colors).std.flatten().tolist()
+        return {"channels": "RGB", "range": [0, 255], "mean": HHA_MEAN, "std": deviation}
     return dict(colors)
 
 

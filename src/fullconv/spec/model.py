@@ -20,7 +20,8 @@ class ModelSpec(Spec):
     Parameters
     ----------
     name
-        Such as ``fcn8s-squeezenet1_1`` or ``fcn32s-caffe-vgg16``.
+        Such as ``fcn8s-squeezenet1_1``, ``fcn32s-caffe-vgg16``, ``fcn8s-timm/resnet18d`` or, with a net of one's own,
+        ``fcn8s-mynets:lenet`` (module:function).
     streams
         The inputs that the scores are read from, a trunk each: of ``rgb``, ``hha`` and ``depth``. Several streams are fused late:
         their scores are averaged. Inputs joined by ``+`` in one stream are fused early: ``rgb+depth`` is one trunk whose first
@@ -30,7 +31,7 @@ class ModelSpec(Spec):
         torchvision; ``imagenet`` stands for the backbone's own name; ``None`` starts from random weights. Or a trained model for
         every stream, such as ``{rgb: color/model.safetensors, hha: depth/model.safetensors}``: trunks and scores start from it.
     partial_weights
-        Accept weights that cover the backbone only in part (without it a half match is an error).
+        Accept weights that cover the backbone only in part, at least half of its tensors (without it a half match is an error).
     padding
         ``same`` keeps borders (default); ``paper`` pads the first convolution by 100 px as the reference does (the
         default of the ``caffe-`` backbones).
@@ -45,7 +46,7 @@ class ModelSpec(Spec):
         Probability in every dropout of the backbone, in [0, 1); ``None`` keeps the backbone's own.
     """
 
-    name: str = Field(pattern=r"^fcn(32|16|8|4)s-[a-z0-9_\-]+$")
+    name: str = Field(pattern=r"^fcn(32|16|8|4)s-[A-Za-z0-9_.:/\-]+$")
     streams: tuple[str, ...] = Field(default=("rgb",), min_length=1)
     weights: str | dict[str, str] | None = None
     partial_weights: bool = False

@@ -6,8 +6,8 @@ from torch import nn
 from torchvision import models
 
 from fullconv.errors import SpecError
-from fullconv.nn.backbones import BACKBONES, NARROW, caffe
-from fullconv.nn.backbones.narrow import batch_normalised, narrow
+from fullconv.nn.backbones import BACKBONES, caffe
+from fullconv.nn.backbones.narrow import NARROW, batch_normalised, narrow
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.describe import describe
 

@@ -1,130 +1,95 @@
-"""Every backbone by name: the paper's own nets whole and narrow, a small one that trains in minutes, torchvision's classifiers.
+"""Every backbone by name: the paper's nets whole and narrow, a small one, EfficientNet-Lite, torchvision's classifiers.
 
-A backbone is a classifier (image → logits); :mod:`fullconv.nn.trunk` makes feature maps of it.
+``timm/NAME`` is a classifier of timm's, and one's own comes in by :func:`use_backbone`. A backbone is a classifier (image →
+logits); :mod:`fullconv.nn.trunk` makes feature maps of it.
 """
 
 import difflib
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import re
+from collections.abc import Callable
+from typing import Any
 
-import torch
 from torch import nn
-from torchvision import models
 
 from fullconv.errors import SpecError
-from fullconv.nn.backbones import caffe
-from fullconv.nn.backbones.narrow import batch_normalised, narrow
-from fullconv.nn.normalise import CAFFE, IMAGENET
+from fullconv.nn.backbones import caffe, efficientnet_lite, minivgg, narrow, own_models, timm_models, torchvision_models
+from fullconv.nn.backbones.classifier import Classifier, Pretrained
 
-
-def minivgg(classes: int = 8) -> nn.Module:
-    """Return a small VGG with batch norm, the embedded default: 96x96 float RGB images (N, 3, H, W) to logits (N, classes)."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    width = 3
-    for block, (channels, depth) in enumerate(((12, 1), (24, 1), (48, 1), (96, 2), (128, 2)), start=1):
-        for i in range(1, depth + 1):
-            layers[f"conv{block}_{i}"] = nn.Conv2d(width, channels, 3, padding=1, bias=False)
-            layers[f"norm{block}_{i}"] = nn.BatchNorm2d(channels)
-            layers[f"relu{block}_{i}"] = nn.ReLU()
-            width = channels
-        layers[f"pool{block}"] = nn.MaxPool2d(2)
-    layers |= OrderedDict(
-        flatten=nn.Flatten(), fc6=nn.Linear(width * 3 * 3, 256), relu6=nn.ReLU(), drop6=nn.Dropout(0.2),
-        fc7=nn.Linear(256, classes)
-    )  # fmt: skip
-    return caffe.initialise(nn.Sequential(layers))
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """How a backbone is built and used.
-
-    Parameters
-    ----------
-    build
-        Makes the classifier with random weights.
-    native_side
-        Side of the images it classifies, in pixels.
-    preprocessing
-        What its weights expect, see :class:`fullconv.nn.normalise.Normalise`.
-    padding
-        The default of ``ModelSpec.padding``.
-    taps
-        Where skips read: ``pool``, the pooling that first reaches the stride (the paper's pool4 and pool3), or ``last``, the
-        last map at that stride.
-    """
-
-    build: Callable[[], nn.Module]
-    native_side: int = 224
-    preprocessing: Mapping[str, Any] = field(default_factory=lambda: IMAGENET)
-    padding: Literal["same", "paper"] = "same"
-    taps: Literal["pool", "last"] = "last"
-
-
-NARROW = 1 / 8
-"""Channels of the ``narrow-`` nets, as a share of the paper's."""
-
-
-def _narrow(build: Callable[[], nn.Module], side: int) -> Classifier:
-    """Return a net of the paper that trains from scratch in minutes: few channels, batch norm, padding of small images' size."""
-
-    def make() -> nn.Module:
-        with torch.device("meta"):  # whole nets have half a gigabyte of weights, which are not kept
-            whole = batch_normalised(build())
-        return narrow(whole, NARROW, side)
-
-    return Classifier(make, side, taps="pool")
-
-
-FAMILIES = (
-    "alexnet", "vgg", "googlenet", "resnet", "resnext", "wide_resnet", "squeezenet", "densenet", "mobilenet", "efficientnet",
-    "convnext", "regnet", "mnasnet", "shufflenet",
-)  # fmt: skip
-
-
-def _torchvision(name: str) -> Classifier:
-    weights = models.get_model_weights(name)
-    native = next(iter(weights)).transforms.keywords["crop_size"]
-    extra: dict[str, Any] = {}
-    preprocessing: Mapping[str, Any] = IMAGENET
-    if name == "googlenet":
-        extra = {"aux_logits": False, "transform_input": False, "init_weights": True}
-        # torchvision's weights are TensorFlow's: with transform_input it maps its own normalisation to theirs, which is this
-        preprocessing = {"channels": "RGB", "range": [0, 255], "mean": [127.5] * 3, "std": [127.5] * 3}
-    pools = name == "alexnet" or name.startswith("vgg")
-    return Classifier(
-        lambda: models.get_model(name, weights=None, **extra),
-        native,
-        preprocessing,
-        "same",
-        "pool" if pools else "last",
-    )
-
+__all__ = ["BACKBONES", "Classifier", "Pretrained", "find_backbone", "use_backbone"]
 
 BACKBONES: dict[str, Classifier] = {
-    "minivgg": Classifier(minivgg, 96, taps="pool"),
-    "caffe-alexnet": Classifier(caffe.alexnet, 227, CAFFE, "paper", "pool"),
-    "caffe-vgg16": Classifier(caffe.vgg16, 224, CAFFE, "paper", "pool"),
-    "caffe-googlenet": Classifier(caffe.googlenet, 224, CAFFE, "paper", "pool"),
-    "narrow-alexnet": _narrow(caffe.alexnet, 227),
-    "narrow-vgg16": _narrow(caffe.vgg16, 224),
-    "narrow-googlenet": _narrow(caffe.googlenet, 224),
-    **{name: _torchvision(name) for name in models.list_models(module=models) if name.startswith(FAMILIES)},
+    **minivgg.CLASSIFIERS,
+    **caffe.CLASSIFIERS,
+    **narrow.CLASSIFIERS,
+    **efficientnet_lite.CLASSIFIERS,
+    **torchvision_models.CLASSIFIERS,
 }
+SHIPPED = frozenset(BACKBONES)
+NAME = re.compile(r"[A-Za-z0-9_.:/\-]+")
 
 
 def find_backbone(name: str) -> Classifier:
-    """Return the entry of ``BACKBONES``.
+    """Return the entry of ``BACKBONES``, or what timm calls so. No code is imported that only ``name`` points to.
 
     Raises
     ------
     SpecError
         When there is none; the nearest names are given.
     """
-    if name not in BACKBONES:
-        near = difflib.get_close_matches(name, BACKBONES, 3, 0.4)
-        hint = f"; nearest: {', '.join(near)}" if near else ""
-        raise SpecError(f"no backbone is called {name!r}{hint}. `fullconv models` lists all {len(BACKBONES)}")
-    return BACKBONES[name]
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if name.startswith(timm_models.PREFIX):
+        return timm_models.find_timm(name)
+    if own_models.MARK in name:
+        if own_models.allowed(name):
+            return use_backbone(name)
+        raise SpecError(
+            f"the backbone {name!r} is code outside of fullconv, which a name alone does not start; if you trust it, say "
+            f"{own_models.VARIABLE}={name} in the environment, or fullconv.use_backbone({name!r}) in Python"
+        )
+    near = difflib.get_close_matches(name, BACKBONES, 3, 0.4)
+    hint = f"; nearest: {', '.join(near)}" if near else ""
+    raise SpecError(
+        f"no backbone is called {name!r}{hint}. `fullconv models` lists all {len(BACKBONES)}; a net of your own comes in by "
+        "module:function, or in Python by fullconv.use_backbone"
+    )
+
+
+def use_backbone(name: str, given: Classifier | nn.Module | Callable[[], Any] | None = None) -> Classifier:
+    """Return the backbone of a name after putting a net of one's own under it, for this process.
+
+    Models are then built, and their files opened, by that name: a file's name points into ``BACKBONES`` and starts no code.
+
+    Parameters
+    ----------
+    name
+        ``module:function``, which is imported, or any name for what is given. A model's name (``fcn8s-mynets:lenet``) stands for
+        its backbone's, and a name that needs no import (``resnet50``) is only looked up, so any name that a user typed may be
+        passed.
+    given
+        See :func:`fullconv.nn.backbones.own_models.as_classifier`: a module, a function that makes one, or a :class:`Classifier`.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be imported, is no classifier, or the name is one of fullconv's own.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 16 * 16, 5))
+    >>> use_backbone("tiny", net).native_side
+    32
+    """
+    backbone = re.sub(r"^fcn(32|16|8|4)s-", "", name)
+    if given is None:
+        if own_models.MARK not in backbone:
+            return find_backbone(backbone)
+        BACKBONES[backbone] = own_models.import_own(backbone)
+        return BACKBONES[backbone]
+    if backbone in SHIPPED or backbone.startswith(timm_models.PREFIX) or not NAME.fullmatch(backbone):
+        raise SpecError(
+            f"a backbone of your own cannot be called {backbone!r}: accepted are letters, digits and _ . : / - and no name that "
+            "fullconv or timm has"
+        )
+    BACKBONES[backbone] = own_models.as_classifier(given, backbone)
+    return BACKBONES[backbone]

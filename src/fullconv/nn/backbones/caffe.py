@@ -11,6 +11,9 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from fullconv.nn.backbones.classifier import Classifier
+from fullconv.nn.normalise import CAFFE
+
 
 def _pool(kernel: int) -> nn.MaxPool2d:
     return nn.MaxPool2d(kernel, 2, ceil_mode=True)
@@ -117,3 +120,10 @@ def googlenet(classes: int = 1000) -> nn.Module:
         pool5=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), drop=nn.Dropout(0.4), loss3=nn.Linear(1024, classes),
     )  # fmt: skip
     return initialise(nn.Sequential(layers))
+
+
+CLASSIFIERS = {
+    "caffe-alexnet": Classifier(alexnet, 227, CAFFE, "paper", "pool"),
+    "caffe-vgg16": Classifier(vgg16, 224, CAFFE, "paper", "pool"),
+    "caffe-googlenet": Classifier(googlenet, 224, CAFFE, "paper", "pool"),
+}

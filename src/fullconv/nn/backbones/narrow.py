@@ -6,6 +6,8 @@ trainings nets without batch norm stay behind, so :func:`batch_normalised` puts 
 
 import copy
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +15,9 @@ from torch import Tensor, fx, nn
 
 from fullconv.errors import SpecError
 from fullconv.geometry.trace import Tracer
+from fullconv.nn.backbones import caffe
 from fullconv.nn.backbones.caffe import initialise
+from fullconv.nn.backbones.classifier import Classifier
 
 SCALED = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
 
@@ -127,3 +131,21 @@ def batch_normalised(classifier: nn.Module) -> nn.Module:
             part.register_parameter("bias", None)
             classifier.set_submodule(name, nn.Sequential(part, nn.BatchNorm2d(part.out_channels)))
     return classifier
+
+
+NARROW = 1 / 8
+"""Channels of the ``narrow-`` nets, as a share of the paper's."""
+
+
+def _build(whole: Callable[[], nn.Module], side: int) -> nn.Module:
+    """Return a net of the paper that trains from scratch in minutes: few channels, batch norm."""
+    with torch.device("meta"):  # whole nets have half a gigabyte of weights, which are not kept
+        net = batch_normalised(whole())
+    return narrow(net, NARROW, side)
+
+
+CLASSIFIERS = {
+    name.replace("caffe-", "narrow-"): Classifier(partial(_build, entry.build, entry.native_side), entry.native_side, taps="pool")
+    for name, entry in caffe.CLASSIFIERS.items()
+}
+"""The nets of the paper; padding is that of small images."""
