@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-dependencies = ["filelock", "numpy", "PIL", "pydantic", "safetensors", "torch", "torchvision", "yaml"]
+dependencies = ["filelock", "numpy", "PIL", "pydantic", "rich", "safetensors", "torch", "torchvision", "yaml"]
 
 try:
     import fullconv
