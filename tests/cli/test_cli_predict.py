@@ -107,3 +107,9 @@ def test_a_signal_leaves_whole_files_and_the_same_command_goes_on(
     assert main(command) == 0
     assert f", {len(left)} skipped" in capsys.readouterr().err
     assert {path.name for path in out.iterdir()} == {*(f"{grey}.png" for grey in range(100)), "areas.csv"}
+
+
+def test_the_old_name_of_an_option_names_the_new_one(checkpoint: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(checkpoint), str(album), "--out", f"{album}/out", "--scores"]) == 1
+    assert capsys.readouterr().err == "error: --scores is now called --probabilities, and writes NAME-probabilities.npy\n"
+    assert not (album / "out").exists()
