@@ -1,6 +1,7 @@
 """Fully convolutional networks for semantic segmentation (Long, Shelhamer, Darrell, CVPR 2015).
 
-The public names, nothing else. Each is imported when it is first used, so importing ``fullconv`` costs no import of torch.
+The public names, nothing else; ``docs/python.md`` lists them. Each is imported when it is first used, so importing ``fullconv``
+costs no import of torch, and so is each of its packages: ``import fullconv; fullconv.nn.losses``.
 
     import fullconv
 
@@ -9,6 +10,7 @@ The public names, nothing else. Each is imported when it is first used, so impor
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from fullconv.evaluation import Evaluation, Report, compare, evaluate
     from fullconv.geometry.graph import Geometry
     from fullconv.inference.heatmap import HeatMap, draw_heat_map, heat_map
-    from fullconv.inference.predictor import Predictor, Segmentation, load
+    from fullconv.inference.predictor import Predictor, load
+    from fullconv.inference.segmentation import Segmentation
+    from fullconv.inference.sources import ImageLike
     from fullconv.labels import LabelSet
     from fullconv.metrics import ConfusionMatrix
     from fullconv.nn.backbones import Classifier, use_backbone
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from fullconv.nn.convolutionalize import convolutionalize
     from fullconv.nn.fcn import FCN
     from fullconv.spec import DataSpec, ModelSpec, Recipe
+    from fullconv.spec.recipe import load_recipe
     from fullconv.training import train
 
     __version__: str
@@ -39,6 +44,7 @@ __all__ = [
     "FullconvError",
     "Geometry",
     "HeatMap",
+    "ImageLike",
     "LabelSet",
     "ModelSpec",
     "Predictor",
@@ -55,6 +61,7 @@ __all__ = [
     "load",
     "load_backbone_weights",
     "load_checkpoint",
+    "load_recipe",
     "open_dataset",
     "save_checkpoint",
     "train",
@@ -67,7 +74,9 @@ _HOMES = {
     "evaluation": ("Evaluation", "Report", "compare", "evaluate"),
     "geometry.graph": ("Geometry",),
     "inference.heatmap": ("HeatMap", "draw_heat_map", "heat_map"),
-    "inference.predictor": ("Predictor", "Segmentation", "load"),
+    "inference.predictor": ("Predictor", "load"),
+    "inference.segmentation": ("Segmentation",),
+    "inference.sources": ("ImageLike",),
     "labels": ("LabelSet",),
     "metrics": ("ConfusionMatrix",),
     "nn.backbones": ("Classifier", "use_backbone"),
@@ -76,20 +85,24 @@ _HOMES = {
     "nn.convolutionalize": ("convolutionalize",),
     "nn.fcn": ("FCN",),
     "spec": ("DataSpec", "ModelSpec", "Recipe"),
+    "spec.recipe": ("load_recipe",),
     "training": ("train",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Return a public name, importing its module now."""
+    """Return a public name or a package, importing its module now."""
     if name == "__version__":
         from importlib import metadata
 
         return metadata.version("fullconv")
-    if name not in _HOME_OF:
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(f"fullconv.{_HOME_OF[name]}"), name)
+    elif name.isidentifier() and not name.startswith("_") and importlib.util.find_spec(f"fullconv.{name}") is not None:
+        value = importlib.import_module(f"fullconv.{name}")
+    else:
         raise AttributeError(f"module 'fullconv' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"fullconv.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
 

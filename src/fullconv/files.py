@@ -9,13 +9,6 @@ from pathlib import Path
 from fullconv.errors import FullconvError
 
 
-def _umask() -> int:
-    """Return the process's mask for new files, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is flushed to disk and renamed to ``path``.
@@ -41,10 +34,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.tmp{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        mode = _mode_for(target, temporary)
         yield temporary
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
-        temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        temporary.chmod(mode)  # a library may have written it with rights of its own choice
         temporary.replace(target)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -54,3 +48,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _mode_for(target: Path, temporary: Path) -> int:
+    """Return the rights of the file that is there; else those that the system gives a new one in this folder.
+
+    They follow from the process's umask, which can only be read by setting it, for all threads. So a file is made, and looked at.
+    """
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    made = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return os.fstat(made).st_mode & 0o777
+    finally:
+        os.close(made)
+        temporary.unlink()

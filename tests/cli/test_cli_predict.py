@@ -64,7 +64,7 @@ def test_every_result_and_what_is_skipped(
     command = ["predict", str(checkpoint), str(album), "--out", str(out)]
     assert main([*command, "--overlay"]) == 0
     assert capsys.readouterr().err == f"3 of 3 images predicted into {out}\n"
-    kinds = ("overlay", "scores", "confidence", "entropy", "labelme", "geojson", "coco", "areas")
+    kinds = ("overlay", "probabilities", "confidence", "entropy", "labelme", "geojson", "coco", "areas")
     (out / "a-overlay.png").unlink()
     assert main([*command, "--overlay"]) == 0
     assert capsys.readouterr().err == (
@@ -74,7 +74,7 @@ def test_every_result_and_what_is_skipped(
     found = json.loads(capsys.readouterr().out)
     assert found["skipped"] == []
     assert found["summaries"] == [f"{out}/coco.json", f"{out}/areas.csv"]
-    ends = (".png", "-overlay.png", "-scores.npy", "-confidence.png", "-entropy.png", ".json", ".geojson")
+    ends = (".png", "-overlay.png", "-probabilities.npy", "-confidence.png", "-entropy.png", ".json", ".geojson")
     assert {path.name for path in out.iterdir()} == {"sea", "coco.json", "areas.csv", *(f"a{end}" for end in ends)}
     assert main([*command, "--overwrite"]) == 0
     assert capsys.readouterr().err == f"3 of 3 images predicted into {out}\n"
@@ -107,3 +107,9 @@ def test_a_signal_leaves_whole_files_and_the_same_command_goes_on(
     assert main(command) == 0
     assert f", {len(left)} skipped" in capsys.readouterr().err
     assert {path.name for path in out.iterdir()} == {*(f"{grey}.png" for grey in range(100)), "areas.csv"}
+
+
+def test_the_old_name_of_an_option_names_the_new_one(checkpoint: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(checkpoint), str(album), "--out", f"{album}/out", "--scores"]) == 1
+    assert capsys.readouterr().err == "error: --scores is now called --probabilities, and writes NAME-probabilities.npy\n"
+    assert not (album / "out").exists()

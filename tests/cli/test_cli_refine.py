@@ -37,17 +37,17 @@ def test_predict_refines_every_picture_in_its_place(checkpoint: Path, tmp_path: 
     (tmp_path / "album" / "broken.png").write_bytes(b"nothing")
     crf = CRFSpec(appearance_position=5)
     Tuned(crf=crf).write(tmp_path / "own.json")
-    command = ["predict", str(checkpoint), f"{tmp_path}/album", "--scores", "--refine"]
+    command = ["predict", str(checkpoint), f"{tmp_path}/album", "--probabilities", "--refine"]
     assert main([*command, f"{tmp_path}/own.json", "--out", f"{tmp_path}/own"]) == 1  # the broken one
     assert main([*command, "crf", "--out", f"{tmp_path}/default"]) == 1
     predictor = load(checkpoint)
-    jobs = find_jobs([f"{tmp_path}/album"], tmp_path / "together", ["scores"])
-    predict_files(predictor, jobs, ["scores"], crf=crf, together=2)
+    jobs = find_jobs([f"{tmp_path}/album"], tmp_path / "together", ["probabilities"])
+    predict_files(predictor, jobs, ["probabilities"], crf=crf, together=2)
     for name, image in images.items():
-        coarse = predictor.predict(image, scores=True).scores
+        coarse = predictor.predict(image, probabilities=True).probabilities
         for folder, settings in (("own", crf), ("default", CRFSpec()), ("together", crf)):
             expected = refine(coarse, image, settings)
-            scores = np.load(tmp_path / folder / f"{name}-scores.npy")
+            scores = np.load(tmp_path / folder / f"{name}-probabilities.npy")
             np.testing.assert_allclose(scores, expected, atol=2e-3)  # files are float16
             with Image.open(tmp_path / folder / f"{name}.png") as labels:
                 sure = np.sort(expected, 0)[-1] - np.sort(expected, 0)[-2] > 0.01

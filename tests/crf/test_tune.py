@@ -23,7 +23,7 @@ class Coarse(nn.Module):
 
     def __init__(self, scenes: Scenes) -> None:
         super().__init__()
-        self.heads, self.trunks = {"semantic": None}, {"rgb": None}
+        self.heads, self.inputs = {"semantic": 7}, ("rgb",)
         self.weight = nn.Parameter(torch.zeros(1))
         self.known = {}
         for index in range(len(scenes)):

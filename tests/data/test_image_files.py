@@ -211,5 +211,7 @@ def test_an_image_without_pixels() -> None:
 
 @pytest.mark.parametrize("source", [None, [1, 2], 3])
 def test_what_is_no_source(source: object) -> None:
-    with pytest.raises(DataError, match=f"an image is a path, a PIL image or an array; got {type(source).__name__}"):
+    with pytest.raises(
+        DataError, match=f"an image is a path, bytes, an open file, a PIL image or an array; got {type(source).__name__}"
+    ):
         read_image(source)  # type: ignore[arg-type]  # the mistake

@@ -51,16 +51,16 @@ def test_weights_that_are_no_numbers(checkpoint: Path) -> None:
     found = load_checkpoint(checkpoint)
     with torch.no_grad():
         found.model.score_parameters()[0].view(-1)[0] = torch.nan
-    with pytest.raises(WeightsError, match="scores that are no numbers: its weights are damaged or its training diverged"):
+    with pytest.raises(WeightsError, match="logits that are no numbers: its weights are damaged or its training diverged"):
         Predictor(found.model, found.labels).predict(noise(20, 30, 3))
 
 
 def test_scores_are_probabilities(predictor: Predictor) -> None:
-    found = predictor.predict(noise(33, 21, 3), scores=True)
-    assert found.scores is not None
-    assert found.scores.dtype == np.float32
-    np.testing.assert_allclose(found.scores.sum(0), 1, atol=1e-5)
-    np.testing.assert_array_equal(found.scores.argmax(0), found.labels)
+    found = predictor.predict(noise(33, 21, 3), probabilities=True)
+    assert found.probabilities is not None
+    assert found.probabilities.dtype == np.float32
+    np.testing.assert_allclose(found.probabilities.sum(0), 1, atol=1e-5)
+    np.testing.assert_array_equal(found.probabilities.argmax(0), found.labels)
 
 
 def test_every_other_mistake_of_the_model_stays_visible(predictor: Predictor) -> None:
@@ -97,13 +97,15 @@ def test_a_full_disk_loses_nothing_that_was_written(predictor: Predictor, tmp_pa
     out = tmp_path / "out"
     Image.fromarray(noise(60, 80, 3)).save(tmp_path / "a.png")
     jobs = find_jobs([str(tmp_path / "a.png")], out)
-    predict_files(predictor, jobs, ["scores"])
+    predict_files(predictor, jobs, ["probabilities"])
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     with (
         files_of_at_most(1000),
-        pytest.raises(FullconvError, match=r"cannot write .*a-scores.npy: .* What was there before is untouched; free space"),
+        pytest.raises(
+            FullconvError, match=r"cannot write .*a-probabilities.npy: .* What was there before is untouched; free space"
+        ),
     ):
-        predict_files(predictor, jobs, ["scores"], overwrite=True)
+        predict_files(predictor, jobs, ["probabilities"], overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -124,14 +126,14 @@ def test_two_names_of_one_picture(tmp_path: Path) -> None:
     (tmp_path / "link").mkdir()
     (tmp_path / "link" / "a.png").symlink_to(tmp_path / "a.png")
     assert len(find_jobs([f"{tmp_path}/a.png", f"{tmp_path}/link/a.png", f"{tmp_path}/link/../a.png"], tmp_path / "out")) == 1
-    with pytest.raises(DataError, match=r"a\.png is one of the pictures and would be overwritten"):
+    with pytest.raises(DataError, match=r"a\.png is one of the images and would be overwritten"):
         find_jobs([str(tmp_path / "link" / "a.png")], tmp_path)
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("", "a picture's name is empty; give files, folders or patterns"),
+        ("", "an image's name is empty; give files, folders or patterns"),
         ("/nowhere/**.jpg", r"/nowhere/\*\*.jpg: (invalid pattern: .*\*\*/\*.jpg$|no file matches this pattern)"),
     ],
 )

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fullconv.cli.memory import no_more_than_free
 from fullconv.errors import DataError, FullconvError
 from fullconv.inference.files import predict_files
 from fullconv.inference.jobs import find_jobs
-from fullconv.inference.memory import no_more_than_free
-from fullconv.inference.predictor import Predictor, Segmentation, load
+from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.segmentation import Segmentation
 from fullconv.labels import LabelSet, voc_colors
 
 
@@ -90,26 +91,24 @@ def test_two_pictures_with_one_result_are_refused(album: Path, tmp_path: Path) -
     assert len(find_jobs(pair, tmp_path / "out")) == 2
     with pytest.raises(DataError, match=r"would both be written to .*x-overlay\.png"):
         find_jobs(pair, tmp_path / "out", ["overlay"])
-    with pytest.raises(DataError, match=r"all pictures and .*coco\.bmp would both be written to .*coco\.json"):
+    with pytest.raises(DataError, match=r"all images and .*coco\.bmp would both be written to .*coco\.json"):
         find_jobs([str(picture(tmp_path / "coco.bmp"))], tmp_path / "out", ["labelme", "coco"])
 
 
 def test_pictures_are_never_overwritten(album: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.png is one of the pictures and would be overwritten"):
+    with pytest.raises(DataError, match=r"a\.png is one of the images and would be overwritten"):
         find_jobs([str(album / "a.png")], album)
 
 
 def test_results_do_not_lie_among_a_folders_pictures(album: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"album is the pictures' own folder, where results are taken for pictures; choose another"
-    ):
+    with pytest.raises(DataError, match=r"album is the images' own folder, where results are taken for images; choose another"):
         find_jobs([str(album)], album)
     assert len(find_jobs([str(album)], album / "labels")) == 3
 
 
 def test_inputs_that_match_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no pictures in this folder; looked for \.bmp"):
+    with pytest.raises(DataError, match=r"no images in this folder; looked for \.bmp"):
         find_jobs([str(tmp_path / "empty")], tmp_path / "out")
     with pytest.raises(DataError, match="no file matches this pattern"):
         find_jobs([f"{tmp_path}/*.jpg"], tmp_path / "out")
@@ -117,19 +116,21 @@ def test_inputs_that_match_nothing(tmp_path: Path) -> None:
 
 def test_results_have_the_pictures_own_sizes(predictor: Predictor, album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    outcome = predict_files(predictor, find_jobs([str(album)], out), ["overlay", "scores"])
+    outcome = predict_files(predictor, find_jobs([str(album)], out), ["overlay", "probabilities"])
     assert not outcome.failed
     with Image.open(out / "sea" / "b.png") as labels:
         assert (labels.mode, labels.size) == ("P", (5, 17))
-        truth = predictor.predict(album / "sea" / "b.PNG", scores=True)
+        truth = predictor.predict(album / "sea" / "b.PNG", probabilities=True)
         np.testing.assert_array_equal(np.array(labels), truth.labels)
-    scores = np.load(out / "sea" / "b-scores.npy")
+    scores = np.load(out / "sea" / "b-probabilities.npy")
     assert scores.dtype == np.float16
-    np.testing.assert_allclose(scores, truth.scores, atol=1e-3)
+    np.testing.assert_allclose(scores, truth.probabilities, atol=1e-3)
     assert (out / "sea" / "deep" / "c-overlay.png").is_file()
     for shares in outcome.predicted.values():
         assert sum(shares.values()) == pytest.approx(1)
-    assert set(outcome.written[str(album / "a.png")]) == {str(out / f"a{end}") for end in (".png", "-overlay.png", "-scores.npy")}
+    assert set(outcome.written[str(album / "a.png")]) == {
+        str(out / f"a{end}") for end in (".png", "-overlay.png", "-probabilities.npy")
+    }
 
 
 def test_a_broken_picture_does_not_stop_the_others(predictor: Predictor, album: Path, tmp_path: Path) -> None:
@@ -220,13 +221,13 @@ def test_a_run_that_is_stopped_leaves_whole_files_and_goes_on(predictor: Predict
     def stop(done: int, of: int, problem: str | None) -> None:
         raise KeyboardInterrupt  # after the first picture; the second is being written then
 
-    everything = ["overlay", "scores", "labelme", "coco", "areas"]
+    everything = ["overlay", "probabilities", "labelme", "coco", "areas"]
     jobs = find_jobs([str(album)], tmp_path / "out", everything)
     with pytest.raises(KeyboardInterrupt):
         predict_files(predictor, jobs, everything, progress=stop)
     assert set(contents(tmp_path / "out")) == {
-        *("a.png", "a-overlay.png", "a-scores.npy", "a.json"),
-        *("sea/b.png", "sea/b-overlay.png", "sea/b-scores.npy", "sea/b.json"),
+        *("a.png", "a-overlay.png", "a-probabilities.npy", "a.json"),
+        *("sea/b.png", "sea/b-overlay.png", "sea/b-probabilities.npy", "sea/b.json"),
     }
     assert len(predict_files(predictor, jobs, everything).skipped) == 2
     jobs = find_jobs([str(album)], tmp_path / "at once", everything)
@@ -242,7 +243,7 @@ def test_a_run_that_is_stopped_leaves_whole_files_and_goes_on(predictor: Predict
 
 def test_certainty_as_pictures(predictor: Predictor, album: Path, tmp_path: Path) -> None:
     predict_files(predictor, find_jobs([str(album / "a.png")], tmp_path), ["confidence", "entropy"])
-    truth = predictor.predict(album / "a.png", scores=True).scores
+    truth = predictor.predict(album / "a.png", probabilities=True).probabilities
     assert truth is not None
     share = truth.astype(np.float64).clip(1e-300)
     surprise = -(share * np.log(share)).sum(0) / np.log(len(share))
@@ -253,18 +254,18 @@ def test_certainty_as_pictures(predictor: Predictor, album: Path, tmp_path: Path
             np.testing.assert_allclose(np.array(stored) / 255, values, atol=0.5001 / 255)
 
 
-@pytest.mark.parametrize(("scores", "confidence", "entropy"), [([1.0], 1, 0), ([1.0, 0.0], 1, 0), ([0.25] * 4, 0.25, 1)])
-def test_certainty_at_its_ends(scores: list[float], confidence: float, entropy: float) -> None:
-    labels = LabelSet(tuple(map(str, range(len(scores)))), voc_colors(len(scores)))
-    found = Segmentation(np.zeros((1, 1), np.uint8), np.array(scores, np.float32)[:, None, None], labels)
+@pytest.mark.parametrize(("probabilities", "confidence", "entropy"), [([1.0], 1, 0), ([1.0, 0.0], 1, 0), ([0.25] * 4, 0.25, 1)])
+def test_certainty_at_its_ends(probabilities: list[float], confidence: float, entropy: float) -> None:
+    labels = LabelSet(tuple(map(str, range(len(probabilities)))), voc_colors(len(probabilities)))
+    found = Segmentation(np.zeros((1, 1), np.uint8), np.array(probabilities, np.float32)[:, None, None], labels)
     assert found.confidence().tolist() == [[confidence]]
     np.testing.assert_allclose(found.entropy(), [[entropy]], atol=1e-6)
 
 
-def test_certainty_needs_scores() -> None:
+def test_certainty_needs_probabilities() -> None:
     found = Segmentation(np.zeros((1, 1), np.uint8), None, LabelSet(("a",), voc_colors(1)))
     for ask in (found.confidence, found.entropy):
-        with pytest.raises(DataError, match="holds no scores; predict with scores=True"):
+        with pytest.raises(DataError, match="holds no probabilities; predict with probabilities=True"):
             ask()
 
 

@@ -24,16 +24,16 @@ def image() -> np.ndarray:
 
 
 def test_labels_and_scores_are_those_of_the_model(predictor: Predictor, checkpoint: Path, image: np.ndarray) -> None:
-    found = predictor.predict(image, scores=True)
+    found = predictor.predict(image, probabilities=True)
     model = load_checkpoint(checkpoint).model
     with torch.no_grad():
         logits = model(torch.from_numpy(image.transpose(2, 0, 1).copy())[None])["semantic"][0]
     np.testing.assert_array_equal(found.labels, logits.argmax(0).numpy())
     assert found.labels.dtype == np.uint8
     assert len(np.unique(found.labels)) > 1
-    assert found.scores is not None
-    np.testing.assert_allclose(found.scores, logits.softmax(0).numpy(), atol=1e-4)
-    assert predictor.predict(image).scores is None
+    assert found.probabilities is not None
+    np.testing.assert_allclose(found.probabilities, logits.softmax(0).numpy(), atol=1e-4)
+    assert predictor.predict(image).probabilities is None
 
 
 def test_several_pictures_together_give_the_logits_of_one_at_a_time(predictor: Predictor) -> None:
@@ -43,12 +43,14 @@ def test_several_pictures_together_give_the_logits_of_one_at_a_time(predictor: P
         together = predictor.model({"rgb": batch})["semantic"]
     for logits, image in zip(together, batch, strict=True):
         torch.testing.assert_close(logits, predictor.logits({"rgb": image})["semantic"][0], rtol=0, atol=1e-4)
-    for found, image in zip(predictor.predict_batch([{"rgb": image} for image in images], scores=True), images, strict=True):
-        alone = predictor.predict(image, scores=True)
+    for found, image in zip(
+        predictor.predict_batch([{"rgb": image} for image in images], probabilities=True), images, strict=True
+    ):
+        alone = predictor.predict(image, probabilities=True)
         np.testing.assert_array_equal(found.labels, alone.labels)
-        assert found.scores is not None
-        assert alone.scores is not None
-        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-4)
+        assert found.probabilities is not None
+        assert alone.probabilities is not None
+        np.testing.assert_allclose(found.probabilities, alone.probabilities, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 2), (97, 131)])
@@ -114,7 +116,7 @@ def test_memory_that_is_too_small_is_said_in_words(predictor: Predictor, monkeyp
 
 class _Refusing:
     def __init__(self, model: torch.nn.Module, forward: object) -> None:
-        self.parameters = model.parameters
+        self.parameters, self.inputs = model.parameters, ("rgb",)
         self.forward = forward
 
     def __call__(self, inputs: object) -> object:

@@ -78,7 +78,7 @@ def test_one_picture_takes_one_file_of_depth(fused: Path, album: Path, capsys: p
     capsys.readouterr()
     assert main(["predict", str(fused), f"{album}/rgb", "--out", f"{album}/out", "--depth", depth, *given]) == 1
     assert capsys.readouterr().err == (
-        f"error: --depth {depth} is the depth of one picture, and there are 2; give a folder of depth maps\n"
+        f"error: --depth {depth} is the depth of one image, and there are 2; give a folder of depth maps\n"
     )
 
 
@@ -98,7 +98,7 @@ def test_a_missing_depth_is_reported_and_the_others_go_on(fused: Path, album: Pa
     assert main([*arguments, "--depth-unit", "millimetres", "--camera", "nyud"]) == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "rgb/a.png: no a.* of .bmp" in said
-    assert "the depth of a picture has its name, once, in the same tree of folders" in said
+    assert "the depth of an image has its name, once, in the same tree of folders" in said
     assert "1 of 2 images predicted" in said
     assert (album / "out/kitchen/b.png").exists()
 
@@ -110,7 +110,7 @@ def test_what_a_command_may_lack(tmp_path: Path) -> None:
         depths_for(("rgb",), None, "feet", "", 1)
     assert depths_for(("rgb",), None, None, None, 1) is None
     with pytest.raises(
-        SpecError, match=r"the model reads rgb, depth: give --depth DIR, a folder of depth maps called as the pictures$"
+        SpecError, match=r"the model reads rgb, depth: give --depth DIR, a folder of depth maps called as the images$"
     ):
         depths_for(("rgb", "depth"), None, None, None, 1)
     with pytest.raises(SpecError, match=r"give --depth-unit, which files do not say: metres"):

@@ -213,7 +213,7 @@ def test_a_head_without_any_truth_does_no_harm(
             void = tv_tensors.Mask(torch.full_like(sample.targets["semantic"], 255))
             return Sample(sample.name, sample.inputs, {**sample.targets, "semantic": void})
 
-    monkeypatch.setattr(run_module, "open_dataset", lambda spec, split: Void(split, 4, (48, 64), heads=BOTH))
+    monkeypatch.setattr(run_module, "open_dataset", lambda spec, split, own_size=False: Void(split, 4, (48, 64), heads=BOTH))
     quick = {"stages": [{"stride": 16, "steps": 3}], "optimizer": {"weight_decay": 0}}
     result = train(tiny(data={"heads": BOTH}, train=quick), tmp_path / "out", console=quiet)
     assert result.stages[0]["heads"]["semantic"]["mean_iu"] is None

@@ -241,7 +241,7 @@ class Unlabelled:
 def test_images_without_a_valid_pixel_do_no_harm(
     tiny: Tiny, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "open_dataset", lambda spec, split: Unlabelled())
+    monkeypatch.setattr(run_module, "open_dataset", lambda spec, split, own_size=False: Unlabelled())
     train(tiny(train=one_stage(optimizer={"weight_decay": 0})), tmp_path / "out", console=quiet)
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "out").values())
     rows = run_module.MetricsFile(tmp_path / "out" / "metrics.csv", ("semantic",)).rows()

@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.path.append("")  # nets of one's own lie in the current folder; behind all that is installed, so they hide nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a sign such as × shows a question mark
-    # what PIL warns of (a damaged tag, a large TIFF) does not keep an image from being read; what does is an error by its name
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    _leave_out_warnings()
     with _terminated_is_interrupted():
         code = _run(arguments)
     try:
@@ -62,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(f"cannot print the result: {error.strerror}", 1)
         return code or 1
     return code
+
+
+def _leave_out_warnings() -> None:
+    """Leave out, for the whole process, what helps nobody at a terminal; the library itself never filters."""
+    # large images, damaged EXIF data: the pixels are read all the same
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 import json
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
@@ -14,7 +15,6 @@ from fullconv.errors import SpecError
 
 if TYPE_CHECKING:
     from fullconv.evaluation import Predict
-    from fullconv.inference.predictor import Predictor
     from fullconv.labels import LabelSet
 
 
@@ -27,6 +27,7 @@ def evaluate(
     split: str | None = None,
     count: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     head: str | None = None,
+    absent: Literal["skip", "union", "zero"] = "skip",
     refine: str | None = None,
     out: Path | None = None,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
@@ -51,6 +52,9 @@ def evaluate(
         Only the first so many images; what the recipe says, or all, by default.
     head
         Which of the models' outputs; the first by default.
+    absent
+        What means do with classes without truth. skip: leave them out; union: only those that are not predicted either, as the
+        reference's score.py, where a few stray pixels add a zero; zero: count them as 0.
     refine
         crf: measure each model with a fully connected CRF behind it too; or a file of `fullconv tune` with its settings.
     out
@@ -81,7 +85,7 @@ def evaluate(
     behind = []
     for name, predictor in predictors.items():
         labels = predictor.labels[predictor.head(head)]
-        models[name] = _predict(predictor, head), labels
+        models[name] = partial(predictor.labels_of, head=head), labels
         if tuned is not None:
             behind.append(Refined(predictor, head, tuned.crf))
             models[f"{name} + CRF" if others else "the model + CRF"] = behind[-1], labels
@@ -89,7 +93,9 @@ def evaluate(
         log(f"note: {refine} was tuned on {tuned.data} itself, so its scores are too good; tune on one split, measure on another")
     with progress_bar("evaluating") as bar:
         task = bar.add_task("images", total=len(samples))
-        found = compare(models, samples, head=head, seed=seed, progress=lambda done, of: bar.update(task, completed=done))
+        found = compare(
+            models, samples, head=head, absent=absent, seed=seed, progress=lambda done, of: bar.update(task, completed=done)
+        )
     if out is not None:
         write_report(found, samples, out, head=head)
     if as_json:
@@ -103,10 +109,6 @@ def evaluate(
         log(f"the CRF took {statistics.fmean(second for each in behind for second in each.seconds):.2f} s an image")
     if out is not None:
         log(f"report in {out / PAGE}")
-
-
-def _predict(predictor: "Predictor", head: str) -> "Predict":
-    return lambda inputs: predictor.logits(inputs)[head][0].argmax(0).byte().cpu().numpy()
 
 
 def _names(paths: Sequence[Path]) -> dict[str, Path]:

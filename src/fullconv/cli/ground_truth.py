@@ -35,4 +35,4 @@ def open_ground_truth(
         "streams": tuple(dict.fromkeys([*inputs, *(["rgb"] if refined else [])])),
     }
     spec = given.model_copy(update=changes)
-    return open_dataset(spec, spec.val)
+    return open_dataset(spec, spec.val, own_size=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from fullconv.cli.memory import no_more_than_free
 from fullconv.cli.output import log, log_head, progress_bar, show
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ class Also:
     ----------
     overlay
         Also draw the labels over the image, with a legend: NAME-overlay.png.
+    probabilities
+        Also write the probabilities, float16 (K, H, W): NAME-probabilities.npy.
     scores
-        Also write the probabilities, float16 (K, H, W): NAME-scores.npy.
+        Is now called --probabilities.
     confidence
         Also write the largest probability, 8-bit grey in 255ths: NAME-confidence.png.
     entropy
@@ -42,7 +45,8 @@ class Also:
     """
 
     overlay: bool = False
-    scores: bool = False
+    probabilities: bool = False
+    scores: Annotated[bool, Parameter(show=False)] = False
     confidence: bool = False
     entropy: bool = False
     labelme: bool = False
@@ -120,12 +124,14 @@ def predict(
         Print one JSON object.
     """
     from fullconv.crf.settings import read_crf
-    from fullconv.errors import DataError
+    from fullconv.errors import DataError, SpecError
     from fullconv.inference.files import predict_files
     from fullconv.inference.jobs import find_jobs
     from fullconv.inference.predictor import load
     from fullconv.inference.rgbd import depths_for
 
+    if also.scores:
+        raise SpecError("--scores is now called --probabilities, and writes NAME-probabilities.npy")
     given = [*inputs, *(_lines_of_input() if listed else ())]
     if not given:
         raise DataError("nothing to predict; give images, folders or patterns after the checkpoint, or - and a list of them")
@@ -139,7 +145,9 @@ def predict(
     if depths is not None:
         with contextlib.suppress(DataError):  # it will be told with the others
             log(f"depth: {jobs[0].name} has a median of {depths.median(jobs[0].name):.2g} m")
-    with progress_bar("predicting") as bar:
+    # a GPU's driver maps more memory than it ever uses
+    limited = no_more_than_free() if predictor.device.type == "cpu" else contextlib.nullcontext()
+    with limited, progress_bar("predicting") as bar:
         task = bar.add_task("images", total=None)
 
         def step(done: int, of: int, problem: str | None) -> None:

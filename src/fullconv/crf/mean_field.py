@@ -68,7 +68,7 @@ def refine(probabilities: NDArray[np.float32], image: NDArray[np.uint8], crf: CR
     Parameters
     ----------
     probabilities
-        float32 (K, H, W), 0 to 1, as a net gives them; :attr:`fullconv.inference.predictor.Segmentation.scores`.
+        float32 (K, H, W), 0 to 1, as a net gives them; :attr:`fullconv.inference.predictor.Segmentation.probabilities`.
     image
         The image that they are of, uint8 (H, W, 3) RGB.
     crf

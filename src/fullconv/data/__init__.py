@@ -48,11 +48,18 @@ def spec_of(name: str, root: Path | None = None) -> DataSpec:
     return DataSpec(name=name, root=root, train=train, val=val)
 
 
-def open_dataset(spec: DataSpec, split: str) -> Dataset:
+def open_dataset(spec: DataSpec, split: str, *, own_size: bool = False) -> Dataset:
     """Return ``split`` (such as ``spec.train`` or ``spec.val``) of the data set that ``spec`` describes.
 
     It has the heads ``spec.heads``, and at most ``spec.count`` samples for the training split, ``spec.val_count`` for
     any other.
+
+    Parameters
+    ----------
+    spec, split
+        What and which.
+    own_size
+        Leave images and masks at their own size, whatever ``spec.scale`` says: to measure on them.
 
     Raises
     ------
@@ -70,4 +77,4 @@ def open_dataset(spec: DataSpec, split: str) -> Dataset:
         raise SpecError(f"{spec.name} has the streams {', '.join(streams)}; asked for are {', '.join(spec.streams)}")
     count = spec.count if split == spec.train else spec.val_count
     found = DATASETS[spec.name](spec, split)
-    return Subset(found if spec.scale == 1 else Scaled(found, spec.scale), spec.heads, count)
+    return Subset(found if spec.scale == 1 or own_size else Scaled(found, spec.scale), spec.heads, count)

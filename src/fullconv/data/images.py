@@ -15,7 +15,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +34,20 @@ PAPER = (255, 255, 255)
 _SYSTEM = {errno.ENOENT: "no such file", errno.EISDIR: "a folder, not an image"}
 
 
-def read_image(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
+"""What :func:`read_image` reads, beside arrays."""
+
+
+def read_image(source: Source | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an image as uint8 (H, W, 3) RGB, upright.
 
     Parameters
     ----------
     source
-        A path, a PIL image, or an array uint8 (H, W, 3) RGB or (H, W) grey. The rotation that a camera notes in EXIF is
-        applied; transparent pixels are laid on white; grey, palette and CMYK are converted; 16 bits become 8 (divided by
-        257); of an animation the first frame is taken.
+        A path, the bytes of a file, a file opened in mode ``rb`` (read from its start), a PIL image, or an array uint8
+        (H, W, 3) RGB or (H, W) grey. The rotation that a camera notes in EXIF is applied; transparent pixels are laid on
+        white; grey, palette and CMYK are converted; 16 bits become 8 (divided by 257); of an animation the first frame is
+        taken.
 
     Raises
     ------
@@ -52,9 +57,17 @@ def read_image(source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8])
     """
     if isinstance(source, np.ndarray):
         return _check_array(source)
-    name = "the image" if isinstance(source, Image.Image) else str(source)
+    name = _name_of(source)
     with _reading(name), _opened(source) as opened:
         return _upright_rgb(opened, name)
+
+
+def _name_of(source: Source) -> str:
+    """Return what errors call a source."""
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    name = getattr(source, "name", None)  # of an open file, unless it was opened by number
+    return name if isinstance(name, str) else "the image"
 
 
 def read_image_as_stored(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -175,17 +188,31 @@ def _reading(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opened(source: str | os.PathLike[str] | Image.Image) -> Iterator[Opened]:
+def _opened(source: Source) -> Iterator[Opened]:
     if isinstance(source, Image.Image):
         yield Opened(source, _orientation_in_memory(source))
         return
     if not isinstance(source, str | os.PathLike):
-        raise DataError(f"an image is a path, a PIL image or an array; got {type(source).__name__}")
+        yield _identified(io.BytesIO(_content_of(source)), _name_of(source))
+        return
     mode = os.stat(source).st_mode  # noqa: PTH116  # whatever names a path
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening it might wait for ever; of a folder, opening says so
         raise DataError(f"{source}: a pipe or a device, not a file; copy its content into a file first")
     with open(source, "rb") as file:  # noqa: PTH123  # whatever names a path
         yield _identified(file, os.fspath(source))
+
+
+def _content_of(source: bytes | BinaryIO) -> bytes:
+    """Return what an image file holds, from its start."""
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, io.TextIOBase):
+        raise DataError(f"{_name_of(source)} is opened as text; open an image in mode 'rb'")
+    if not hasattr(source, "read"):
+        raise DataError(f"an image is a path, bytes, an open file, a PIL image or an array; got {type(source).__name__}")
+    if source.seekable():
+        source.seek(0)
+    return source.read()
 
 
 def _orientation_in_memory(image: Image.Image) -> int:

@@ -162,13 +162,13 @@ class JointTransform:
     @staticmethod
     def scaled(sample: Sample, factor: float) -> Sample:
         """Return the sample with both sides multiplied by ``factor``, at least 1 px."""
-        size = [max(1, round(side * factor)) for side in sample.size]
+        size = scaled_size(sample.size, factor)
         # torchvision resizes a Mask by "nearest", up to half a pixel beside its image; "nearest-exact" shares pixel centres
         exact = functional.InterpolationMode.NEAREST_EXACT
         return _each(
             sample,
-            lambda _, image: _resized(image, size),
-            lambda mask: functional.resize_image(mask.as_subclass(Tensor)[None], size, exact)[0],
+            lambda _, image: resized(image, size),
+            lambda mask: functional.resize_image(mask.as_subclass(Tensor)[None], list(size), exact)[0],
         )
 
     def _rotated(self, sample: Sample, degrees: float) -> Sample:
@@ -231,12 +231,19 @@ def _each(sample: Sample, image: Callable[[str, Tensor], Tensor], mask: Callable
     return Sample(sample.name, inputs, {head: tv_tensors.Mask(mask(value)) for head, value in sample.targets.items()})
 
 
-def _resized(image: Tensor, size: list[int]) -> Tensor:
+def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Return (height, width) multiplied by ``factor``, rounded, at least 1 px each."""
+    height, width = (max(1, round(side * factor)) for side in size)
+    return height, width
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return an image or a batch (..., H, W) at another (height, width): antialiased, measurements by the nearest value."""
     if image.is_floating_point():  # measurements have holes, and a mixture of near and far is neither
-        return functional.resize(image, size, functional.InterpolationMode.NEAREST_EXACT)
-    if size == [1, 1]:  # torch's antialiased kernel for uint8 fails on a single pixel (2.14)
-        return functional.resize(image.float(), size, antialias=True).round().to(image.dtype)
-    return functional.resize(image, size, antialias=True)
+        return functional.resize(image, list(size), functional.InterpolationMode.NEAREST_EXACT)
+    if size == (1, 1):  # torch's antialiased kernel for uint8 fails on a single pixel (2.14)
+        return functional.resize(image.float(), list(size), antialias=True).round().to(image.dtype)
+    return functional.resize(image, list(size), antialias=True)
 
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:

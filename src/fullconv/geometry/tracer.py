@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import shufflenetv2
 
 from fullconv.errors import GeometryError
+from fullconv.geometry.one_thread import TRACING, OneThreadTracer
 
 DROPOUTS: dict[Any, type[nn.Module]] = {
     F.dropout: nn.Dropout, F.dropout1d: nn.Dropout1d, F.dropout2d: nn.Dropout2d, F.dropout3d: nn.Dropout3d,
@@ -43,7 +44,7 @@ class _Flag(int):
         return int(self) != 0
 
 
-class Tracer(fx.Tracer):
+class Tracer(OneThreadTracer):
     """A tracer that keeps whole what has a coordinate map of its own, and keeps the mode live.
 
     The modules that it needs (``_mode``, ``_dropout_0`` …) become attributes of the traced module, as torch.fx does with
@@ -86,6 +87,12 @@ class Tracer(fx.Tracer):
 
     def _traced(self, root: nn.Module, concrete_args: dict[str, Any] | None, training: bool | None) -> tuple[fx.Graph, bool]:
         """Return the graph, in a mode or as the module is, and whether ``self.training`` decided anything."""
+        with TRACING:  # another thread that traces the same module would take the marks for its mode
+            return self._marked_and_traced(root, concrete_args, training)
+
+    def _marked_and_traced(
+        self, root: nn.Module, concrete_args: dict[str, Any] | None, training: bool | None
+    ) -> tuple[fx.Graph, bool]:
         self._flag = type("_Flag", (_Flag,), {})  # its own, so that traces in several threads do not meet
         modes = {part: part.training for part in root.modules()}
         try:

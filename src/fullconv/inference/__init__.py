@@ -1,1 +1,1 @@
-"""Using what was trained: pictures in, label maps, overlays and heat maps out."""
+"""Using what was trained: images in, label maps, overlays and heat maps out."""

@@ -1,4 +1,4 @@
-"""Many pictures in, many label maps out: reading, predicting and writing file by file, and what became of each."""
+"""Many images in, many label maps out: reading, predicting and writing file by file, and what became of each."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -18,28 +18,21 @@ from fullconv.files import replacing
 from fullconv.formats import Labelled
 from fullconv.formats.voc_submission import check_plan, check_submission
 from fullconv.inference.jobs import Job, results_of_each
-from fullconv.inference.memory import no_more_than_free
-from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_SCORES, Result, way_of
+from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_PROBABILITIES, Result, way_of
 from fullconv.inference.pipeline import Read, group_by_size, in_background
-from fullconv.inference.predictor import Predictor, Segmentation
+from fullconv.inference.predictor import Predictor
 from fullconv.inference.rgbd import Depths, Loaded
+from fullconv.inference.segmentation import Segmentation
 from fullconv.labels import LabelSet
-
-TOGETHER = 8
-"""Pictures of one size that a GPU is given at once.
-
-On a CPU that is slower at the sizes of photographs: fcn8s-squeezenet1_1 took 52 ms of one core for a picture of 375×500 alone
-and 66 ms in fours (96×128: 4.6 and 3.7 ms); torch 2.14 on an AMD EPYC.
-"""
 
 Predicted = tuple[NDArray[np.uint8], Segmentation]
 
 
 @dataclass
 class Outcome:
-    """What became of all pictures: per-class shares (0 to 1) of those that were predicted, and why others were not.
+    """What became of all images: per-class shares (0 to 1) of those that were predicted, and why others were not.
 
-    Pictures are named as they were given; ``written`` holds the new files of each, ``summaries`` those of all together, and
+    Images are named as they were given; ``written`` holds the new files of each, ``summaries`` those of all together, and
     ``faults`` what is wrong with an archive for VOC's server.
     """
 
@@ -51,7 +44,7 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
     def fail(self, source: Path, error: DataError) -> str:
-        """Note what is wrong with a picture; return it as a line that names the picture."""
+        """Note what is wrong with an image; return it as a line that names the image."""
         line = str(error) if str(source) in str(error) else f"{source}: {error}"
         self.failed[str(source)] = line
         return line
@@ -69,27 +62,27 @@ def predict_files(
     depths: Depths | None = None,
     progress: Callable[[int, int, str | None], None] = lambda done, of, problem: None,
 ) -> Outcome:
-    """Predict every picture and write the results; a broken picture is noted and the others go on.
+    """Predict every image and write the results; a broken image is noted and the others go on.
 
     Parameters
     ----------
     predictor, jobs
         The model, and what :func:`fullconv.inference.jobs.find_jobs` found.
     outputs
-        What to write beside the labels: names of :data:`fullconv.inference.outputs.OUTPUTS`, for each picture, and of
+        What to write beside the labels: names of :data:`fullconv.inference.outputs.OUTPUTS`, for each image, and of
         :data:`~fullconv.inference.outputs.SUMMARIES`, for all of them and also for those that are skipped.
     head
         Which output of the model.
     crf
-        Refines what the model finds in each picture.
+        Refines what the model finds in each image.
     overwrite
-        Write all results of all pictures again; otherwise only those that are missing.
+        Write all results of all images again; otherwise only those that are missing.
     together
-        How many neighbours of one size go through the net at once; by default :data:`TOGETHER` on a GPU, otherwise one.
+        How many neighbours of one size go through the net at once; by default :attr:`~fullconv.Predictor.together`.
     depths
-        Where the pictures' depth lies, for a model that reads it.
+        Where the images' depth lies, for a model that reads it.
     progress
-        Called after each picture with (done, of, what was wrong); skipped ones are not counted.
+        Called after each image with (done, of, what was wrong); skipped ones are not counted.
 
     Raises
     ------
@@ -98,45 +91,45 @@ def predict_files(
         not predicted are where results would go, also with ``overwrite``.
     FullconvError
         When a result cannot be written, as further ones could not either; when an archive for VOC's server is asked for, and
-        model or pictures are not VOC's.
+        model or images are not VOC's.
     """
-    wanted = results_of_each(outputs)
-    on_cpu = predictor.device.type == "cpu"
-    together = together or (1 if on_cpu else TOGETHER)
+    name, together = predictor.head(head), together or predictor.together
     outcome = Outcome()
     if "comp6" in outputs:
-        check_plan([job.name.stem for job in jobs], predictor.labels[predictor.head(head)])
-    way = f"head {predictor.head(head)}" + (f", CRF {crf.model_dump_json()}" if crf else "")
+        check_plan([job.name.stem for job in jobs], predictor.labels[name])
+    way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "")
+    wanted = results_of_each(outputs)
     todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
-    done = 0
-    with no_more_than_free() if on_cpu else contextlib.nullcontext():  # a GPU's driver maps more than it ever uses
-        pictures = in_background(lambda job: _read(job, predictor.model.inputs, depths), todo, ahead=together)
-        groups = group_by_size(pictures, together)
-        scores = not WITH_SCORES.isdisjoint(name for names in todo.values() for name in names)
-        made = (one for group in groups for one in _predict(predictor, group, head, scores, crf))
-        problems = in_background(
-            lambda pair: _finish(*pair[0], pair[1], way, outcome), zip(todo.items(), made, strict=True), ahead=1
-        )
-        with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
-            for problem in problems:
-                done += 1
-                progress(done, len(todo), problem)
-        label_set = predictor.labels[predictor.head(head)]
-        for name in (name for name in SUMMARIES if name in outputs and jobs):
-            file, write = SUMMARIES[name]
-            labelled = _labelled(jobs, label_set, outcome, lambda problem: progress(done, len(todo), problem))
-            with replacing(jobs[0].out / file) as temporary:
-                write(temporary, labelled, label_set)
-            outcome.summaries.append(str(jobs[0].out / file))
-            if name == "comp6":
-                sizes = {job.name.stem: glance(job.source).size for job in jobs if str(job.source) not in outcome.failed}
-                outcome.faults = check_submission(jobs[0].out / file, sizes)
+    images = in_background(lambda job: _read(job, predictor.model.inputs, depths), todo, ahead=together)
+    probabilities = not WITH_PROBABILITIES.isdisjoint(one for names in todo.values() for one in names)
+    made = (one for group in group_by_size(images, together) for one in _predict(predictor, group, head, probabilities, crf))
+    problems = in_background(lambda pair: _finish(*pair[0], pair[1], way, outcome), zip(todo.items(), made, strict=True), ahead=1)
+    with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
+        for done, problem in enumerate(problems, start=1):
+            progress(done, len(todo), problem)
+    if jobs:
+        _summarise(jobs, outputs, predictor.labels[name], outcome, lambda problem: progress(len(todo), len(todo), problem))
     return outcome
 
 
+def _summarise(
+    jobs: Sequence[Job], outputs: Collection[str], label_set: LabelSet, outcome: Outcome, report: Callable[[str], None]
+) -> None:
+    """Write what is asked for of all images together, and check an archive for VOC's server."""
+    for name in (name for name in SUMMARIES if name in outputs):
+        file, write = SUMMARIES[name]
+        path = jobs[0].out / file
+        with replacing(path) as temporary:
+            write(temporary, _labelled(jobs, label_set, outcome, report), label_set)
+        outcome.summaries.append(str(path))
+        if name == "comp6":
+            sizes = {job.name.stem: glance(job.source).size for job in jobs if str(job.source) not in outcome.failed}
+            outcome.faults = check_submission(path, sizes)
+
+
 def _to_write(job: Job, wanted: Sequence[str], way: str, overwrite: bool) -> list[str]:
-    """Return which results of a picture to write: those that are missing, as somebody may have corrected the others, or all.
+    """Return which results of an image to write: those that are missing, as somebody may have corrected the others, or all.
 
     Where the labels are not ours, nothing is taken for ours and written over.
     """
@@ -159,27 +152,27 @@ def _read(job: Job, wanted: Sequence[str], depths: Depths | None) -> Read:
         depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)
         return Loaded(image, inputs_for(wanted, image, depth, camera))
     except DataError as error:
-        return DataError(str(error))  # without the frames that it came from, which hold on to the picture
+        return DataError(str(error))  # without the frames that it came from, which hold on to the image
 
 
 def _predict(
-    predictor: Predictor, group: Sequence[Read], head: str | None, scores: bool, crf: CRFSpec | None
+    predictor: Predictor, group: Sequence[Read], head: str | None, probabilities: bool, crf: CRFSpec | None
 ) -> Sequence[Predicted | DataError]:
-    """Return for each picture of a group what was predicted, or what is wrong with it."""
-    loaded = [picture for picture in group if not isinstance(picture, DataError)]
+    """Return for each image of a group what was predicted, or what is wrong with it."""
+    loaded = [image for image in group if not isinstance(image, DataError)]
     try:
-        found = predictor.predict_batch([each.inputs for each in loaded], head, scores, crf) if loaded else []
+        found = predictor.predict_batch([each.inputs for each in loaded], head, probabilities, crf) if loaded else []
     except DataError as error:
         if len(group) == 1:
-            return [DataError(str(error))]  # without the frames that it came from, which hold on to the picture
-        return [made for picture in group for made in _predict(predictor, [picture], head, scores, crf)]  # alone they may fit
+            return [DataError(str(error))]  # without the frames that it came from, which hold on to the image
+        return [made for image in group for made in _predict(predictor, [image], head, probabilities, crf)]  # alone they may fit
     return list(zip((each.image for each in loaded), found, strict=True)) or [
-        picture for picture in group if isinstance(picture, DataError)
+        image for image in group if isinstance(image, DataError)
     ]
 
 
 def _finish(job: Job, names: Sequence[str], made: Predicted | DataError, way: str, outcome: Outcome) -> str | None:
-    """Write the results of a picture, note what became of it, and return what was wrong."""
+    """Write the results of an image, note what became of it, and return what was wrong."""
     if not isinstance(made, DataError):
         image, found = made
         try:
@@ -187,7 +180,7 @@ def _finish(job: Job, names: Sequence[str], made: Predicted | DataError, way: st
             outcome.predicted[str(job.source)] = shares(found.labels, found.label_set)
             return None
         except MemoryError:
-            made = DataError("no memory for the results of a picture of this size; cut it into parts or write fewer")
+            made = DataError("no memory for the results of an image of this size; cut it into parts or write fewer")
     return outcome.fail(job.source, made)
 
 

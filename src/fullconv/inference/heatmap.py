@@ -155,7 +155,7 @@ def _spread(scores: NDArray[np.float32], axis: int, place: Place, pixels: NDArra
 
 
 def draw_heat_map(image: NDArray[np.uint8], heat: HeatMap, class_name: str) -> Image.Image:
-    """Return an RGB picture: the image in grey under the heat, a colour bar from 0 to 1, and a title with the peak.
+    """Return an RGB drawing: the image in grey under the heat, a colour bar from 0 to 1, and a title with the peak.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which pictures are meant, and where the results of each go."""
+"""Which images are meant, and where the results of each go."""
 
 import glob
 import itertools
@@ -14,16 +14,16 @@ from fullconv.inference.outputs import OUTPUTS, SUMMARIES
 
 @dataclass(frozen=True)
 class Job:
-    """A picture and where its results go.
+    """An image and where its results go.
 
     Parameters
     ----------
     source
-        The picture.
+        The image.
     out
         Folder of all results.
     name
-        The picture's path below its own folder, such as ``sea/b.PNG``; results lie in the same place below ``out``.
+        The image's path below its own folder, such as ``sea/b.PNG``; results lie in the same place below ``out``.
     """
 
     source: Path
@@ -36,7 +36,7 @@ class Job:
 
 
 def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -> list[Job]:
-    """Return the pictures that are meant, in alphabetical order within each input.
+    """Return the images that are meant, in alphabetical order within each input.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -
     Raises
     ------
     DataError
-        When an input matches nothing; when two pictures would get the same result file, or one would be overwritten by a
-        result; when the results of a folder would lie among its pictures, and be taken for some. The files are named.
+        When an input matches nothing; when two images would get the same result file, or one would be overwritten by a
+        result; when the results of a folder would lie among its images, and be taken for some. The files are named.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -
     found = [Job(path, out, name) for item in inputs for path, name in _matches(item, out)]
     jobs = list({(job.path("labels"), _real(job.source)): job for job in found}.values())
     sources = {_real(job.source) for job in jobs}
-    taken: dict[Path, str] = {out / SUMMARIES[name][0]: "all pictures" for name in outputs if name in SUMMARIES}
+    taken: dict[Path, str] = {out / SUMMARIES[name][0]: "all images" for name in outputs if name in SUMMARIES}
     for job in jobs:
         for result in (job.path(name) for name in results_of_each(outputs)):
             if result in taken:
@@ -72,31 +72,31 @@ def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -
             taken[result] = str(job.source)
     for result in taken:
         if _real(result) in sources:
-            raise DataError(f"{result} is one of the pictures and would be overwritten; choose another folder for the results")
+            raise DataError(f"{result} is one of the images and would be overwritten; choose another folder for the results")
     return jobs
 
 
 def results_of_each(outputs: Collection[str]) -> list[str]:
-    """Return the names of what is written for each picture: the labels, and those of ``outputs`` that are no summaries."""
+    """Return the names of what is written for each image: the labels, and those of ``outputs`` that are no summaries."""
     return [name for name in OUTPUTS if name == "labels" or name in outputs]
 
 
 def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield each picture with its path relative to the input's own folder (of a pattern: to the part without wildcards)."""
+    """Yield each image with its path relative to the input's own folder (of a pattern: to the part without wildcards)."""
     path = Path(item)
     if not item or "\0" in item:
         what = "has a NUL in it; a list has one name a line" if item else "is empty; give files, folders or patterns"
-        raise DataError(f"a picture's name {what}")
+        raise DataError(f"an image's name {what}")
     try:
         folder, exists = path.is_dir(), path.exists()
     except OSError:  # such as a name that is too long; reading it will say so
         folder = exists = False
     if folder:
         if _real(path) == _real(out):
-            raise DataError(f"{out} is the pictures' own folder, where results are taken for pictures; choose another for them")
+            raise DataError(f"{out} is the images' own folder, where results are taken for images; choose another for them")
         found = _within(path, out)
         if not found:
-            raise DataError(f"{item}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}")
+            raise DataError(f"{item}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}")
         # the folder itself is among them when it cannot be listed
         yield from ((file, Path(_real(path).name) if file == path else file.relative_to(path)) for file in found)
     elif exists or not glob.has_magic(item):
@@ -106,21 +106,21 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
         try:
             found = sorted(file for file in fixed.glob(str(path.relative_to(fixed))) if not file.is_dir())
         except ValueError as error:
-            raise DataError(f"{item}: {str(error).lower()}, such as pictures/**/*.jpg") from error
+            raise DataError(f"{item}: {str(error).lower()}, such as images/**/*.jpg") from error
         if not found:
             raise DataError(f"{item}: no file matches this pattern")
         yield from ((file, file.relative_to(fixed)) for file in found)
 
 
 def _within(folder: Path, out: Path) -> list[Path]:
-    """Return a folder's pictures, without hidden files and without earlier results where ``out`` lies inside it."""
+    """Return a folder's images, without hidden files and without earlier results where ``out`` lies inside it."""
     results = _real(out)
     denied: list[OSError] = []
     found: list[Path] = []
     for here, folders, files in os.walk(folder, onerror=denied.append):
         folders[:] = [name for name in folders if not name.startswith(".") and _real(Path(here, name)) != results]
         found += (Path(here, name) for name in files if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."))
-    found += (Path(error.filename) for error in denied)  # reading such a folder as a picture will say what is wrong
+    found += (Path(error.filename) for error in denied)  # reading such a folder as an image will say what is wrong
     return sorted(found)
 
 

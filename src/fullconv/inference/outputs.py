@@ -1,4 +1,4 @@
-"""What can be written for each picture, and for all of them together: names, files, and the functions that write them.
+"""What can be written for each image, and for all of them together: names, files, and the functions that write them.
 
 A new kind of result is a function here and a line in one of the two tables.
 """
@@ -21,7 +21,7 @@ from fullconv.formats.coco import write_coco
 from fullconv.formats.geojson import to_geojson
 from fullconv.formats.labelme import to_labelme
 from fullconv.formats.voc_submission import write_comp6
-from fullconv.inference.predictor import Segmentation
+from fullconv.inference.segmentation import Segmentation
 from fullconv.labels import LabelSet
 
 WAY = "fullconv"
@@ -30,16 +30,16 @@ WAY = "fullconv"
 
 @dataclass(frozen=True)
 class Result:
-    """A picture with its prediction.
+    """An image with its prediction.
 
     Parameters
     ----------
     source
-        Where the picture lies.
+        Where the image lies.
     image
         Its pixels, uint8 (H, W, 3) RGB.
     found
-        What was predicted, with scores when one of :data:`WITH_SCORES` is to be written.
+        What was predicted, with probabilities when one of :data:`WITH_PROBABILITIES` is to be written.
     way
         How it was predicted, such as ``head semantic``; kept in the labels' file.
     """
@@ -59,8 +59,8 @@ def _labels(result: Result, path: Path) -> None:
 def way_of(labels: Path) -> str | None:
     """Return how a file of labels was predicted; ``None`` where it does not say."""
     try:
-        with Image.open(labels) as picture:
-            way = picture.info.get(WAY)
+        with Image.open(labels) as image:
+            way = image.info.get(WAY)
     except (OSError, ValueError, SyntaxError):
         return None
     return way if isinstance(way, str) else None
@@ -70,9 +70,9 @@ def _overlay(result: Result, path: Path) -> None:
     result.found.overlay(result.image).save(path, format="PNG")
 
 
-def _scores(result: Result, path: Path) -> None:
-    assert result.found.scores is not None
-    np.save(path, result.found.scores.astype(np.float16))
+def _probabilities(result: Result, path: Path) -> None:
+    assert result.found.probabilities is not None  # as WITH_PROBABILITIES says
+    np.save(path, result.found.probabilities.astype(np.float16))
 
 
 def _confidence(result: Result, path: Path) -> None:
@@ -84,14 +84,14 @@ def _entropy(result: Result, path: Path) -> None:
 
 
 def _grey(values: NDArray[np.float32]) -> Image.Image:
-    """Return values 0 to 1 as an 8-bit picture: 255ths, rounded."""
+    """Return values 0 to 1 as an 8-bit image: 255ths, rounded."""
     return Image.fromarray((values * 255).round().astype(np.uint8))
 
 
 def _labelme(result: Result, path: Path) -> None:
     folder = os.path.realpath(path.parent)
-    picture = os.path.join(os.path.realpath(result.source.parent), result.source.name)  # noqa: PTH118  # for relpath
-    _json(to_labelme(result.found.labels, result.found.label_set, os.path.relpath(picture, folder)), path)
+    image = os.path.join(os.path.realpath(result.source.parent), result.source.name)  # noqa: PTH118  # for relpath
+    _json(to_labelme(result.found.labels, result.found.label_set, os.path.relpath(image, folder)), path)
 
 
 def _geojson(result: Result, path: Path) -> None:
@@ -105,24 +105,24 @@ def _json(content: dict[str, Any], path: Path) -> None:
 OUTPUTS: dict[str, tuple[str, Callable[[Result, Path], None]]] = {
     "labels": (".png", _labels),
     "overlay": ("-overlay.png", _overlay),
-    "scores": ("-scores.npy", _scores),
+    "probabilities": ("-probabilities.npy", _probabilities),
     "confidence": ("-confidence.png", _confidence),
     "entropy": ("-entropy.png", _entropy),
     "labelme": (".json", _labelme),
     "geojson": (".geojson", _geojson),
 }
-"""Of each picture: what its file's name ends in, after the picture's own, and how it is written.
+"""Of each image: what its file's name ends in, after the image's own, and how it is written.
 
-``labels``      palette PNG: the class of each pixel
-``overlay``     PNG, RGB: the picture under its labels, with a legend
-``scores``      npy, float16 (K, H, W): probabilities, 0 to 1
-``confidence``  PNG, 8-bit grey: the largest probability, in 255ths
-``entropy``     PNG, 8-bit grey: the entropy of the probabilities, in 255ths of the largest possible, ln K
-``labelme``     polygons as LabelMe reads them
-``geojson``     polygons in pixel units
+``labels``         palette PNG: the class of each pixel
+``overlay``        PNG, RGB: the image under its labels, with a legend
+``probabilities``  npy, float16 (K, H, W): 0 to 1
+``confidence``     PNG, 8-bit grey: the largest probability, in 255ths
+``entropy``        PNG, 8-bit grey: the entropy of the probabilities, in 255ths of the largest possible, ln K
+``labelme``        polygons as LabelMe reads them
+``geojson``        polygons in pixel units
 """
 
-WITH_SCORES = frozenset({"scores", "confidence", "entropy"})
+WITH_PROBABILITIES = frozenset({"probabilities", "confidence", "entropy"})
 """Outputs that need the probabilities."""
 
 SUMMARIES: dict[str, tuple[str, Callable[[Path, Iterable[Labelled], LabelSet], None]]] = {
@@ -130,4 +130,4 @@ SUMMARIES: dict[str, tuple[str, Callable[[Path, Iterable[Labelled], LabelSet], N
     "areas": ("areas.csv", write_areas),
     "comp6": ("comp6.tgz", write_comp6),
 }
-"""Of all pictures together: the file's name, and how it is written."""
+"""Of all images together: the file's name, and how it is written."""

@@ -1,4 +1,4 @@
-"""Reading, computing and writing at the same time: each end in a thread of its own, pictures of one size together."""
+"""Reading, computing and writing at the same time: each end in a thread of its own, images of one size together."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -12,7 +12,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Read = Loaded | DataError
-"""A picture, or what is wrong with its file."""
+"""An image, or what is wrong with its file."""
 
 
 def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Generator[R, None, None]:
@@ -35,8 +35,8 @@ def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) ->
             yield waiting.popleft().result()
 
 
-def group_by_size(pictures: Iterable[Read], most: int) -> Iterator[list[Read]]:
-    """Yield the pictures in their order, neighbours of one size together, at most so many; what cannot be read is alone.
+def group_by_size(images: Iterable[Read], most: int) -> Iterator[list[Read]]:
+    """Yield the images in their order, neighbours of one size together, at most so many; what cannot be read is alone.
 
     Examples
     --------
@@ -46,17 +46,17 @@ def group_by_size(pictures: Iterable[Read], most: int) -> Iterator[list[Read]]:
     [2, 2, 1, 1, 1]
     """
     group: list[Read] = []
-    for picture in pictures:
-        if group and _size(picture) != _size(group[0]):
+    for image in images:
+        if group and _size(image) != _size(group[0]):
             yield group
             group = []
-        group.append(picture)
-        if len(group) == most or isinstance(picture, DataError):
+        group.append(image)
+        if len(group) == most or isinstance(image, DataError):
             yield group
             group = []
     if group:
         yield group
 
 
-def _size(picture: Read) -> tuple[int, ...] | None:
-    return None if isinstance(picture, DataError) else picture.image.shape
+def _size(image: Read) -> tuple[int, ...] | None:
+    return None if isinstance(image, DataError) else image.image.shape

@@ -1,4 +1,4 @@
-"""Depth beside pictures: where it lies, and what a model that reads depth or HHA is given.
+"""Depth beside images: where it lies, and what a model that reads depth or HHA is given.
 
 Letters: H height, W width, C channels.
 """
@@ -20,16 +20,16 @@ from fullconv.errors import DataError, SpecError
 
 @dataclass(frozen=True)
 class Depths:
-    """Depth maps in a folder, called as the pictures that they belong to; or the one of a single picture.
+    """Depth maps in a folder, called as the images that they belong to; or the one of a single image.
 
     Parameters
     ----------
     path
-        A folder, whose tree is that of the pictures; suffixes may differ. Or a file, which is any picture's depth.
+        A folder, whose tree is that of the images; suffixes may differ. Or a file, which is any image's depth.
     unit
         See :func:`fullconv.data.depth.depth.read_depth`.
     camera
-        Of all pictures; only HHA needs it.
+        Of all images; only HHA needs it.
     """
 
     path: Path
@@ -37,10 +37,10 @@ class Depths:
     camera: Intrinsics | None = None
 
     def __post_init__(self) -> None:
-        metres_per_step(self.unit)  # refuses an unknown one before any picture is read
+        metres_per_step(self.unit)  # refuses an unknown one before any image is read
 
     def read(self, name: Path) -> NDArray[np.float32]:
-        """Return the depth float32 (H, W) in metres of the picture that is called ``name`` below its own folder.
+        """Return the depth float32 (H, W) in metres of the image that is called ``name`` below its own folder.
 
         Raises
         ------
@@ -60,16 +60,16 @@ class Depths:
                 if found
                 else f"no {name.with_suffix('').as_posix()}.* of {', '.join(DEPTH_SUFFIXES)}"
             )
-            raise DataError(f"{what} in {self.path}: the depth of a picture has its name, once, in the same tree of folders")
+            raise DataError(f"{what} in {self.path}: the depth of an image has its name, once, in the same tree of folders")
         return read_depth(found[0], self.unit)
 
     def median(self, name: Path) -> float:
-        """Return the median of a picture's depth in metres, holes left out, see :meth:`read`; it shows a mistaken unit."""
+        """Return the median of an image's depth in metres, holes left out, see :meth:`read`; it shows a mistaken unit."""
         depth = self.read(name)
         return float(np.median(depth[depth > 0]))
 
 
-def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camera: str | None, pictures: int) -> Depths | None:
+def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camera: str | None, images: int) -> Depths | None:
     """Return where the depth lies that a model needs, ``None`` if it needs none, from what a command was given.
 
     Parameters
@@ -77,12 +77,12 @@ def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camer
     wanted
         The inputs that the model reads.
     path
-        Of the depth maps: a folder, or one file for one picture.
+        Of the depth maps: a folder, or one file for one image.
     unit
         A name or a number, as text.
     camera
         See :func:`fullconv.data.depth.rgbd.parse_camera`.
-    pictures
+    images
         How many there are.
 
     Raises
@@ -101,9 +101,9 @@ def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camer
         return None
     if path is None or not path.exists():
         got = "" if path is None else f"; {path} is not there"
-        raise SpecError(f"the model reads {reads}: give --depth DIR, a folder of depth maps called as the pictures{got}")
-    if path.is_file() and pictures > 1:
-        raise SpecError(f"--depth {path} is the depth of one picture, and there are {pictures}; give a folder of depth maps")
+        raise SpecError(f"the model reads {reads}: give --depth DIR, a folder of depth maps called as the images{got}")
+    if path.is_file() and images > 1:
+        raise SpecError(f"--depth {path} is the depth of one image, and there are {images}; give a folder of depth maps")
     if unit is None:
         raise SpecError("give --depth-unit, which files do not say: metres, centimetres, millimetres, or the metres in one step")
     if HHA in wanted and camera is None:
@@ -116,7 +116,7 @@ def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camer
 
 @dataclass(frozen=True)
 class Loaded:
-    """A picture uint8 (H, W, 3) RGB and what the model is given for it, (H, W, C) by input."""
+    """An image uint8 (H, W, 3) RGB and what the model is given for it, (H, W, C) by input."""
 
     image: NDArray[np.uint8]
     inputs: Mapping[str, NDArray[np.generic]]

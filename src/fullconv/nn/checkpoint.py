@@ -6,6 +6,7 @@ The header is the metadata entry ``fullconv``::
     model           ModelSpec
     heads           label set of each output, by name
     preprocessing   what each input goes through, by name; it stands here alone and not among the tensors
+    scale           factor on height and width of the images that it was trained on; 1 where older files do not say
     history         what it was trained on and how well it did, a list of mappings
     versions        of the libraries that wrote it
 
@@ -13,17 +14,19 @@ Nothing in it is ever executed: a file from anywhere can be opened. A backbone t
 is looked up by its name among those that the user has brought in by :func:`fullconv.nn.backbones.use_backbone`.
 """
 
+import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 
 from fullconv.errors import FullconvError, SpecError, WeightsError
 from fullconv.files import replacing
@@ -43,6 +46,9 @@ SAID = 200
 """Letters of a library's message that are passed on."""
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
+Source = str | os.PathLike[str] | bytes | BinaryIO
+"""A path, or the content of a file, or an open one."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -56,6 +62,8 @@ class Checkpoint:
         The classes of each head.
     history
         One mapping for each stage of its training.
+    scale
+        The factor on height and width at which it learned its images.
     header
         The whole header.
     """
@@ -63,6 +71,7 @@ class Checkpoint:
     model: FCN
     labels: dict[str, LabelSet]
     history: list[dict[str, Any]]
+    scale: float
     header: dict[str, Any]
 
 
@@ -71,6 +80,7 @@ def save_checkpoint(
     model: FCN,
     labels: Mapping[str, LabelSet],
     history: Sequence[Mapping[str, Any]] = (),
+    scale: float = 1.0,
 ) -> None:
     """Write a model to ``path``: the whole file, or none (a file that was there stays as it was).
 
@@ -84,6 +94,8 @@ def save_checkpoint(
         The classes of every head of the model.
     history
         JSON-able mappings.
+    scale
+        The recipe's ``data.scale``: the factor on height and width at which it learned its images.
 
     Raises
     ------
@@ -99,6 +111,7 @@ def save_checkpoint(
         "model": model.spec.model_dump(mode="json"),
         "heads": {head: classes.to_dict() for head, classes in labels.items()},
         "preprocessing": model.preprocessing,
+        "scale": scale,
         "history": [dict(entry) for entry in history],
         "versions": {name: version(name) for name in ("fullconv", "torch", "torchvision")},
     }
@@ -112,8 +125,13 @@ def save_checkpoint(
             raise OSError(str(error)) from error
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(source: Source) -> Checkpoint:
     """Return the model of a file that :func:`save_checkpoint` wrote, in evaluation mode on the CPU.
+
+    Parameters
+    ----------
+    source
+        A path; or the file's content as bytes, or an open binary file, which is read from where it stands to its end.
 
     Raises
     ------
@@ -121,8 +139,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         When the file is missing, empty, cut short, a pickle, of another kind, of a newer format, or its weights do not fit
         its own header.
     """
-    file = Path(path)
-    header, tensors = _read(file)
+    file, header, tensors = _read(source)
     if header.get("format") not in (1, FORMAT):
         raise WeightsError(
             f"{file} has format {header.get('format')!r}; this version reads the formats 1 to {FORMAT}: update fullconv, or "
@@ -140,12 +157,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         weights = translate(tensors, model.strides) if header["format"] == 1 else tensors
         model.load_state_dict(model.preprocessing_tensors() | weights)
         history = [dict(entry) for entry in header["history"]]
+        scale = float(header.get("scale", 1.0))
+        if not 0 < scale < math.inf:
+            raise WeightsError(f"its scale is {scale:g}, and a factor on height and width is above 0")
     except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
-    return Checkpoint(model.eval(), labels, history, header)
+    return Checkpoint(model.eval(), labels, history, scale, header)
 
 
-def _require_backbone(file: Path, header: Mapping[str, Any]) -> None:
+def _require_backbone(file: str, header: Mapping[str, Any]) -> None:
     """Refuse a model of a net that is not here; the name in the file is looked up and never imported."""
     try:
         backbone = ModelSpec.model_validate(header["model"]).backbone
@@ -159,17 +179,14 @@ def _require_backbone(file: Path, header: Mapping[str, Any]) -> None:
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the header of a checkpoint without reading its weights; errors as :func:`load_checkpoint`."""
-    return _read(Path(path), weights=False)[0]
+    return _read(path, weights=False)[1]
 
 
-def _read(file: Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Return header and tensors; every damage is a WeightsError."""
-    _refuse_other_kinds(file)
+def _read(source: Source, weights: bool = True) -> tuple[str, dict[str, Any], dict[str, torch.Tensor]]:
+    """Return what to call a source, its header and its tensors; every damage is a WeightsError."""
+    file, content = _name_and_content(source)
     try:
-        with safe_open(file, framework="pt") as content:
-            metadata = content.metadata() or {}
-            names = content.keys() if weights else []
-            tensors = {name: content.get_tensor(name) for name in names}
+        metadata, tensors = _parts_of_file(file, weights) if content is None else _parts_of_bytes(content)
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{file} is damaged or cut short ({_first_line(error)}); copy it again, or {ADVICE}") from error
     if KEY not in metadata:
@@ -181,17 +198,46 @@ def _read(file: Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, t
         raise WeightsError(f"{file} has a damaged header ({error}); copy it again, or {ADVICE}") from error
     if not isinstance(header, dict):
         raise WeightsError(f"{file} has a header that is no mapping; {ADVICE}")
-    return header, tensors
+    return file, header, tensors
 
 
-def _refuse_other_kinds(file: Path) -> None:
-    if not file.is_file():
-        raise WeightsError(f"no checkpoint {file}: {'it is a folder' if file.is_dir() else 'no such file'}; {ADVICE}")
+def _parts_of_file(file: str, weights: bool) -> tuple[Mapping[str, str], dict[str, torch.Tensor]]:
+    with safe_open(file, framework="pt") as content:
+        return content.metadata() or {}, {name: content.get_tensor(name) for name in (content.keys() if weights else [])}
+
+
+def _parts_of_bytes(content: bytes) -> tuple[Mapping[str, str], dict[str, torch.Tensor]]:
+    tensors = load(content)  # checks the whole of it, the header's length and form included
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]).get("__metadata__") or {}, tensors
+
+
+def _name_and_content(source: Source) -> tuple[str, bytes | None]:
+    """Return what to call a source, and the content of what is no path; what is plainly no checkpoint is refused."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if not path.is_file():
+            raise WeightsError(f"no checkpoint {path}: {'it is a folder' if path.is_dir() else 'no such file'}; {ADVICE}")
+        try:
+            with path.open("rb") as opened:
+                _refuse_other_kinds(str(path), opened.read(8))
+        except OSError as error:
+            raise WeightsError(f"cannot read {path}: {error.strerror}; {ADVICE}") from error
+        return str(path), None
+    name = getattr(source, "name", None)  # of an open file, unless it was opened by number
+    file = name if isinstance(name, str) else "the checkpoint"
+    if isinstance(source, io.TextIOBase):
+        raise WeightsError(f"{file} is opened as text; open it in mode 'rb'")
     try:
-        with file.open("rb") as content:
-            start = content.read(8)
-    except OSError as error:
-        raise WeightsError(f"cannot read {file}: {error.strerror}; {ADVICE}") from error
+        content = source if isinstance(source, bytes) else source.read()
+    except (AttributeError, OSError, ValueError) as error:  # no file at all, one opened for writing, one that is closed
+        raise WeightsError(f"{file} cannot be read ({_first_line(error)}); give a path, bytes or an open binary file") from error
+    _refuse_other_kinds(file, content[:8])
+    return file, content
+
+
+def _refuse_other_kinds(file: str, start: bytes) -> None:
+    """Refuse what the first eight bytes show to be no checkpoint."""
     if not start:
         raise WeightsError(f"{file} is empty; copy it again, or {ADVICE}")
     if int.from_bytes(start, "little") > LONGEST_HEADER and not start.startswith(PICKLES):

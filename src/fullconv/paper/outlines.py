@@ -158,7 +158,7 @@ def _draw_labels(bench: Bench, net: Predictor, tuned: Tuned, measured: Part) -> 
     after = Refined(net, SEMANTIC, tuned.crf)
     for index in np.unique(np.linspace(0, len(measured) - 1, DRAWN + 2).round().astype(int))[1 : DRAWN + 1].tolist():
         sample = measured[index]
-        before = net.predict(sample.picture, SEMANTIC).labels
+        before = net.predict(sample.picture, head=SEMANTIC).labels
         rows.append((sample.picture, sample.targets[SEMANTIC].numpy(), {PLAIN: before, TUNED: after(sample.inputs)}))
     path = bench.folder / "outlines.png"
     with replacing(path) as temporary:

@@ -113,8 +113,8 @@ class DataSpec(Spec):
     size
         (height, width) in pixels at which scenes are rendered; ``None`` for the data set's own.
     scale
-        Factor on height and width of stored images and masks when they are read, in training and in measuring; masks take the
-        nearest label.
+        Factor on height and width of images and masks as the net learns them; masks take the nearest label. It is kept with the
+        model: what predicts and what measures resizes images by it, and gives labels at the images' own size.
     folder
         Of ``folder``: where images and masks are.
     labels

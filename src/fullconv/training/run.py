@@ -98,7 +98,8 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     folder = RunFolder(out)
     if leads and not resume:
         folder.refuse_used()  # before the data are read
-    training, validation = open_dataset(recipe.data, recipe.data.train), open_dataset(recipe.data, recipe.data.val)
+    training = open_dataset(recipe.data, recipe.data.train)
+    validation = open_dataset(recipe.data, recipe.data.val, own_size=True)
     if resume:
         recipe = folder.check(recipe)
     elif leads:
@@ -167,7 +168,7 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
     labels = {head: run.training.labels[head] for head in result.model.heads}
     data = {"recipe": run.recipe.name, "data": run.training.name}
     history = [data | {key: record[key] for key in HISTORY if key in record} for record in records]
-    save_checkpoint(folder / "model.safetensors", result.model, labels, history)
+    save_checkpoint(folder / "model.safetensors", result.model, labels, history, run.recipe.data.scale)
     write_reports(folder, result.reports)
     run.folder.write_result({"recipe": run.recipe.name, "finished": False, "stages": records})
     run.folder.resume_file(result.record["stage"]).unlink(missing_ok=True)
@@ -185,5 +186,5 @@ def _finish(run: Run, records: list[dict[str, Any]]) -> None:
     for head in model.heads:
         name = "predictions" if len(model.heads) == 1 else f"predictions-{head}"
         with replacing(run.folder.path / f"{name}.png") as temporary:
-            draw_predictions(model, run.validation.dataset, head).save(temporary, format="PNG")
+            draw_predictions(model, run.validation.dataset, head, run.recipe.data.scale).save(temporary, format="PNG")
     run.folder.write_result({"recipe": run.recipe.name, "finished": True, "stages": records})

@@ -14,6 +14,7 @@ from fullconv.data.loading import Batch, val_loader
 from fullconv.data.sample import Dataset, Sample
 from fullconv.drawing import prediction_grid
 from fullconv.evaluation import Report
+from fullconv.evaluation.at_scale import Net, logits_at_scale
 from fullconv.metrics import ConfusionMatrix
 from fullconv.nn.fcn import FCN
 from fullconv.spec import DataSpec
@@ -31,7 +32,7 @@ class Validation:
     Parameters
     ----------
     dataset, spec
-        Samples, measured one at a time at their own size, and the number of reading processes.
+        Samples, measured one at a time at their own size; the scale that a model sees them at, and how many processes read.
     """
 
     def __init__(self, dataset: Dataset, spec: DataSpec) -> None:
@@ -42,7 +43,8 @@ class Validation:
         """Return a report for each head with the processes and the precision of a trainer, see :func:`validate`."""
         if self._loader is None:
             self._loader = val_loader(self.dataset, self.spec, rank=trainer.global_rank, world=trainer.world_size)
-        return validate(model, self.dataset, self._loader, trainer.precision_plugin.val_step_context, progress)
+        context = trainer.precision_plugin.val_step_context
+        return validate(model, self.dataset, self._loader, context, progress, self.spec.scale)
 
     def close(self) -> None:
         """End the processes."""
@@ -56,6 +58,7 @@ def validate(
     loader: DataLoader[Batch],
     context: Context = contextlib.nullcontext,
     progress: Progress = lambda done, of: None,
+    scale: float = 1.0,
 ) -> dict[str, Report]:
     """Return a report for each head of a model, over all of ``dataset``; the model's modes are put back afterwards.
 
@@ -71,6 +74,8 @@ def validate(
         Opened around each prediction, for the precision.
     progress
         Called with (images done, images in all) of this process before each image and at the end.
+    scale
+        Factor on height and width at which the model sees the images; they are measured at their own size.
     """
     counts = {head: ConfusionMatrix(classes) for head, classes in model.heads.items()}
     device = next(model.parameters()).device
@@ -78,7 +83,7 @@ def validate(
         for done, batch in enumerate(loader):
             progress(done, len(loader))
             with context():
-                logits = model({stream: images.to(device) for stream, images in batch["inputs"].items()})
+                logits = logits_at_scale(_on(device, model), batch["inputs"], scale)
             for head, matrix in counts.items():
                 ignored = dataset.labels[head].ignore_index
                 matrix.update(batch["targets"][head].numpy(), logits[head].argmax(1).cpu().numpy(), ignored)
@@ -91,18 +96,22 @@ def validate(
 
 
 @torch.no_grad()
-def draw_predictions(model: FCN, dataset: Dataset, head: str) -> Image.Image:
-    """Return image · ground truth · prediction · error of a few samples, spread evenly over ``dataset``."""
+def draw_predictions(model: FCN, dataset: Dataset, head: str, scale: float = 1.0) -> Image.Image:
+    """Return image · ground truth · prediction · error of a few samples for a model that sees them at ``scale``."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, SHOWN).round().astype(int))
     samples = [dataset[int(index)] for index in chosen]
-    rows = [(sample.picture, sample.targets[head].numpy(), _labels(model, sample)[head]) for sample in samples]
+    rows = [(sample.picture, sample.targets[head].numpy(), _labels(model, sample, scale)[head]) for sample in samples]
     return prediction_grid(rows, dataset.labels[head])
 
 
-def _labels(model: FCN, sample: Sample) -> dict[str, NDArray[np.integer]]:
+def _on(device: torch.device, model: FCN) -> Net:
+    return lambda inputs: model({stream: images.to(device) for stream, images in inputs.items()})
+
+
+def _labels(model: FCN, sample: Sample, scale: float) -> dict[str, NDArray[np.integer]]:
     with _evaluating(model):
-        logits = model({stream: image[None] for stream, image in sample.inputs.items()})
-    return {head: values[0].argmax(0).numpy() for head, values in logits.items()}
+        logits = logits_at_scale(model, {stream: image[None] for stream, image in sample.inputs.items()}, scale)
+    return {head: scores[0].argmax(0).numpy() for head, scores in logits.items()}
 
 
 @contextlib.contextmanager
