@@ -1,4 +1,4 @@
-"""The mean IU that an output at a coarse stride could reach at most, on the truth itself (journal version of the paper, 2016).
+"""The mean IU that an output at a coarse stride could reach at most, on the ground truth (journal version of the paper, 2016).
 
 Nothing is trained. How labels are resampled stands in :mod:`fullconv.geometry.bound`.
 """
@@ -26,8 +26,8 @@ from fullconv.paper.plots import draw_comparisons, figure
 
 TITLE = METRICS["mean_iu"]
 PROTOCOL: Mapping[Resampling, str] = {
-    "linear": "truth's shares in cells, bilinear up-sampling, largest",
-    "nearest": "truth at the cells' centres, repeated",
+    "linear": "ground truth's shares in cells, bilinear up-sampling, largest",
+    "nearest": "ground truth at the cells' centres, repeated",
 }
 Found = Mapping[tuple[Resampling, int], Scores]
 
@@ -77,7 +77,7 @@ def run(context: Context) -> Finding:
     """
     dataset = measured(context)
     labels, maps = dataset.labels[SEMANTIC], Maps(dataset)
-    context.say(f"resampling the truth of {describe_data(dataset)} at {len(FACTORS)} factors in {len(RESAMPLINGS)} ways")
+    context.say(f"resampling the ground truth of {describe_data(dataset)} at {len(FACTORS)} factors in {len(RESAMPLINGS)} ways")
     start = time.monotonic()
     found = {key: scores(matrix) for key, matrix in bounds(maps, len(labels), FACTORS, labels.ignore_index).items()}
     rows = _rows(found, f"{describe_data(dataset)} of {maps.size}", time.monotonic() - start)
@@ -89,9 +89,10 @@ def run(context: Context) -> Finding:
 
 
 NOTE = (
-    "How the paper resampled is not known. Pixels without truth are left out of averages and of the count; cells of nothing else "
-    "may take any class. VOC has such a band around every object, so fine strides lose next to nothing there. The figures are "
-    "what perfect knowledge of each cell gives; scores trained for it can do a little better, so no bound in the strict sense."
+    "How the paper resampled is not known. Pixels without ground truth are left out of averages and of the count; cells of "
+    "nothing else may take any class. VOC has such a band around every object, so fine strides lose next to nothing there. The "
+    "figures are what perfect knowledge of each cell gives; scores trained for it can do a little better, so no bound in the "
+    "strict sense."
 )
 
 
@@ -123,7 +124,7 @@ def _claim(rows: tuple[Row, ...], way: Resampling) -> Claim:
 
 
 def _per_class(found: Found, labels: LabelSet) -> list[str]:
-    """Return a sentence for each class with truth: its IU at each factor, the one that suffers most at 32 first."""
+    """Return a sentence for each class in the ground truth: its IU at each factor, the one that suffers most at 32 first."""
     sentences = []
     for index in _suffering(found):
         listed = ", ".join(f"{factor}: {100 * found['linear', factor].iu[index]:.1f}" for factor in FACTORS)
@@ -132,7 +133,7 @@ def _per_class(found: Found, labels: LabelSet) -> list[str]:
 
 
 def _suffering(found: Found) -> list[int]:
-    """Return the classes with truth, the one with the lowest IU at stride 32 first."""
+    """Return the classes of the ground truth, the one with the lowest IU at stride 32 first."""
     iu = found["linear", 32].iu
     return [int(index) for index in np.argsort(iu, kind="stable") if not math.isnan(iu[index])]
 
@@ -157,7 +158,7 @@ def _draw_curves(path: Path, found: Found, rows: tuple[Row, ...], labels: LabelS
         for plot in (means, classes):
             plot.set_xticks(places, [str(factor) for factor in FACTORS])
             plot.set_xlabel("down-sampled by")
-    return Picture(path.name, "What outputs at each stride can reach on the truth, and which classes suffer.")
+    return Picture(path.name, "What outputs at each stride can reach on the ground truth, and which classes suffer.")
 
 
 def _draw_classes(plot: Axes, values: NDArray[np.float64]) -> None:
@@ -176,4 +177,4 @@ def _draw_example(path: Path, dataset: Dataset, index: int) -> Picture:
         for way in PROTOCOL
     ]
     draw_comparisons(path, rows, label_set)
-    return Picture(path.name, f"The truth of {sample.name} at each down-sampling; above {', below '.join(PROTOCOL)}.")
+    return Picture(path.name, f"The ground truth of {sample.name} at each down-sampling; above {', below '.join(PROTOCOL)}.")

@@ -152,7 +152,7 @@ def _draw_labels(context: Context, net: Predictor, tuned: Tuned, measured: Part)
         rows.append((sample.picture, sample.targets[SEMANTIC].numpy(), {PLAIN: before, TUNED: after(sample.inputs)}))
     path = context.folder / "outlines.png"
     draw_comparisons(path, rows, measured.labels[SEMANTIC])
-    return Picture(path.name, "Images that nothing was tuned on: truth, FCN-8s, and FCN-8s with the tuned CRF.")
+    return Picture(path.name, "Images that nothing was tuned on: ground truth, FCN-8s, and FCN-8s with the tuned CRF.")
 
 
 def _draw_bands(context: Context, found: Evaluation) -> Picture:

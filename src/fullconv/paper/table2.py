@@ -1,6 +1,6 @@
 """Table 2 and figure 4: 32s-fixed, 32s, 16s, 8s; the same at once; what each skip adds, and why not finer still.
 
-Paper, section 4.2. On Scenes all nets start from a classifier that is trained here on pictures of single objects, as the
+Paper, section 4.2. On Scenes all nets start from a classifier that is trained here on images of single objects, as the
 paper's start from ImageNet's; a stage at stride 4 shows what the paper found not worth having.
 """
 
@@ -136,7 +136,7 @@ def _claims(rows: Sequence[Row]) -> list[Claim]:
 
 
 def _per_class(nets: Sequence[Nets]) -> list[str]:
-    """Return a sentence with the IU of every class that has truth, for each stage of the first seed."""
+    """Return a sentence with the IU of every class of the ground truth, for each stage of the first seed."""
     sentences = []
     for name, record in nets[0].records().items():
         values = record["heads"][SEMANTIC]["iu"].items()

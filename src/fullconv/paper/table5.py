@@ -167,7 +167,7 @@ def _cheaper(finding: Finding) -> list[Claim]:
 
 
 def _per_class(head: str, nets: Mapping[str, Net]) -> str:
-    """Return a sentence with the IU of every class that has truth, of the joint net and of the one alone."""
+    """Return a sentence with the IU of every class of the ground truth, of the joint net and of the one alone."""
     found = [nets[item].runs[0].stages[-1]["heads"][head]["iu"] for item in (JOINT, WEIGHED, ALONE[head])]
     listed = ", ".join(
         f"{name} {' / '.join(f'{100 * each[name]:.1f}' for each in found)}" for name, iu in found[0].items() if iu is not None
@@ -185,7 +185,7 @@ def published_beside() -> str:
 
 
 def _draw(context: Context, head: str, models: Mapping[str, FCN], dataset: Dataset) -> Picture:
-    """Draw a few images, their truth, and what the joint net and the one alone say, for one head."""
+    """Draw a few images, their ground truth, and what the joint net and the one alone say, for one head."""
     return draw_nets(
         context.folder / f"{head}.png",
         {"joint": models[JOINT], "weighed": models[WEIGHED], "alone": models[ALONE[head]]},
