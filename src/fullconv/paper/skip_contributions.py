@@ -91,7 +91,7 @@ def draw_streams(model: FCN, head: str, dataset: Dataset, indices: Sequence[int]
 
 
 def most_refined_class(finer: Sequence[Tensor], truth: NDArray[np.integer], ignore_index: int) -> int:
-    """Return the class that the finer maps (1, K, H, W) vary most for, of those that fill a hundredth of the ground truth (H, W)."""
+    """Return the class that the finer maps (1, K, H, W) vary most for, of those in a hundredth or more of the truth (H, W)."""
     valid = truth[truth != ignore_index]
     present = [int(label) for label in np.unique(valid) if (valid == label).mean() >= 0.01] or [0]
     varied = torch.stack([maps[0].flatten(1).std(1) for maps in finer]).sum(0)
