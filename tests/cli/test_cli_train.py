@@ -89,7 +89,10 @@ def test_the_pictures_of_all_heads_are_named(
         ([RECIPE, "--train.seed", "--json"], "error: --train.seed has no value; write --train.seed VALUE"),
         ([RECIPE, "--train.seed", "-1"], "train.seed: input should be greater than or equal to 0; got -1"),
         ([RECIPE, "--train.seed=-1"], "train.seed: input should be greater than or equal to 0; got -1"),
-        ([RECIPE, "--train.optimizer.rate", "-0.5"], "train.optimizer.rate: input should be greater than 0; got -0.5"),
+        (
+            [RECIPE, "--train.optimizer.learning_rate", "-0.5"],
+            "train.optimizer.learning_rate: input should be greater than 0; got -0.5",
+        ),
         ([RECIPE, "--model.name", "fcn8s-minivg"], "no backbone is called 'minivg'; nearest: minivgg"),
         ([RECIPE, "--data.name", "voc2012", "--data.root", "{tmp}"], "error: no VOC2012 at {tmp}: looked for VOC2012/ImageSets"),
         ([RECIPE, "--resume"], "error: {tmp}/run holds no run to go on with; leave out --resume to start one"),
@@ -132,7 +135,7 @@ def test_ctrl_c_saves_and_resume_completes(tmp_path: Path, capsys: pytest.Captur
         process.send_signal(signal.SIGINT)
         printed, told = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")
-    how = f"; go on with: fullconv train {out}/recipe.yaml --out {out} --resume"
+    how = f"; go on with: fullconv train {out} --resume"
     last = told.rstrip("\n").rpartition("\n")[2]
     assert last.startswith("stopped after step ")
     assert last.endswith(f" of 120 of stage 8s{how}")

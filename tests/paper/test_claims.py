@@ -62,10 +62,10 @@ def test_what_is_compared_differs_in_one_thing(tmp_path: Path) -> None:
     pixels = 16 * 64 * 128
     assert recipes[AVERAGED].data == recipes[SUMMED].data
     assert recipes[SUMMED].data.size == (64, 128)
-    assert summed.stages[0].rate == pytest.approx(0.03 / pixels)
-    # what decay does in a step: rate * decay
-    assert summed.optimizer.rate * summed.optimizer.weight_decay == pytest.approx(0.03 * 5e-4)
-    assert (summed.loss, averaged.loss) == ("sum", "mean")
+    assert summed.stages[0].learning_rate == pytest.approx(0.03 / pixels)
+    # what decay does in a step: learning rate * decay
+    assert summed.optimizer.learning_rate * summed.optimizer.weight_decay == pytest.approx(0.03 * 5e-4)
+    assert (summed.reduction, averaged.reduction) == ("sum", "mean")
 
 
 def test_sum_and_mean_are_the_same_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

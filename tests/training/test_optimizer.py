@@ -4,7 +4,7 @@ import torch
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
 from fullconv.spec import ModelSpec, OptimizerSpec
-from fullconv.training.optimizer import build_optimizer, parameter_groups, rate_at, set_rate
+from fullconv.training.optimizer import build_optimizer, learning_rate_at, parameter_groups, set_learning_rate
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_every_parameter_is_in_one_group(model: FCN) -> None:
 
 
 def test_the_reference_s_factors(model: FCN) -> None:
-    spec = OptimizerSpec(weight_decay=5e-4, score_rate_factor=10)
+    spec = OptimizerSpec(weight_decay=5e-4, score_learning_rate_factor=10)
     found = {g["name"]: (g["factor"], g["weight_decay"]) for g in parameter_groups(model, spec)}
     assert found["weights"] == (1, 5e-4)
     assert found["biases"] == (2, 0)
@@ -43,9 +43,9 @@ def test_what_does_not_train_is_in_no_group(model: FCN) -> None:
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_one_step_by_hand(model: FCN, name: str) -> None:
     """With a gradient of ones: SGD moves by rate x (1 + decay x weight), AdamW by rate, and rate x decay x weight."""
-    spec = OptimizerSpec(name=name, weight_decay=0.1, bias_rate_factor=3)
-    optimizer = build_optimizer(model, spec, rate=0.5)
-    set_rate(optimizer, 0.01)
+    spec = OptimizerSpec(name=name, weight_decay=0.1, bias_learning_rate_factor=3)
+    optimizer = build_optimizer(model, spec, learning_rate=0.5)
+    set_learning_rate(optimizer, 0.01)
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -62,7 +62,7 @@ def test_one_step_by_hand(model: FCN, name: str) -> None:
 
 def test_schedules() -> None:
     def rates(**spec: object) -> list[float]:
-        return [rate_at(step, 10, 2.0, OptimizerSpec.model_validate(spec)) for step in range(10)]
+        return [learning_rate_at(step, 10, 2.0, OptimizerSpec.model_validate(spec)) for step in range(10)]
 
     assert rates(schedule="fixed") == [2.0] * 10
     assert rates(schedule="poly")[5] == pytest.approx(2 * 0.5**0.9)

@@ -63,7 +63,7 @@ def _recipe(bench: Bench, share: float, seed: int) -> Recipe:
         "average": None,
     }
     if bench.on_scenes:  # the fixed net's rate is for its one layer
-        train["optimizer"] = {"rate": 2.5e-3, "weight_decay": 1e-2}
+        train["optimizer"] = {"learning_rate": 2.5e-3, "weight_decay": 1e-2}
     return bench.recipe(name, seed, {**starting_weights(bench, seed), "train": train})
 
 
