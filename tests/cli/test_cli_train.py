@@ -13,6 +13,7 @@ import pytest
 
 from fullconv.cli import main
 from fullconv.spec import Recipe
+from fullconv.spec.recipe import load_recipe, to_yaml
 
 RECIPE = "scenes-fcn8s-at-once-minivgg"
 TINY = (
@@ -63,6 +64,15 @@ def test_options_before_the_recipe(arguments: list[str], trained: list[tuple[Rec
 def test_the_run_folder_has_the_recipes_name(trained: list[tuple[Recipe, Path, bool]]) -> None:
     assert main(["train", RECIPE]) == 0
     assert [(out, resume) for _, out, resume in trained] == [(Path("runs") / RECIPE, False)]
+
+
+@pytest.mark.parametrize("arguments", [["--resume", "{run}"], ["{run}", "--resume"], ["{run}", "--resume", "--train.seed", "7"]])
+def test_a_run_goes_on_by_its_folder_alone(
+    arguments: list[str], trained: list[tuple[Recipe, Path, bool]], tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(to_yaml(load_recipe(RECIPE, {"train": {"seed": 7}, "name": "mine"})))
+    assert main(["train", *(argument.format(run=tmp_path) for argument in arguments)]) == 0
+    assert [(recipe.name, recipe.train.seed, out, resume) for recipe, out, resume in trained] == [("mine", 7, tmp_path, True)]
 
 
 def test_the_pictures_of_all_heads_are_named(

@@ -90,9 +90,8 @@ def test_a_recipe_trains_as_the_reference_does(name: str) -> None:
     assert (data.scale, train.gradient_clip, train.average, train.class_weights, train.loss_sampling) == (1, None, None, None, 1)
     assert (train.trainable, train.freeze_batch_norm, train.precision) == ("all", False, "32-true")
     assert (model.deconvolution, model.skip_scales) == ("fixed", net.scales)
-    assert (
-        isinstance(model.weights, dict) if len(net.streams) > 1 else model.weights == "imagenet"
-    )  # late fusion: two trained nets
+    fused = {"rgb": "rgb.safetensors", "hha": "hha.safetensors"}  # late fusion starts from two trained nets
+    assert model.weights == (fused if len(net.streams) > 1 else "imagenet")
     assert (model.padding, model.hidden_layers, model.dropout) == (None, True, None)  # the backbone's own: 100 px and 0.5
 
 

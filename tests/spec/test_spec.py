@@ -83,7 +83,7 @@ def test_a_stage_without_a_learning_rate_takes_a_hundredth_of_the_one_before() -
         ({"data": {"batch_size": 1}}, r"no key is called data.batch_size; did you mean train.batch_size\?"),
         ({"moddel": 1}, r"no key is called moddel; did you mean model\?"),
         ({"data": {"augment": {"flipp": True}}}, r"no key is called data.augment.flipp; did you mean data.augment.flip\?"),
-        ({"train__stages": [{"stride": 8, "rates": 3}]}, r"train.stages.0.rates; known here: stride, steps, learning_rate$"),
+        ({"train__stages": [{"stride": 8, "rates": 3}]}, r"train.stages.0.rates; did you mean train.stages.0.steps\?$"),
         ({"train__optimizer": {"zzz": 1}}, r"no key is called train.optimizer.zzz; known here: name, learning_rate, momentum"),
         ({"train__reduction": "men"}, r"train.reduction: input should be 'mean', 'sum' or 'image_mean'; got 'men'"),
         ({"data__heads": "semantic"}, r"data.heads is a list in brackets, such as \[a, b\]; got 'semantic'"),

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from fullconv.nn.fcn import FCN
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import load_recipe
 from fullconv.training import run as run_module
+from fullconv.training.folder import with_precision
 from fullconv.training.run import RunResult, train
 
 Tiny = Callable[..., Recipe]
@@ -43,7 +45,10 @@ def finished(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[Reci
 def test_the_folder_holds_everything(finished: tuple[Recipe, RunResult, str]) -> None:
     recipe, result, _ = finished
     out = result.out
-    assert load_recipe(out / "recipe.yaml") == recipe
+    stored = load_recipe(out / "recipe.yaml")
+    assert stored.train.precision != "auto"  # what was chosen, so that a resumed run goes on with it
+    assert with_precision(recipe, stored.train.precision) == stored
+    assert {stage["precision"] for stage in result.stages} == {stored.train.precision}
     assert json.loads((out / "versions.json").read_text())["torch"] == version("torch")
     assert list(out.glob("tensorboard/*/events*"))
     for name in ("curves.png", "predictions.png"):
@@ -93,6 +98,7 @@ def test_the_log_has_every_measurement(finished: tuple[Recipe, RunResult, str]) 
 
 def test_people_are_told_what_happens(finished: tuple[Recipe, RunResult, str]) -> None:
     text = finished[2]
+    assert re.search(r"^precision: (32-true|bf16-mixed), as .* \(train.precision: auto\)$", text, re.MULTILINE)
     assert "weights: random, as the recipe names none" in text
     assert "stage 32s: fcn32s-minivgg" in text
     # 4 crops of 40x40 pixels a step

@@ -101,19 +101,20 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         recipe = folder.check(recipe)
     elif leads:
         _examine(recipe, training, console)
-    if recipe.train.precision == "auto":
-        choice = precision_for(recipe.train)
-        console.print(choice, highlight=False, soft_wrap=True)
-        recipe = with_precision(recipe, choice.precision)
+    choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
+    recipe = with_precision(recipe, choice.precision) if choice else recipe
     with (
         process_kept(recipe.train.accelerator != "cpu" and torch.cuda.is_available()),
         alone_in(out) if leads else contextlib.nullcontext(),
         listening() as request,
+        contextlib.closing(Validation(validation, recipe.data)) as measured,
     ):
         if leads and not resume:
             folder.start(recipe)
+        if choice:
+            console.print(str(choice), highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)
-        run = Run(recipe, folder, training, Validation(validation, recipe.data), log, console, request)
+        run = Run(recipe, folder, training, measured, log, console, request)
         try:
             return _train(run, leads)
         except FullconvError:

@@ -123,7 +123,7 @@ def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Tra
             enable_model_summary=False,
             default_root_dir=run.folder.path,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ImportError, ValueError) as error:
         asked = {key: getattr(train, key) for key in ("accelerator", "devices", "nodes", "strategy", "precision")}
         raise TrainingError(f"this machine cannot train with {asked}: {' '.join(str(error).split())}") from error
 

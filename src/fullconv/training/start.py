@@ -74,6 +74,7 @@ def set_mean(model: FCN, mean: Mapping[str, Sequence[float]]) -> None:
     """
     stated: dict[str, dict[str, Any]] = {name: dict(model.preprocessing[name]) for name in mean}
     for name, values in mean.items():
-        reverse = stated[name]["channels"] == "BGR"
-        stated[name]["mean"] = list(values)[::-1] if reverse else list(values)
+        scale = stated[name]["range"][1] / 255 if "range" in stated[name] else 1  # depth states none
+        scaled = [value * scale for value in values]
+        stated[name]["mean"] = scaled[::-1] if stated[name]["channels"] == "BGR" else scaled
     model.set_preprocessing(stated)

@@ -44,6 +44,10 @@ class Validation:
             self._loader = val_loader(self.dataset, self.spec, rank=trainer.global_rank, world=trainer.world_size)
         return validate(model, self.dataset, self._loader, trainer.precision_plugin.val_step_context, progress)
 
+    def close(self) -> None:
+        """End the processes."""
+        self._loader = None
+
 
 @torch.no_grad()
 def validate(
