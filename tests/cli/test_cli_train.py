@@ -13,6 +13,7 @@ import pytest
 
 from fullconv.cli import main
 from fullconv.spec import Recipe
+from fullconv.spec.recipe import load_recipe, to_yaml
 
 RECIPE = "scenes-fcn8s-at-once-minivgg"
 TINY = (
@@ -65,6 +66,15 @@ def test_the_run_folder_has_the_recipes_name(trained: list[tuple[Recipe, Path, b
     assert [(out, resume) for _, out, resume in trained] == [(Path("runs") / RECIPE, False)]
 
 
+@pytest.mark.parametrize("arguments", [["--resume", "{run}"], ["{run}", "--resume"], ["{run}", "--resume", "--train.seed", "7"]])
+def test_a_run_goes_on_by_its_folder_alone(
+    arguments: list[str], trained: list[tuple[Recipe, Path, bool]], tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(to_yaml(load_recipe(RECIPE, {"train": {"seed": 7}, "name": "mine"})))
+    assert main(["train", *(argument.format(run=tmp_path) for argument in arguments)]) == 0
+    assert [(recipe.name, recipe.train.seed, out, resume) for recipe, out, resume in trained] == [("mine", 7, tmp_path, True)]
+
+
 def test_the_pictures_of_all_heads_are_named(
     trained: list[tuple[Recipe, Path, bool]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,7 +99,10 @@ def test_the_pictures_of_all_heads_are_named(
         ([RECIPE, "--train.seed", "--json"], "error: --train.seed has no value; write --train.seed VALUE"),
         ([RECIPE, "--train.seed", "-1"], "train.seed: input should be greater than or equal to 0; got -1"),
         ([RECIPE, "--train.seed=-1"], "train.seed: input should be greater than or equal to 0; got -1"),
-        ([RECIPE, "--train.optimizer.rate", "-0.5"], "train.optimizer.rate: input should be greater than 0; got -0.5"),
+        (
+            [RECIPE, "--train.optimizer.learning_rate", "-0.5"],
+            "train.optimizer.learning_rate: input should be greater than 0; got -0.5",
+        ),
         ([RECIPE, "--model.name", "fcn8s-minivg"], "no backbone is called 'minivg'; nearest: minivgg"),
         ([RECIPE, "--data.name", "voc2012", "--data.root", "{tmp}"], "error: no VOC2012 at {tmp}: looked for VOC2012/ImageSets"),
         ([RECIPE, "--resume"], "error: {tmp}/run holds no run to go on with; leave out --resume to start one"),
@@ -132,7 +145,7 @@ def test_ctrl_c_saves_and_resume_completes(tmp_path: Path, capsys: pytest.Captur
         process.send_signal(signal.SIGINT)
         printed, told = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")
-    how = f"; go on with: fullconv train {out}/recipe.yaml --out {out} --resume"
+    how = f"; go on with: fullconv train {out} --resume"
     last = told.rstrip("\n").rpartition("\n")[2]
     assert last.startswith("stopped after step ")
     assert last.endswith(f" of 120 of stage 8s{how}")

@@ -102,10 +102,10 @@ def test_the_draw_does_not_depend_on_the_precision_of_a_step(precision: torch.dt
 
 
 @pytest.mark.parametrize("share", [0.25, 0.9])
-@pytest.mark.parametrize("normalisation", ["mean", "sum"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 def test_over_all_masks_the_loss_and_its_gradient_are_those_of_the_whole_image(
-    normalisation: Literal["mean", "sum"], share: float, precision: torch.dtype
+    reduction: Literal["mean", "sum"], share: float, precision: torch.dtype
 ) -> None:
     """64 masks of 2 x 3 outputs, each weighed by its probability: no sampling error, so equality to rounding."""
     torch.manual_seed(0)
@@ -114,20 +114,20 @@ def test_over_all_masks_the_loss_and_its_gradient_are_those_of_the_whole_image(
     target[0, :3, :5] = 255
     valid = count_valid(target)
     logits = torch.randn(1, classes, *target.shape[1:], dtype=precision, requires_grad=True)
-    whole = cross_entropy(logits, target, normalisation) * (share if normalisation == "sum" else 1)
+    whole = cross_entropy(logits, target, reduction) * (share if reduction == "sum" else 1)
     (whole_gradient,) = torch.autograd.grad(whole, logits)
     expected, gradient, by_kept = torch.zeros((), dtype=precision), torch.zeros_like(logits), 0.0
     for mask, chance in masks(share):
         kept = mask.repeat_interleave(side, 1).repeat_interleave(side, 2)
         sampled = target.masked_fill(~kept, 255)
-        loss = cross_entropy(logits, sampled, normalisation, valid_pixels=valid, share=share)
+        loss = cross_entropy(logits, sampled, reduction, valid_pixels=valid, share=share)
         expected += chance * loss.detach()
         gradient += chance * torch.autograd.grad(loss, logits)[0]
         by_kept += chance * cross_entropy(logits, sampled).item()
     close = 1e-12 if precision == torch.float64 else 1e-6
     torch.testing.assert_close(expected, whole.detach(), atol=0, rtol=close)
     torch.testing.assert_close(gradient, whole_gradient, atol=close, rtol=0)
-    if normalisation == "mean":  # the mean over those that were kept is another
+    if reduction == "mean":  # the mean over those that were kept is another
         assert abs(by_kept - whole.item()) > 1e-5
 
 

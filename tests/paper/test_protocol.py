@@ -29,7 +29,7 @@ def flat(value: Any, place: str = "") -> Row:
     return {key: each for name, inner in value.items() for key, each in flat(inner, f"{place}.{name}" if place else name).items()}
 
 
-DERIVED = ("name", "train.steps", "train.optimizer.rate", "train.stages", "model.skip_scales", "data.labels")
+DERIVED = ("name", "train.steps", "train.optimizer.learning_rate", "train.stages", "model.skip_scales", "data.labels")
 """Names; what the stages say already; mappings that are empty in all of these."""
 
 
@@ -40,7 +40,7 @@ def told(training: Training) -> Row:
     found = {key: value for key, value in flat(recipe.model_dump()).items() if key not in DERIVED}
     if isinstance(recipe.model.weights, dict):
         found["model.weights"] = "runs"
-    return found | {"stages": tuple((stage.stride, stage.steps, stage.rate) for stage in recipe.train.stages)}
+    return found | {"stages": tuple((stage.stride, stage.steps, stage.learning_rate) for stage in recipe.train.stages)}
 
 
 DEFAULTS = told(
@@ -87,7 +87,7 @@ def test_seeds_differ_in_their_seed_alone_and_budgets_in_their_steps(name: str) 
     for item, training in EXPERIMENTS[name].plan(context(name, "scenes").named(name, 0.1), 0).items():
         short, long = training.recipe.train.stages, whole[item].recipe.train.stages
         assert [stage.steps for stage in short] == [round(stage.steps / 10) for stage in long]
-        assert [stage.rate for stage in short] == [stage.rate for stage in long]
+        assert [stage.learning_rate for stage in short] == [stage.learning_rate for stage in long]
 
 
 def test_a_step_of_figure_5_has_the_patches_of_four_images_whatever_the_share() -> None:

@@ -39,37 +39,53 @@ def test_a_recipe_written_out_is_the_same_recipe(name: str, tmp_path: Path) -> N
     assert load_recipe(written) == loaded
 
 
-def test_the_papers_rates() -> None:
+def test_the_papers_learning_rates() -> None:
     stages = load_recipe("voc-fcn8s-caffe-vgg16").train.stages
-    assert [(s.stride, s.steps, s.rate) for s in stages] == [(32, 100_000, 1e-10), (16, 100_000, 1e-12), (8, 100_000, 1e-14)]
+    assert [(s.stride, s.steps, s.learning_rate) for s in stages] == [
+        (32, 100_000, 1e-10),
+        (16, 100_000, 1e-12),
+        (8, 100_000, 1e-14),
+    ]
     assert load_recipe("voc-fcn32s-caffe-alexnet").train.batch_size == 20
     stages = load_recipe("siftflow-fcn8s-caffe-vgg16").train.stages
-    assert [(s.stride, s.steps, s.rate) for s in stages] == [(32, 100_000, 1e-10), (16, 100_000, 1e-12), (8, 100_000, 1e-12)]
+    assert [(s.stride, s.steps, s.learning_rate) for s in stages] == [
+        (32, 100_000, 1e-10),
+        (16, 100_000, 1e-12),
+        (8, 100_000, 1e-12),
+    ]
     stages = load_recipe("pascal-context-fcn8s-caffe-vgg16").train.stages
-    assert [(s.stride, s.steps, s.rate) for s in stages] == [(32, 400_000, 1e-10), (16, 400_000, 1e-12), (8, 400_000, 1e-14)]
+    assert [(s.stride, s.steps, s.learning_rate) for s in stages] == [
+        (32, 400_000, 1e-10),
+        (16, 400_000, 1e-12),
+        (8, 400_000, 1e-14),
+    ]
 
 
-def test_a_stage_without_a_rate_takes_a_hundredth_of_the_one_before() -> None:
+def test_a_stage_without_a_learning_rate_takes_a_hundredth_of_the_one_before() -> None:
     spec = TrainSpec.model_validate(
-        {"stages": [32, {"stride": 16, "steps": 7}, {"stride": 8, "rate": 0.5}], "steps": 3, "optimizer": {"rate": 0.25}}
+        {
+            "stages": [32, {"stride": 16, "steps": 7}, {"stride": 8, "learning_rate": 0.5}],
+            "steps": 3,
+            "optimizer": {"learning_rate": 0.25},
+        }
     )
     assert spec.stages == (
-        StageSpec(stride=32, steps=3, rate=0.25),
-        StageSpec(stride=16, steps=7, rate=0.0025),
-        StageSpec(stride=8, steps=3, rate=0.5),
+        StageSpec(stride=32, steps=3, learning_rate=0.25),
+        StageSpec(stride=16, steps=7, learning_rate=0.0025),
+        StageSpec(stride=8, steps=3, learning_rate=0.5),
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train__optimizer": {"lerning_rate": 1}}, r"^file.yaml: no key .*lerning_rate; did you mean train.optimizer.rate\?$"),
+        ({"train__optimizer": {"lerning_rate": 1}}, r"^file.yaml: no key .*; did you mean train.optimizer.learning_rate\?$"),
         ({"data": {"batch_size": 1}}, r"no key is called data.batch_size; did you mean train.batch_size\?"),
         ({"moddel": 1}, r"no key is called moddel; did you mean model\?"),
         ({"data": {"augment": {"flipp": True}}}, r"no key is called data.augment.flipp; did you mean data.augment.flip\?"),
-        ({"train__stages": [{"stride": 8, "rates": 3}]}, r"called train.stages.0.rates; did you mean train.stages.0.rate\?$"),
-        ({"train__optimizer": {"zzz": 1}}, r"no key is called train.optimizer.zzz; known here: name, rate, momentum"),
-        ({"train__loss": "men"}, r"train.loss: input should be 'mean' or 'sum'; got 'men'"),
+        ({"train__stages": [{"stride": 8, "rates": 3}]}, r"train.stages.0.rates; did you mean train.stages.0.steps\?$"),
+        ({"train__optimizer": {"zzz": 1}}, r"no key is called train.optimizer.zzz; known here: name, learning_rate, momentum"),
+        ({"train__reduction": "men"}, r"train.reduction: input should be 'mean', 'sum' or 'image_mean'; got 'men'"),
         ({"data__heads": "semantic"}, r"data.heads is a list in brackets, such as \[a, b\]; got 'semantic'"),
         ({"train__batch_size": 0}, r"train.batch_size: input should be greater than 0; got 0"),
         ({"train__stages": [7]}, r"train.stages.0.stride: input should be 32, 16, 8 or 4; got 7$"),
@@ -77,7 +93,7 @@ def test_a_stage_without_a_rate_takes_a_hundredth_of_the_one_before() -> None:
         ({"train__stages": [32]}, r"the last of train.stages has stride 32, but model.name fcn8s-minivgg has 8"),
         ({"model": {"name": "unet"}}, r"model.name: string should match pattern .*; got 'unet'"),
         ({"model": {}}, r"model.name is missing"),
-        ({"train__optimizer": {"rate": float("nan")}}, r"train.optimizer.rate: input should be a finite number"),
+        ({"train__optimizer": {"learning_rate": float("nan")}}, r"optimizer.learning_rate: input should be a finite number"),
         ({"data": {"augment": {"crop": [1]}}}, r"data.augment.crop.1 is missing"),
     ],
 )  # fmt: skip
@@ -88,8 +104,8 @@ def test_a_mistake_is_one_clear_line(changes: dict[str, object], message: str) -
 
 
 def test_several_mistakes_are_all_named() -> None:
-    with pytest.raises(SpecError, match=r"train.loss: .*; train.seed: ") as raised:
-        recipe(train__loss="men", train__seed=-1)
+    with pytest.raises(SpecError, match=r"train.reduction: .*; train.seed: ") as raised:
+        recipe(train__reduction="men", train__seed=-1)
     assert "\n" not in str(raised.value)
 
 
@@ -127,9 +143,17 @@ def test_yaml_runs_no_code(tmp_path: Path) -> None:
 
 
 def test_overrides_reach_every_depth() -> None:
-    tokens = ["--train.seed", "3", "--data.root=some/where", "--train.optimizer.rate", "1e-10", "--train.stages.1.steps", "5"]
+    tokens = [
+        "--train.seed",
+        "3",
+        "--data.root=some/where",
+        "--train.optimizer.learning_rate",
+        "1e-10",
+        "--train.stages.1.steps",
+        "5",
+    ]
     changed = load_recipe("scenes-fcn8s-minivgg", parse_overrides([*tokens, "--train.gradient_clip", "null"]))
-    assert (changed.train.seed, changed.data.root, changed.train.optimizer.rate) == (3, Path("some/where"), 1e-10)
+    assert (changed.train.seed, changed.data.root, changed.train.optimizer.learning_rate) == (3, Path("some/where"), 1e-10)
     assert [stage.steps for stage in changed.train.stages][1] == 5
     assert changed.train.optimizer.name == "adamw"  # what stands beside an override stays
 

@@ -20,9 +20,9 @@ TINY: dict[str, Any] = {
         "augment": {"flip": True, "scale": [0.8, 1.2], "color": 0.3, "crop": [40, 40]},
     },
     "train": {
-        "stages": [{"stride": 32, "steps": 6}, {"stride": 16, "steps": 4, "rate": 1e-3}],
+        "stages": [{"stride": 32, "steps": 6}, {"stride": 16, "steps": 4, "learning_rate": 1e-3}],
         "batch_size": 4,
-        "optimizer": {"rate": 1e-2},
+        "optimizer": {"learning_rate": 1e-2},
         "accelerator": "cpu",
         "devices": 1,
     },

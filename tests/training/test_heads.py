@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torchvision import tv_tensors
 
+from fullconv.data.loading import val_loader
 from fullconv.data.sample import Sample
 from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import SpecError, TrainingError
@@ -58,9 +59,9 @@ def module_of(weights: dict[str, float], loss: Literal["mean", "sum"] = "mean", 
     model = build_model(ModelSpec(name="fcn8s-minivgg", dropout=0), HEADS).double()
     for parameter in model.score_parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    train_spec = TrainSpec(stages=(StageSpec(stride=8),), loss=loss, head_weights=weights)
+    train_spec = TrainSpec(stages=(StageSpec(stride=8),), reduction=loss, head_weights=weights)
     data = TwoTruths({"semantic": 255, "geometric": ignored})
-    made = TrainingModule(model.eval(), data, DataSpec(), train_spec, StageSpec(stride=8, steps=1, rate=1.0), 0)
+    made = TrainingModule(model.eval(), data, DataSpec(), train_spec, StageSpec(stride=8, steps=1, learning_rate=1.0), 0)
     made.trainer = ALONE  # type: ignore[assignment]
     return made
 
@@ -120,7 +121,7 @@ def test_a_head_has_an_ignore_value_of_its_own() -> None:
     steps = [module.training_step(batch_of(module), 0)["loss"] for module in (usual, other)]  # type: ignore[arg-type]
     assert torch.equal(gradient(usual, steps[0]), gradient(other, steps[1]))
     spec = DataSpec(heads=tuple(BOTH))
-    reports = [validate(module.model.float(), module.dataset, spec) for module in (usual, other)]  # type: ignore[arg-type]
+    reports = [validate(module.model.float(), module.dataset, val_loader(module.dataset, spec)) for module in (usual, other)]  # type: ignore[arg-type]
     for head, void in {"semantic": 15 * 64, "geometric": 48 * 19}.items():
         assert reports[0][head].matrix.matrix.tolist() == reports[1][head].matrix.matrix.tolist()
         assert reports[0][head].matrix.matrix.sum() == 3 * (48 * 64 - void)

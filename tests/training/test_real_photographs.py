@@ -13,7 +13,7 @@ def test_the_voc_recipe_runs_through_all_stages(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: Console
 ) -> None:
     monkeypatch.setenv("FULLCONV_WEIGHTS", str(shared_data / "weights"))
-    stages = [{"stride": stride, "steps": 2, "rate": 5e-5} for stride in (32, 16, 8)]
+    stages = [{"stride": stride, "steps": 2, "learning_rate": 5e-5} for stride in (32, 16, 8)]
     changes = {
         "data": {"root": str(shared_data / "VOCdevkit"), "count": 4, "val_count": 2, "workers": 0},
         "train": {"stages": stages, "batch_size": 2, "optimizer": {"warmup": 0}, "accelerator": "cpu", "devices": 1},

@@ -39,7 +39,7 @@ def before_step(monkeypatch: pytest.MonkeyPatch) -> Before:
 @pytest.fixture(scope="module")
 def unbroken(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
     """Ten steps in two stages, with dropout, augmentation, momentum, batch norm and averaged weights."""
-    changes = {"optimizer": {"rate": 1e-2, "schedule": "poly"}, "gradient_clip": 1.0, "average": 0.9}
+    changes = {"optimizer": {"learning_rate": 1e-2, "schedule": "poly"}, "gradient_clip": 1.0, "average": 0.9}
     recipe, out = tiny(model={"dropout": 0.3}, train=changes), tmp_path_factory.mktemp("unbroken") / "out"
     train(recipe, out, console=Console(quiet=True))
     return recipe, out
@@ -70,7 +70,7 @@ def test_stopped_and_resumed_is_bit_for_bit_unbroken(
     before_step(step, lambda: signal.raise_signal(signum))
     with pytest.raises(
         Interrupted,
-        match=rf"^stopped after step \d of \d of stage .*; go on with: fullconv train {out}/recipe.yaml --out {out} --resume$",
+        match=rf"^stopped after step \d of \d of stage .*; go on with: fullconv train {out} --resume$",
     ):
         train(recipe, out, console=quiet)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers

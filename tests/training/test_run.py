@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from fullconv.nn.fcn import FCN
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import load_recipe
 from fullconv.training import run as run_module
+from fullconv.training.folder import with_precision
 from fullconv.training.run import RunResult, train
 
 Tiny = Callable[..., Recipe]
@@ -43,7 +45,10 @@ def finished(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[Reci
 def test_the_folder_holds_everything(finished: tuple[Recipe, RunResult, str]) -> None:
     recipe, result, _ = finished
     out = result.out
-    assert load_recipe(out / "recipe.yaml") == recipe
+    stored = load_recipe(out / "recipe.yaml")
+    assert stored.train.precision != "auto"  # what was chosen, so that a resumed run goes on with it
+    assert with_precision(recipe, stored.train.precision) == stored
+    assert {stage["precision"] for stage in result.stages} == {stored.train.precision}
     assert json.loads((out / "versions.json").read_text())["torch"] == version("torch")
     assert list(out.glob("tensorboard/*/events*"))
     for name in ("curves.png", "predictions.png"):
@@ -93,11 +98,12 @@ def test_the_log_has_every_measurement(finished: tuple[Recipe, RunResult, str]) 
 
 def test_people_are_told_what_happens(finished: tuple[Recipe, RunResult, str]) -> None:
     text = finished[2]
+    assert re.search(r"^precision: (32-true|bf16-mixed), as .* \(train.precision: auto\)$", text, re.MULTILINE)
     assert "weights: random, as the recipe names none" in text
     assert "stage 32s: fcn32s-minivgg" in text
     # 4 crops of 40x40 pixels a step
-    assert "rate 0.01 for the mean over valid pixels = 1.6e-06 for their sum (at 40×40)" in text
-    assert "weights: those of stage 32s; the new skip's scores start at zero" in text
+    assert "learning rate 0.01 for the mean over valid pixels = 1.6e-06 for their sum (at 40×40)" in text
+    assert "weights: those of stage 32s; the new skip's score layers start at zero" in text
     assert "mean IU" in text
 
 
@@ -105,11 +111,12 @@ def test_a_folder_with_a_run_is_not_overwritten(finished: tuple[Recipe, RunResul
     recipe, result, _ = finished
     before = (result.out / "model.safetensors").stat().st_mtime_ns
     with pytest.raises(
-        TrainingError, match=r"holds a run already \(recipe.yaml\); go on with it by --resume, or choose another --out"
+        TrainingError,
+        match=r"holds a run already \(recipe.yaml\); go on with it by `fullconv train .* --resume`, or choose another --out",
     ):
         train(recipe, result.out, console=quiet)
     with pytest.raises(
-        TrainingError, match=r"holds a run with train.seed 0, not 1; go on with `fullconv train .*recipe.yaml --out"
+        TrainingError, match=r"holds a run with train.seed 0, not 1; go on with `fullconv train .* --resume`, or choose"
     ):
         train(tiny(train={"validate_every": 3, "seed": 1}), result.out, resume=True, console=quiet)
     assert (result.out / "model.safetensors").stat().st_mtime_ns == before
@@ -140,8 +147,8 @@ def one_stage(**train: object) -> dict[str, object]:
 
 def start_of(recipe: Recipe, tmp_path: Path) -> dict[str, torch.Tensor]:
     """The weights that a run of this seed starts from: those after a step of almost no size."""
-    spec = recipe.train.optimizer.model_copy(update={"rate": 1e-30, "weight_decay": 0.0})
-    stages = tuple(stage.model_copy(update={"rate": 1e-30, "steps": 1}) for stage in recipe.train.stages)
+    spec = recipe.train.optimizer.model_copy(update={"learning_rate": 1e-30, "weight_decay": 0.0})
+    stages = tuple(stage.model_copy(update={"learning_rate": 1e-30, "steps": 1}) for stage in recipe.train.stages)
     still = recipe.model_copy(update={"train": recipe.train.model_copy(update={"optimizer": spec, "stages": stages})})
     train(still, tmp_path / "start", console=Console(quiet=True))
     return weights(tmp_path / "start")
@@ -164,13 +171,13 @@ def test_batch_norm_can_be_frozen(tiny: Tiny, tmp_path: Path, quiet: Console) ->
     assert not any(name in same for name in end if ".conv" in name)
 
 
-def test_sum_and_mean_differ_by_the_pixels_in_the_rate(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
+def test_sum_and_mean_differ_by_the_pixels_in_the_learning_rate(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
     data = {"augment": {}}  # every pixel of a scene is valid: 4 images of 48x64
     pixels = 4 * 48 * 64
-    optimizer = {"rate": 1e-2, "weight_decay": 0}
+    optimizer = {"learning_rate": 1e-2, "weight_decay": 0}
     train(tiny(data=data, train=one_stage(optimizer=optimizer)), tmp_path / "mean", console=quiet)
-    optimizer = {"rate": 1e-2 / pixels, "weight_decay": 0}
-    train(tiny(data=data, train=one_stage(loss="sum", optimizer=optimizer)), tmp_path / "sum", console=quiet)
+    optimizer = {"learning_rate": 1e-2 / pixels, "weight_decay": 0}
+    train(tiny(data=data, train=one_stage(reduction="sum", optimizer=optimizer)), tmp_path / "sum", console=quiet)
     mean, total = weights(tmp_path / "mean"), weights(tmp_path / "sum")
     for name, tensor in mean.items():
         torch.testing.assert_close(tensor, total[name], rtol=1e-3, atol=1e-5)
@@ -178,10 +185,13 @@ def test_sum_and_mean_differ_by_the_pixels_in_the_rate(tiny: Tiny, tmp_path: Pat
 
 def test_it_learns(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
     changes = {"data": {"count": 4, "val_count": 4, "augment": {}}}
-    optimizer = {"name": "adamw", "rate": 3e-3}
+    optimizer = {"name": "adamw", "learning_rate": 3e-3}
     recipe = tiny(
         **changes,
-        train={"stages": [{"stride": 32, "steps": 40}, {"stride": 16, "steps": 20, "rate": 1e-3}], "optimizer": optimizer},
+        train={
+            "stages": [{"stride": 32, "steps": 40}, {"stride": 16, "steps": 20, "learning_rate": 1e-3}],
+            "optimizer": optimizer,
+        },
     )
     train(recipe, tmp_path / "out", console=quiet)
     losses = [
@@ -192,10 +202,10 @@ def test_it_learns(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
 
 
 def test_a_loss_that_is_not_finite_names_step_and_images(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
-    recipe = tiny(train=one_stage(steps=50, optimizer={"rate": 1e30}))
+    recipe = tiny(train=one_stage(steps=50, optimizer={"learning_rate": 1e30}))
     with pytest.raises(
         TrainingError,
-        match=r"the loss is (nan|inf) at step \d+ of 50 \(rate 1e\+30, images train-\d+, train-\d+, .*\); lower train",
+        match=r"the loss is (nan|inf) at step \d+ of 50 \(learning rate 1e\+30, images train-\d+, train-\d+, .*\); lower train",
     ):
         train(recipe, tmp_path / "out", console=quiet)
 
@@ -235,7 +245,7 @@ def test_several_heads(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ({"train": {"strategy": "nonsense"}}, "this machine cannot train with .*'strategy': 'nonsense'"),
+        ({"train": {"accelerator": "tpu"}}, "this machine cannot train with .*'accelerator': 'tpu'"),
         ({"model": {"weights": "nowhere.safetensors"}}, r"no weights file nowhere\.safetensors"),
     ],
 )

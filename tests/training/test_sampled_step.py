@@ -34,9 +34,11 @@ def stage_of(heads: dict[str, int], loss: Literal["mean", "sum"], share: float) 
     for parameter in model.score_parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     images = 1 / share
-    spec = TrainSpec(stages=(StageSpec(stride=8),), loss=loss, loss_sampling=share, batch_size=1)
+    spec = TrainSpec(stages=(StageSpec(stride=8),), reduction=loss, loss_sampling=share, batch_size=1)
     assert spec.images_per_step == images
-    made = TrainingModule(model.eval(), Scenes("train", 2, (48, 80)), DataSpec(), spec, StageSpec(stride=8, steps=1, rate=1.0), 0)
+    made = TrainingModule(
+        model.eval(), Scenes("train", 2, (48, 80)), DataSpec(), spec, StageSpec(stride=8, steps=1, learning_rate=1.0), 0
+    )
     made.trainer = ALONE  # type: ignore[assignment]
     return made
 

@@ -27,11 +27,11 @@ def train(
     Parameters
     ----------
     recipe
-        Name of a shipped recipe (see `fullconv recipes`) or a YAML file.
+        Name of a shipped recipe (see `fullconv recipes`), a YAML file, or the folder of a run, which holds its own.
     out
-        The run folder; runs/RECIPE by default.
+        The run folder; runs/RECIPE by default, or with --resume the folder that is named as recipe.
     resume
-        Go on with the run in the folder.
+        Go on with the run in the folder: fullconv train RUN --resume.
     as_json
         Print one JSON object.
     """
@@ -44,7 +44,8 @@ def train(
     chosen = load_recipe(recipe, parse_overrides(overrides))
     from fullconv.training import train as run  # takes seconds, which a mistyped recipe need not wait for
 
-    result = run(chosen, out or Path("runs") / chosen.name, resume=resume)
+    folder = Path(recipe) if resume and Path(recipe).is_dir() else Path("runs") / chosen.name
+    result = run(chosen, out or folder, resume=resume)
     if as_json:
         show(json.dumps({"out": str(result.out), "seconds": result.seconds, "stages": result.stages}))
     else:

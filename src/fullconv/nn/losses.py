@@ -1,7 +1,8 @@
-"""Per-pixel cross entropy, as a mean or a sum over the valid pixels of a step.
+"""Per-pixel cross entropy, as a mean or a sum over the valid pixels of a step, or as the mean of its images' own means.
 
-Long et al. 2015, section 3.4 and 4.3; the reference sums (``normalize: false``), which is why its rates look like typing
-mistakes: 1e-10 for a sum is 1.9e-5 for the mean over a 500x375 image.
+Long et al. 2015, section 3.4 and 4.3; the reference sums (``normalize: false``), which is why its learning rates look like
+typing mistakes: 1e-10 for a sum is 1.9e-5 for the mean over a 500x375 image. Its AlexNet takes the mean over each image and
+averages the gradients of twenty (``iter_size``).
 
 Letters: N images, K classes, H W image.
 """
@@ -11,17 +12,18 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Normalisation = Literal["mean", "sum"]
+Reduction = Literal["mean", "sum", "image_mean"]
 
 
 def cross_entropy(
     logits: Tensor,
     target: Tensor,
-    normalisation: Normalisation = "mean",
+    reduction: Reduction = "mean",
     ignore_index: int = 255,
     valid_pixels: Tensor | None = None,
     weights: Tensor | None = None,
     share: float = 1.0,
+    images: int | None = None,
 ) -> Tensor:
     """Return the cross entropy of the valid pixels in nats, a scalar; 0 with a gradient of 0 when none is valid.
 
@@ -31,19 +33,23 @@ def cross_entropy(
         Float (N, K, H, W).
     target
         int64 (N, H, W), values 0..K-1 or ``ignore_index``.
-    normalisation
-        ``mean`` divides by the number of valid pixels, ``sum`` does not.
+    reduction
+        ``mean`` divides by the number of valid pixels, ``sum`` does not; ``image_mean`` divides the sum of every image by its own
+        valid pixels and averages over the images, so each image weighs the same, and one without valid pixels counts as 0.
     ignore_index
         The label of pixels that do not count.
     valid_pixels
-        What ``mean`` divides by, a scalar; by default the valid pixels of ``target``. Several processes that share a step
-        give the number of all of them, so that each pixel weighs the same.
+        What is divided by: for ``mean`` a scalar, for ``image_mean`` one number for each image (N,); by default the valid pixels
+        of ``target``. Several processes that share a step give for ``mean`` the number of all of them, so that each pixel
+        weighs the same.
     weights
         Of the classes, float (K,): a pixel's loss counts by the weight of its target; see :func:`balanced_weights`. ``mean``
         still divides by the number of valid pixels, not by the sum of their weights, so weights of 1 change nothing.
     share
         Probability with which each valid pixel was kept in ``target`` by :func:`~.loss_sampling.draw_patches`, in (0, 1].
-        ``valid_pixels`` is then the number before any was dropped, and ``mean`` divides by ``share * valid_pixels``.
+        ``valid_pixels`` is then the number before any was dropped, and a mean divides by ``share * valid_pixels``.
+    images
+        How many images ``image_mean`` averages over, those of all processes that share a step; N by default.
 
     Examples
     --------
@@ -54,8 +60,12 @@ def cross_entropy(
     # at least float32, also under autocast: a sum over a million pixels needs more than bfloat16's 8 bits
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     weights = None if weights is None else weights.to(scores.dtype)
+    if reduction == "image_mean":
+        losses = nn.functional.cross_entropy(scores, target, weights, ignore_index=ignore_index, reduction="none")
+        counts = count_valid_of_each(target, ignore_index) if valid_pixels is None else valid_pixels
+        return (losses.sum((1, 2)) / share / counts.clamp(min=1)).sum() / (len(target) if images is None else images)
     total = nn.functional.cross_entropy(scores, target, weights, ignore_index=ignore_index, reduction="sum")
-    if normalisation == "sum":
+    if reduction == "sum":
         return total
     count = count_valid(target, ignore_index) if valid_pixels is None else valid_pixels
     # Each pixel is kept with probability share, so the expected total is share times that of all valid pixels: divided by the
@@ -67,6 +77,11 @@ def cross_entropy(
 def count_valid(target: Tensor, ignore_index: int = 255) -> Tensor:
     """Return the number of pixels of ``target`` (N, H, W) that count, an int64 scalar."""
     return (target != ignore_index).sum()
+
+
+def count_valid_of_each(target: Tensor, ignore_index: int = 255) -> Tensor:
+    """Return the number of pixels that count of each image of ``target`` (N, H, W), int64 (N,)."""
+    return (target != ignore_index).sum((1, 2))
 
 
 def balanced_weights(pixels: Tensor) -> Tensor:
@@ -90,12 +105,21 @@ def balanced_weights(pixels: Tensor) -> Tensor:
     return (present * pixels.sum().double() / (pixels.clamp(min=1) * present.sum().clamp(min=1))).float()
 
 
-def equivalent_rate(rate: float, normalisation: Normalisation, valid_pixels: int) -> float:
-    """Return the rate that does the same with the other normalisation, for steps of ``valid_pixels`` valid pixels.
+def equivalent_learning_rate(learning_rate: float, reduction: Reduction, valid_pixels: int) -> float:
+    """Return the learning rate that does the same with a mean in place of a sum, or a sum in place of a mean.
+
+    Parameters
+    ----------
+    learning_rate
+        Above 0.
+    reduction
+        That it is for.
+    valid_pixels
+        Of a step; for ``image_mean`` the images are taken to have the same number each.
 
     Examples
     --------
-    >>> f"{equivalent_rate(1e-10, 'sum', 500 * 375):.3g}"  # the reference's rate, for a mean
+    >>> f"{equivalent_learning_rate(1e-10, 'sum', 500 * 375):.3g}"  # the reference's, for a mean
     '1.88e-05'
     """
-    return rate * valid_pixels if normalisation == "sum" else rate / valid_pixels
+    return learning_rate * valid_pixels if reduction == "sum" else learning_rate / valid_pixels

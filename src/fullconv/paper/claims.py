@@ -13,7 +13,7 @@ from typing import Any
 
 from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
-from fullconv.nn.losses import equivalent_rate
+from fullconv.nn.losses import equivalent_learning_rate
 from fullconv.paper.experiment import Context, Plan, Training, describe_data
 from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row
 from fullconv.paper.plots import draw_bars
@@ -97,9 +97,15 @@ def _sgd() -> list[Variant]:
     Batch norm is left out (kept at its start, the identity): its statistics would be another net's with another batch.
     """
 
-    def train(batch: int, steps: int, momentum: float, rate: float, **more: Any) -> dict[str, Any]:
+    def train(batch: int, steps: int, momentum: float, learning_rate: float, **more: Any) -> dict[str, Any]:
         decay = {"weight_decay": more.pop("weight_decay", DECAY)}
-        optimizer = {"name": "sgd", "rate": rate, "momentum": momentum, "warmup": WARMUP * GROUP // batch, **decay}
+        optimizer = {
+            "name": "sgd",
+            "learning_rate": learning_rate,
+            "momentum": momentum,
+            "warmup": WARMUP * GROUP // batch,
+            **decay,
+        }
         stages = [{"stride": 32, "steps": steps}]
         return {"stages": stages, "batch_size": batch, "optimizer": optimizer, "freeze_batch_norm": True, **more}
 
@@ -107,8 +113,8 @@ def _sgd() -> list[Variant]:
     single = train(1, IMAGES, 0.99, same_reach(RATE, 0.9, GROUP, 0.99, 1))
     averaged = train(EXACT_GROUP, EXACT_STEPS, 0.9, RATE)
     # decay acts as learning rate * decay * weight, so it grows as the learning rate shrinks
-    rate = equivalent_rate(RATE, "mean", PIXELS)
-    summed = train(EXACT_GROUP, EXACT_STEPS, 0.9, rate, weight_decay=DECAY * PIXELS, loss="sum")
+    divided = equivalent_learning_rate(RATE, "mean", PIXELS)
+    summed = train(EXACT_GROUP, EXACT_STEPS, 0.9, divided, weight_decay=DECAY * PIXELS, reduction="sum")
     size = {"size": EXACT_SIZE}
     return [
         Variant(BATCHED, "claims-momentum90", "SGD, no batch norm", train=batched),

@@ -59,7 +59,7 @@ def _recipe(context: Context, name: str, share: float, seed: int) -> Recipe:
         "average": None,
     }
     if context.on_scenes:  # the fixed net's learning rate is for its one layer
-        train["optimizer"] = {"rate": 2.5e-3, "weight_decay": 1e-2}
+        train["optimizer"] = {"learning_rate": 2.5e-3, "weight_decay": 1e-2}
     return context.recipe(name, seed, {"model": context.start, "train": train})
 
 

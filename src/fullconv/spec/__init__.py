@@ -11,13 +11,15 @@ from pydantic import model_validator
 from fullconv.spec.base import Spec
 from fullconv.spec.data import AugmentSpec, DataSpec, FolderSpec
 from fullconv.spec.model import COLORS, INPUT_CHANNELS, STRIDES, ModelSpec, inputs_of
-from fullconv.spec.train import OptimizerSpec, StageSpec, TrainSpec
+from fullconv.spec.train import BiasDecay, BiasFactors, OptimizerSpec, StageSpec, TrainSpec
 
 __all__ = [
     "COLORS",
     "INPUT_CHANNELS",
     "STRIDES",
     "AugmentSpec",
+    "BiasDecay",
+    "BiasFactors",
     "DataSpec",
     "FolderSpec",
     "ModelSpec",
@@ -65,6 +67,16 @@ class Recipe(Spec):
                 f"{list(self.data.streams)}: leave data.streams out"
             )
         object.__setattr__(self, "data", self.data.model_copy(update={"streams": wanted}))
+        return self
+
+    @model_validator(mode="after")
+    def _means_are_of_inputs(self) -> Self:
+        for name, mean in self.data.mean.items():
+            if name not in self.model.inputs:
+                raise ValueError(f"data.mean names {name}, but the model reads {', '.join(self.model.inputs)}; give those only")
+            channels = INPUT_CHANNELS[name]
+            if len(mean) != channels or not all(0 <= number <= 255 for number in mean):
+                raise ValueError(f"data.mean.{name} has {channels} values in 0 to 255, one a channel; got {list(mean)}")
         return self
 
     @model_validator(mode="after")

@@ -98,6 +98,9 @@ class DataSpec(Spec):
     streams
         Which of the data set's inputs are read: ``rgb``; ``scenes`` and ``nyudv2`` have ``depth`` and ``hha`` too. In a recipe
         what the model reads, and better left out.
+    mean
+        What is subtracted from an input in place of the weights' own mean, one number a channel: ``{rgb: [R, G, B]}`` in 0–255,
+        of ``hha`` likewise, of ``depth`` the mean logarithm of the depth in millimetres. It is stored with the model.
     hha
         A folder where HHA pictures are kept: of ``nyudv2`` ``img_5001.png`` and so on, of ``folder`` ``train/NAME.png``. What is
         missing there, or was made of another depth or camera, is encoded, a quarter of a second for 640×480, and written;
@@ -128,6 +131,7 @@ class DataSpec(Spec):
     val: str = "val"
     heads: tuple[str, ...] = Field(default=("semantic",), min_length=1)
     streams: tuple[str, ...] = Field(default=("rgb",), min_length=1)
+    mean: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     hha: Path | None = None
     download: bool = False
     count: PositiveInt | None = None

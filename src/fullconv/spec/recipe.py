@@ -12,8 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from fullconv.errors import SpecError
 from fullconv.spec import Recipe
+from fullconv.spec.renamed import Say, to_standard_error, with_new_keys
 
 FOLDER = Path(__file__).parents[1] / "recipes"
+RUN_RECIPE = "recipe.yaml"
+"""What the recipe in the folder of a run is called."""
 
 
 def shipped_recipes() -> dict[str, str]:
@@ -31,15 +34,17 @@ def shipped_recipes() -> dict[str, str]:
     return found
 
 
-def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None, say: Say = to_standard_error) -> Recipe:
     """Return a recipe.
 
     Parameters
     ----------
     name
-        Of a shipped recipe, or a path to a YAML file.
+        Of a shipped recipe, or a path to a YAML file or to the folder of a run, which holds its own.
     overrides
         Nested values that replace the file's, see :func:`parse_overrides`.
+    say
+        Called with a line for every key that has a new name by now, see :mod:`fullconv.spec.renamed`.
 
     Raises
     ------
@@ -60,8 +65,10 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise SpecError(f"{path} holds {type(content).__name__}; a recipe is a mapping with the keys {_listed(Recipe)}")
-    recipe = read_recipe(_merge({"name": path.stem, **content}, overrides or {}, ""), str(name))
-    _refuse_idle_steps(content, overrides or {}, str(name))
+    content = with_new_keys(content, str(name), say)
+    changes = with_new_keys(overrides or {}, f"changes to {name}", say)  # before they meet, so that a change wins over the file
+    recipe = read_recipe(_merge({"name": path.stem, **content}, changes, ""), str(name))
+    _refuse_idle_steps(content, changes, str(name))
     return recipe
 
 
@@ -75,7 +82,7 @@ def _refuse_idle_steps(content: Mapping[str, Any], overrides: Mapping[str, Any],
 
 
 def find_recipe(name: str | Path) -> Path:
-    """Return the file of a shipped recipe's name or of a path.
+    """Return the file of a shipped recipe's name, of a path or of the folder of a run.
 
     Raises
     ------
@@ -87,6 +94,8 @@ def find_recipe(name: str | Path) -> Path:
         return shipped
     if Path(name).is_file():
         return Path(name)
+    if (Path(name) / RUN_RECIPE).is_file():
+        return Path(name) / RUN_RECIPE
     near = difflib.get_close_matches(Path(name).stem, shipped_recipes(), 3, 0.4)
     hint = f"nearest shipped: {', '.join(near)}" if near else "`fullconv recipes` lists those that are shipped"
     raise SpecError(f"no recipe is called {str(name)!r} and no such file exists; {hint}")
@@ -95,7 +104,7 @@ def find_recipe(name: str | Path) -> Path:
 def read_recipe(content: Mapping[str, Any], source: str) -> Recipe:
     """Return the recipe of a mapping; ``source`` opens the message of a :class:`SpecError`."""
     try:
-        return Recipe.model_validate(content)
+        return Recipe.model_validate(with_new_keys(content, source))
     except ValidationError as error:
         raise SpecError(f"{source}: {'; '.join(_mistakes(error))}") from error
 
@@ -192,8 +201,6 @@ def _unknown_key(spec: type[BaseModel], dotted: str) -> str:
     parent, _, last = dotted.rpartition(".")
     elsewhere = {key.rpartition(".")[2]: key for key in _keys(Recipe)}
     near = difflib.get_close_matches(last, spec.model_fields, 1, 0.6)
-    if not near and last not in elsewhere:
-        near = [key for key in last.split("_") if key in spec.model_fields]  # learning_rate is rate
     if near:
         found = f"{parent}.{near[0]}" if parent else near[0]
         return f"no key is called {dotted}; did you mean {found}?"

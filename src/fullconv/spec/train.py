@@ -7,7 +7,47 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from fullconv.spec.base import Spec
 
 STAGE_DIVISOR = 100
-"""The rate of a stage that states none is the previous one's divided by this (paper, section 4.2)."""
+"""The learning rate of a stage that states none is the previous one's divided by this (paper, section 4.2)."""
+
+
+class BiasFactors(Spec):
+    """Learning rate of biases as a multiple of their weights', for each part of the net; a bare number in YAML is for both.
+
+    Parameters
+    ----------
+    trunk, score
+        Of the backbone's layers and of the score layers; 2 in the reference.
+    """
+
+    trunk: PositiveFloat = 2.0
+    score: PositiveFloat = 2.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_for_both(cls, given: Any) -> Any:
+        return _for_both(given)
+
+
+class BiasDecay(Spec):
+    """Weight decay of biases for each part of the net; a bare number in YAML is for both.
+
+    Parameters
+    ----------
+    trunk, score
+        Of the backbone's layers and of the score layers; 0 in the reference.
+    """
+
+    trunk: NonNegativeFloat = 0.0
+    score: NonNegativeFloat = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_for_both(cls, given: Any) -> Any:
+        return _for_both(given)
+
+
+def _for_both(given: Any) -> Any:
+    return {"trunk": given, "score": given} if isinstance(given, int | float) else given
 
 
 class OptimizerSpec(Spec):
@@ -17,28 +57,32 @@ class OptimizerSpec(Spec):
     ----------
     name
         ``sgd`` with momentum, or ``adamw``.
-    rate
-        Learning rate of the first stage, for the trunk's weights.
+    learning_rate
+        Of the first stage, for the trunk's weights.
     momentum
         Of SGD, in [0, 1).
     weight_decay
-        On weights of convolutions; biases, batch-norm parameters and learned upsampling have none.
-    bias_rate_factor
-        Rate of biases as a multiple of their weights' (2 in the reference).
-    score_rate_factor
-        Rate of the score layers as a multiple of the trunk's.
+        On weights of convolutions; batch-norm parameters and learned upsampling have none.
+    bias_learning_rate_factor
+        Learning rate of biases as a multiple of their weights' (2 in the reference): a number, or one for each part, see
+        :class:`BiasFactors`.
+    bias_weight_decay
+        On biases (0 in the reference, but for its AlexNet): a number, or one for each part, see :class:`BiasDecay`.
+    score_learning_rate_factor
+        Learning rate of the score layers as a multiple of the trunk's.
     schedule
         Over the steps of a stage: ``fixed`` (reference), ``poly`` ((1 - t)^0.9) or ``cosine`` (to 0).
     warmup
-        Steps at the start of each stage in which the rate rises linearly from 0.
+        Steps at the start of each stage in which the learning rate rises linearly from 0.
     """
 
     name: Literal["sgd", "adamw"] = "sgd"
-    rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat = 1e-3
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: NonNegativeFloat = 5e-4
-    bias_rate_factor: PositiveFloat = 2.0
-    score_rate_factor: PositiveFloat = 1.0
+    bias_learning_rate_factor: BiasFactors = BiasFactors()
+    bias_weight_decay: BiasDecay = BiasDecay()
+    score_learning_rate_factor: PositiveFloat = 1.0
     schedule: Literal["fixed", "poly", "cosine"] = "fixed"
     warmup: NonNegativeInt = 0
 
@@ -52,14 +96,13 @@ class StageSpec(Spec):
         32, 16, 8 or 4.
     steps
         Steps of the optimiser; ``None`` takes ``train.steps``.
-    rate
-        Its learning rate; ``None`` takes ``optimizer.rate`` in the first stage and a hundredth of the previous stage's
-        later.
+    learning_rate
+        ``None`` takes ``optimizer.learning_rate`` in the first stage and a hundredth of the previous stage's later.
     """
 
     stride: Literal[32, 16, 8, 4]
     steps: PositiveInt | None = None
-    rate: PositiveFloat | None = None
+    learning_rate: PositiveFloat | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -82,8 +125,9 @@ class TrainSpec(Spec):
         Images a step, over all devices together.
     replacement
         Draw images with replacement (reference); without it every image comes once before one comes again.
-    loss
-        Cross entropy as the ``mean`` or the ``sum`` over the valid pixels of a step.
+    reduction
+        Cross entropy as the ``mean`` or the ``sum`` over the valid pixels of a step, or as ``image_mean``: the mean over the
+        images of a step of each image's own mean, as of single images whose gradients are averaged.
     loss_sampling
         Keep each coarse output's loss with this probability (patchwise training, paper 3.4); a step then takes
         ``batch_size / loss_sampling`` images, to see as many patches.
@@ -97,14 +141,20 @@ class TrainSpec(Spec):
     freeze_batch_norm
         Keep statistics, scales and shifts of batch norm as they are in the weights.
     average
-        Measure and save an exponential moving average of the weights that keeps this share at each step, such as 0.99;
-        ``None`` saves the weights of the last step.
+        Measure and save an exponential moving average of the weights that keeps this share at each step, such as 0.99, at
+        every validation; ``None`` takes the weights of the step.
     gradient_clip
         Largest norm of the gradient of all parameters; ``None`` for no limit.
     seed
         Of initial weights, draws, augmentation and dropout.
-    precision, accelerator, devices, nodes, strategy
+    precision
+        ``auto``: bfloat16 where the processor computes it fast and float32 elsewhere, see :mod:`fullconv.training.precision`;
+        what was chosen stands in the run's ``recipe.yaml``. The others are those of Lightning's ``Trainer``.
+    accelerator, devices, nodes
         Handed to Lightning's ``Trainer``; ``devices`` is a number for each node.
+    strategy
+        ``ddp``: a process a device, each with the whole model; ``auto`` takes it where there are several devices. Nothing that
+        splits a model over devices is offered (``fsdp``): averaging, measuring and saving need it whole.
     validate_every, save_every
         Steps between validations (``None``: at the end of each stage), and between saves of what ``--resume`` needs.
     """
@@ -114,7 +164,7 @@ class TrainSpec(Spec):
     optimizer: OptimizerSpec = OptimizerSpec()
     batch_size: PositiveInt = 1
     replacement: bool = False
-    loss: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "image_mean"] = "mean"
     loss_sampling: float = Field(default=1.0, gt=0, le=1)
     head_weights: dict[str, PositiveFloat] = Field(default_factory=dict)
     class_weights: Literal["balanced"] | None = None
@@ -123,11 +173,11 @@ class TrainSpec(Spec):
     average: float | None = Field(default=None, gt=0, lt=1)
     gradient_clip: PositiveFloat | None = None
     seed: NonNegativeInt = 0
-    precision: Literal["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true"] = "32-true"
+    precision: Literal["auto", "64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true"] = "auto"
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
     devices: PositiveInt | Literal["auto"] = "auto"
     nodes: PositiveInt = 1
-    strategy: str = "auto"
+    strategy: Literal["auto", "ddp"] = "auto"
     validate_every: PositiveInt | None = None
     save_every: PositiveInt = 500
 
@@ -148,13 +198,16 @@ class TrainSpec(Spec):
 
     @model_validator(mode="after")
     def _resolve_stages(self) -> Self:
-        """Write out the steps and the rate of every stage, so that a resolved recipe says all."""
+        """Write out the steps and the learning rate of every stage, so that a resolved recipe says all."""
         strides = [stage.stride for stage in self.stages]
         if strides != sorted(set(strides), reverse=True):
             raise ValueError(f"stages must go from coarse to fine, such as [32, 16, 8]; got {strides}")
         resolved: list[StageSpec] = []
         for stage in self.stages:
-            rate = resolved[-1].rate / STAGE_DIVISOR if resolved and resolved[-1].rate else self.optimizer.rate
-            resolved.append(StageSpec(stride=stage.stride, steps=stage.steps or self.steps, rate=stage.rate or rate))
+            before = resolved[-1].learning_rate if resolved else None
+            inherited = before / STAGE_DIVISOR if before else self.optimizer.learning_rate
+            resolved.append(
+                StageSpec(stride=stage.stride, steps=stage.steps or self.steps, learning_rate=stage.learning_rate or inherited)
+            )
         object.__setattr__(self, "stages", tuple(resolved))
         return self

@@ -1,9 +1,11 @@
-"""Averaging of weights over the steps of a stage: the average is what is measured, saved and carried over.
+"""Averaging of weights over the steps of a stage: the average is what is measured each time, saved and carried over.
 
 Polyak averaging with an exponential window. The paper does not do it; where images are few, each of the last steps fits a
 few of them, and the average does so less.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
@@ -53,6 +55,18 @@ class WeightAverage(pl.Callback):
         state = _floating(model)
         for name, value in self.average.items():
             state[name].copy_(value)
+
+    @contextlib.contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """Let ``model`` hold the average meanwhile; afterwards it has its own weights again, bit for bit."""
+        own = {name: value.clone() for name, value in _floating(model).items()}
+        self.apply(model)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in _floating(model).items():
+                    value.copy_(own[name])
 
 
 def _floating(model: nn.Module) -> dict[str, Tensor]:

@@ -9,14 +9,14 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from fullconv.data.sample import Dataset
 from fullconv.files import replacing
 from fullconv.spec import Recipe
+from fullconv.training.average import WeightAverage
 from fullconv.training.interrupt import Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
 from fullconv.training.module import TrainingModule, total_over_processes
 from fullconv.training.progress import StageProgress
-from fullconv.training.validation import validate
+from fullconv.training.validation import Validation
 
 ROWS = 200
 """Rows of ``metrics.csv`` that a stage has at most."""
@@ -42,9 +42,12 @@ class StageWatch(pl.Callback):
     recipe, stage
         The run, and the name of the stage (``32s``).
     validation
-        Validation samples.
+        What is measured on.
+    average
+        Of the weights, which then is what is measured.
     resume_file
-        Where what a resumed stage needs is saved.
+        Where what a resumed stage needs is saved: at its start when weights came from outside the run's folder, and then again
+        and again.
     log, progress, request
         Where rows go, what people see, and whether somebody asked for the end.
     """
@@ -53,13 +56,15 @@ class StageWatch(pl.Callback):
         self,
         recipe: Recipe,
         stage: str,
-        validation: Dataset,
+        validation: Validation,
+        average: WeightAverage | None,
         resume_file: Path,
         log: MetricsFile,
         progress: StageProgress,
         request: StopRequest,
     ) -> None:
-        self.spec, self.data, self.stage, self.validation = recipe.train, recipe.data, stage, validation
+        self.spec, self.stage, self.validation, self.average = recipe.train, stage, validation, average
+        self._keep_start = recipe.model.weights is not None and stage == f"{recipe.train.stages[0].stride}s"
         self.resume_file, self.metrics_file, self.progress, self.request = resume_file, log, progress, request
         self.seconds = 0.0
         self._losses: list[float] = []
@@ -80,6 +85,8 @@ class StageWatch(pl.Callback):
         self._first = trainer.global_step
         if trainer.is_global_zero:
             self.metrics_file.cut(self.stage, self._first)
+        if self._keep_start and not self._first:
+            trainer.save_checkpoint(self.resume_file)
         self.progress.begin(self._first)
         self._tick = time.monotonic()
 
@@ -88,15 +95,15 @@ class StageWatch(pl.Callback):
     ) -> None:
         """Show, log, validate, save, and stop if that was asked for."""
         assert isinstance(pl_module, TrainingModule)  # for the type checker
-        step, steps, rate = trainer.global_step, pl_module.steps, pl_module.rate
+        step, steps, learning_rate = trainer.global_step, pl_module.steps, pl_module.learning_rate
         self._losses.append(outputs["shown"].item())
         self._training_seconds += self._count_time()
         speed = self.spec.images_per_step * (step - self._first) / self._training_seconds
-        self.progress.step(step, self._losses[-1], rate, speed)
+        self.progress.step(step, self._losses[-1], learning_rate, speed)
         if step % max(1, steps // ROWS) == 0 or step == steps:
             mean = sum(self._losses) / len(self._losses)
             self._losses.clear()
-            self._write(trainer, step, {"loss": mean, "rate": rate, "images_per_second": speed})
+            self._write(trainer, step, {"loss": mean, "learning_rate": learning_rate, "images_per_second": speed})
         if self.spec.validate_every and step % self.spec.validate_every == 0 and step < steps:
             self._validate(trainer, pl_module, step)
         self._save_or_stop(trainer, step, steps)
@@ -104,16 +111,10 @@ class StageWatch(pl.Callback):
     def _validate(self, trainer: pl.Trainer, module: TrainingModule, step: int) -> None:
         # a lone process need not finish when the end is asked for; several must all do the same
         stop = self.stop_when_asked if trainer.world_size == 1 else self.progress.validate
+        measured = self.average.applied(module.model) if self.average else contextlib.nullcontext()
         with contextlib.suppress(Stopped):
-            reports = validate(
-                module.model,
-                self.validation,
-                self.data,
-                rank=trainer.global_rank,
-                world=trainer.world_size,
-                context=trainer.precision_plugin.val_step_context,
-                progress=stop,
-            )
+            with measured:
+                reports = self.validation.measure(module.model, trainer, stop)
             self._write(trainer, step, metrics_of(reports))
         self._count_time()
 

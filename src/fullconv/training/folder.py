@@ -14,12 +14,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, PositiveInt, TypeAdapter
+from pydantic import AliasChoices, BaseModel, Field, PositiveInt, TypeAdapter
 
 from fullconv.errors import SpecError, TrainingError
 from fullconv.files import replacing
 from fullconv.spec import Recipe
-from fullconv.spec.recipe import load_recipe, to_yaml
+from fullconv.spec.recipe import RUN_RECIPE, load_recipe, to_yaml
 
 LIBRARIES = ("fullconv", "torch", "torchvision", "lightning", "numpy", "safetensors")
 MACHINE = (
@@ -30,11 +30,12 @@ MACHINE = (
 
 
 class Record(BaseModel):
-    """What is kept of a stage that is done; the heads' scores are those of :meth:`fullconv.evaluation.Report.to_dict`."""
+    """What is kept of a stage that is done; the heads' metrics are those of :meth:`fullconv.evaluation.Report.to_dict`."""
 
     stage: str
     steps: PositiveInt
-    rate: float
+    learning_rate: float = Field(validation_alias=AliasChoices("learning_rate", "rate"))  # ``rate``: of an older version
+    precision: str = "32-true"
     images: PositiveInt
     seconds: float
     heads: dict[str, dict[str, Any]]
@@ -51,12 +52,16 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.recipe, self.result = path / "recipe.yaml", path / "result.json"
+        self.recipe, self.result = path / RUN_RECIPE, path / "result.json"
         self.metrics, self.model = path / "metrics.csv", path / "model.safetensors"
 
     def stage(self, name: str) -> Path:
         """Return the folder of a stage such as ``32s``."""
         return self.path / f"stage-{name}"
+
+    def resume_file(self, name: str) -> Path:
+        """Return where what a stage needs to go on is saved until it is done."""
+        return self.stage(name) / "resume.ckpt"
 
     def start(self, recipe: Recipe) -> None:
         """Begin a run here.
@@ -77,17 +82,21 @@ class RunFolder:
         """Stop when a run is here already, with a TrainingError."""
         if self.recipe.exists():
             raise TrainingError(
-                f"{self.path} holds a run already ({self.recipe.name}); go on with it by --resume, or choose another --out"
+                f"{self.path} holds a run already ({self.recipe.name}); go on with it by `fullconv train {self.path} "
+                "--resume`, or choose another --out"
             )
 
     def withdraw(self) -> None:
         """Take back :meth:`start` when nothing was trained, so that the corrected command can start here."""
         if not self.metrics.exists() and not self.result.exists():
             self.recipe.unlink(missing_ok=True)
+            for begun in self.path.glob("stage-*/resume.ckpt"):
+                begun.unlink()
+                begun.parent.rmdir()
             (self.path / "versions.json").unlink(missing_ok=True)
 
-    def check(self, recipe: Recipe) -> None:
-        """Make sure that ``recipe`` may go on here.
+    def check(self, recipe: Recipe) -> Recipe:
+        """Make sure that ``recipe`` may go on here; return it with the precision that was chosen when the run began.
 
         Raises
         ------
@@ -97,15 +106,18 @@ class RunFolder:
         if not self.recipe.exists():
             raise TrainingError(f"{self.path} holds no run to go on with; leave out --resume to start one")
         try:
-            before = load_recipe(self.recipe)
+            before = load_recipe(self.recipe, say=lambda line: None)  # who runs an old recipe has been told
         except SpecError as error:
             raise TrainingError(f"{self.path} cannot go on: {error}") from error
+        if recipe.train.precision == "auto":
+            recipe = with_precision(recipe, before.train.precision)
         for key, old, new in _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json")):
             if key not in MACHINE:
                 raise TrainingError(
-                    f"{self.path} holds a run with {key} {old!r}, not {new!r}; go on with `fullconv train {self.recipe} "
-                    f"--out {self.path} --resume`, or choose another --out"
+                    f"{self.path} holds a run with {key} {old!r}, not {new!r}; go on with `fullconv train {self.path} --resume`, "
+                    "or choose another --out"
                 )
+        return recipe
 
     def finished(self) -> list[dict[str, Any]]:
         """Return the records of the stages that are done, in order."""
@@ -114,10 +126,10 @@ class RunFolder:
         try:
             stages = json.loads(self.result.read_text(encoding="utf-8"))["stages"]
             TypeAdapter(list[Record]).validate_python(stages)
+            return [{"learning_rate" if key == "rate" else key: value for key, value in stage.items()} for stage in stages]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise TrainingError(f"{self.result} is damaged ({reason}); delete it, and its stages are trained again") from error
-        return list(stages)
 
     def write_result(self, content: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
@@ -130,6 +142,11 @@ class RunFolder:
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         self._write(path, json.dumps(content, indent=1) + "\n")
+
+
+def with_precision(recipe: Recipe, precision: str) -> Recipe:
+    """Return ``recipe`` with another ``train.precision``."""
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"precision": precision})})
 
 
 def _differences(before: Any, after: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

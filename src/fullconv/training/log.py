@@ -9,7 +9,9 @@ from fullconv.errors import FullconvError
 from fullconv.evaluation import METRICS, Report
 from fullconv.files import replacing
 
-TRAINING = ("loss", "rate", "images_per_second")
+TRAINING = ("loss", "learning_rate", "images_per_second")
+RENAMED = {"rate": "learning_rate"}
+"""Columns of files that an older version began."""
 
 
 class MetricsFile:
@@ -53,7 +55,7 @@ class MetricsFile:
             with self.path.open(newline="", encoding="utf-8") as handle:
                 return [
                     {"stage": row.pop("stage"), "step": int(row.pop("step"))}
-                    | {column: float(value) for column, value in row.items() if value}
+                    | {RENAMED.get(column, column): float(value) for column, value in row.items() if value}
                     for row in csv.DictReader(handle)
                 ]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:

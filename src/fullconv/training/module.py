@@ -1,6 +1,7 @@
-"""One training step of an FCN, for Lightning: loss, rate, and randomness that depends on seed and step alone."""
+"""One training step of an FCN, for Lightning: loss, learning rate, and randomness that depends on seed and step alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -14,9 +15,9 @@ from fullconv.data.sample import IGNORE, Dataset
 from fullconv.errors import TrainingError
 from fullconv.nn.fcn import FCN
 from fullconv.nn.loss_sampling import draw_patches
-from fullconv.nn.losses import count_valid, cross_entropy
+from fullconv.nn.losses import count_valid, count_valid_of_each, cross_entropy
 from fullconv.spec import DataSpec, StageSpec, TrainSpec
-from fullconv.training.optimizer import build_optimizer, rate_at, set_rate
+from fullconv.training.optimizer import build_optimizer, learning_rate_at, set_learning_rate
 
 
 class TrainingModule(pl.LightningModule):
@@ -31,7 +32,7 @@ class TrainingModule(pl.LightningModule):
     data, train
         How samples are drawn, and how weights follow.
     stage
-        The stage, with steps and rate.
+        The stage, with steps and learning rate.
     first_step
         Steps of all stages before this one, so that draws go on where those ended.
     weights
@@ -52,10 +53,10 @@ class TrainingModule(pl.LightningModule):
         # on CPUs a fourth to three fourths faster than the default layout, and never slower on GPUs
         self.model = model.to(memory_format=torch.channels_last)
         self.dataset, self.data, self.train_spec = dataset, data, train
-        self.steps, self.base_rate = int(stage.steps or 0), float(stage.rate or 0)
+        self.steps, self.base_learning_rate = int(stage.steps or 0), float(stage.learning_rate or 0)
         self.first_step = first_step
         self.class_weights = dict(weights or {})  # no buffers: those would lose their precision with bf16-true
-        self.rate = 0.0
+        self.learning_rate = 0.0
         self._norms = [part for part in model.modules() if isinstance(part, _BatchNorm)]
         _choose_trainable(model, train, self._norms)
 
@@ -81,15 +82,25 @@ class TrainingModule(pl.LightningModule):
         )
         return iter(loader)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what is no tensor of the model, so that a run goes on without the weights that it started from."""
+        checkpoint["preprocessing"] = self.model.preprocessing
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up :meth:`on_save_checkpoint`."""
+        if "preprocessing" not in checkpoint:
+            raise ValueError("it does not say how images are prepared, as an older version wrote it")
+        self.model.set_preprocessing(checkpoint["preprocessing"])
+
     def configure_optimizers(self) -> Optimizer:
         """Return the optimiser."""
-        return build_optimizer(self.model, self.train_spec.optimizer, self.base_rate)
+        return build_optimizer(self.model, self.train_spec.optimizer, self.base_learning_rate)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Set rate, mode and the random generator of the step."""
+        """Set learning rate, mode and the random generator of the step."""
         step = self.trainer.global_step
-        self.rate = rate_at(step, self.steps, self.base_rate, self.train_spec.optimizer)
-        set_rate(self.trainer.optimizers[0], self.rate)
+        self.learning_rate = learning_rate_at(step, self.steps, self.base_learning_rate, self.train_spec.optimizer)
+        set_learning_rate(self.trainer.optimizers[0], self.learning_rate)
         if self.still_norms:
             for norm in self._norms:
                 norm.eval()
@@ -102,7 +113,7 @@ class TrainingModule(pl.LightningModule):
         """Return ``loss``, to be minimised, and ``shown``, the loss of the step over all processes: the heads' weighted sum."""
         logits = self.model(batch["inputs"])
         targets = {head: self._target(head, batch["targets"][head]) for head in self.model.heads}
-        counts = total_over_processes(torch.stack([count_valid(target) for target in targets.values()]))
+        counts = self._valid_pixels(targets)
         share = self.train_spec.loss_sampling
         if share < 1:  # after the count, which is of the pixels before any drops out
             targets = self._sampled(targets)
@@ -111,10 +122,11 @@ class TrainingModule(pl.LightningModule):
             * cross_entropy(
                 logits[head],
                 target,
-                self.train_spec.loss,
+                self.train_spec.reduction,
                 valid_pixels=count,
                 weights=self._weights(head, target),
                 share=share,
+                images=self.train_spec.images_per_step,
             )
             for (head, target), count in zip(targets.items(), counts, strict=True)
         ]
@@ -124,6 +136,12 @@ class TrainingModule(pl.LightningModule):
             self._stop(shown, batch["names"])
         # processes average their gradients; their sum is wanted, as the mean is over the pixels of all of them
         return {"loss": loss * self.trainer.world_size, "shown": shown}
+
+    def _valid_pixels(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return what each head's loss is divided by: the pixels of all processes, or each image's own, which one process has."""
+        if self.train_spec.reduction == "image_mean":
+            return torch.stack([count_valid_of_each(target) for target in targets.values()])
+        return total_over_processes(torch.stack([count_valid(target) for target in targets.values()]))
 
     def _target(self, head: str, labels: Tensor) -> Tensor:
         """Return the labels (N, H, W) of a head with 255, as padding has it, where the head's own ignore value stands."""
@@ -146,9 +164,9 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.world_size > 1:
             distributed.all_gather_object(shares, names)
         raise TrainingError(
-            f"the loss is {loss.item()} at step {self.trainer.global_step + 1} of {self.steps} (rate {self.rate:g}, images "
-            f"{', '.join(name for share in shares for name in share)}); lower train.optimizer.rate, set "
-            "train.gradient_clip or lengthen train.optimizer.warmup"
+            f"the loss is {loss.item()} at step {self.trainer.global_step + 1} of {self.steps} (learning rate "
+            f"{self.learning_rate:g}, images {', '.join(name for share in shares for name in share)}); lower "
+            "train.optimizer.learning_rate, set train.gradient_clip or lengthen train.optimizer.warmup"
         )
 
 

@@ -1,7 +1,7 @@
-"""Which parameters follow their gradients how fast: groups, and the rate at every step.
+"""Which parameters follow their gradients how fast: groups, and the learning rate at every step.
 
 PAPER: section 4.3; reference ``solver.prototxt`` and the ``lr_mult`` and ``decay_mult`` of each ``net.py``: biases at twice
-the rate and without decay, deconvolutions fixed.
+the learning rate and without decay, deconvolutions fixed.
 """
 
 import math
@@ -18,7 +18,9 @@ POLY_POWER = 0.9
 
 
 def parameter_groups(model: FCN, spec: OptimizerSpec) -> list[dict[str, Any]]:
-    """Return the groups of a model's trainable parameters: ``name``, ``params``, ``weight_decay``, ``factor`` on the rate.
+    """Return the groups of a model's trainable parameters.
+
+    Each has ``name``, ``params``, ``weight_decay`` and ``factor``, on the learning rate.
 
     Parameters
     ----------
@@ -43,13 +45,13 @@ def parameter_groups(model: FCN, spec: OptimizerSpec) -> list[dict[str, Any]]:
     normed = {id(p) for part in model.modules() if isinstance(part, _BatchNorm | nn.LayerNorm) for p in part.parameters()}
     score = {id(p) for p in model.score_parameters()}
     upsampling = {id(p) for p in model.upsampling_parameters()}
-    bias, decay = spec.bias_rate_factor, spec.weight_decay
+    bias, bias_decay, factor = spec.bias_learning_rate_factor, spec.bias_weight_decay, spec.score_learning_rate_factor
     kinds = {
-        "weights": (1.0, decay),
-        "biases": (bias, 0.0),
+        "weights": (1.0, spec.weight_decay),
+        "biases": (bias.trunk, bias_decay.trunk),
         "norms": (1.0, 0.0),
-        "score weights": (spec.score_rate_factor, decay),
-        "score biases": (spec.score_rate_factor * bias, 0.0),
+        "score weights": (factor, spec.weight_decay),
+        "score biases": (factor * bias.score, bias_decay.score),
         "upsampling": (1.0, 0.0),  # decay would pull the bilinear filter towards zero
     }
     found: dict[str, list[nn.Parameter]] = {kind: [] for kind in kinds}
@@ -71,26 +73,26 @@ def parameter_groups(model: FCN, spec: OptimizerSpec) -> list[dict[str, Any]]:
     ]
 
 
-def build_optimizer(model: FCN, spec: OptimizerSpec, rate: float) -> Optimizer:
-    """Return the optimiser of a stage whose rate is ``rate``; :func:`set_rate` changes it with the steps."""
-    groups = [group | {"lr": rate * group["factor"]} for group in parameter_groups(model, spec)]
+def build_optimizer(model: FCN, spec: OptimizerSpec, learning_rate: float) -> Optimizer:
+    """Return the optimiser of a stage with its ``learning_rate``; :func:`set_learning_rate` changes it with the steps."""
+    groups = [group | {"lr": learning_rate * group["factor"]} for group in parameter_groups(model, spec)]
     if spec.name == "adamw":
-        return AdamW(groups, lr=rate)
-    return SGD(groups, lr=rate, momentum=spec.momentum)
+        return AdamW(groups, lr=learning_rate)
+    return SGD(groups, lr=learning_rate, momentum=spec.momentum)
 
 
-def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set the rate of every group to ``rate`` times its factor."""
+def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
+    """Set the learning rate of every group to ``learning_rate`` times its factor."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
+        group["lr"] = learning_rate * group["factor"]
 
 
-def rate_at(step: int, steps: int, rate: float, spec: OptimizerSpec) -> float:
-    """Return the rate at ``step`` (0 … steps - 1) of a stage; it depends on nothing else, so a resumed stage goes on.
+def learning_rate_at(step: int, steps: int, learning_rate: float, spec: OptimizerSpec) -> float:
+    """Return the learning rate at ``step`` (0 … steps - 1) of a stage; it depends on nothing else, so a resumed stage goes on.
 
     Examples
     --------
-    >>> [round(rate_at(step, 100, 1.0, OptimizerSpec(schedule="cosine", warmup=4)), 3) for step in (0, 3, 50)]
+    >>> [round(learning_rate_at(step, 100, 1.0, OptimizerSpec(schedule="cosine", warmup=4)), 3) for step in (0, 3, 50)]
     [0.25, 0.998, 0.5]
     """
     progress = step / steps
@@ -99,4 +101,4 @@ def rate_at(step: int, steps: int, rate: float, spec: OptimizerSpec) -> float:
         "poly": (1 - progress) ** POLY_POWER,
         "cosine": (1 + math.cos(math.pi * progress)) / 2,
     }[spec.schedule]
-    return rate * factor * min(1.0, (step + 1) / spec.warmup if spec.warmup else 1.0)
+    return learning_rate * factor * min(1.0, (step + 1) / spec.warmup if spec.warmup else 1.0)

@@ -1,4 +1,4 @@
-"""What a person sees while a stage trains: a bar with loss, rate, images/s and time left; lines where there is no terminal."""
+"""What a person sees while a stage trains: a bar with loss, learning rate, speed and time left, or lines without a terminal."""
 
 import time
 from typing import Self
@@ -51,9 +51,9 @@ class StageProgress:
         self._first, self._begin = done, time.monotonic()
         self.progress.update(self.task, completed=done)
 
-    def step(self, done: int, loss: float, rate: float, speed: float) -> None:
-        """Show that ``done`` steps are done, with the loss, the rate and images a second."""
-        text = f"loss {loss:.4g} · rate {rate:.2g} · {speed:.1f} images/s"
+    def step(self, done: int, loss: float, learning_rate: float, speed: float) -> None:
+        """Show that ``done`` steps are done, with the loss, the learning rate and images a second."""
+        text = f"loss {loss:.4g} · learning rate {learning_rate:.2g} · {speed:.1f} images/s"
         self.progress.update(self.task, completed=done, text=text)
         now = time.monotonic()
         if not self.console.is_terminal and (done == self.steps or now - self._last_line >= LINE_SECONDS):

@@ -35,14 +35,14 @@ def write_reports(folder: Path, reports: Mapping[str, Report]) -> None:
 
 
 def draw_curves(path: Path, log: MetricsFile, stages: Sequence[Mapping[str, Any]]) -> None:
-    """Draw loss, rate and the heads' mean IU over the steps of all stages, one after the other, into a PNG."""
+    """Draw loss, learning rate and the heads' mean IU over the steps of all stages, one after the other, into a PNG."""
     rows = _along_the_run(log, stages)
     figure = Figure(figsize=(8, 8), layout="constrained")
     FigureCanvasAgg(figure)
     plots = figure.subplots(3, 1, sharex=True)
     heads = [column.removesuffix("_mean_iu") for column in log.columns if column.endswith("_mean_iu")]
-    groups = ["loss"], ["rate"], [f"{head}_mean_iu" for head in heads]
-    for plot, columns, title in zip(plots, groups, ("loss", "rate", "mean IU"), strict=True):
+    groups = ["loss"], ["learning_rate"], [f"{head}_mean_iu" for head in heads]
+    for plot, columns, title in zip(plots, groups, ("loss", "learning rate", "mean IU"), strict=True):
         for number, column in enumerate(columns):
             _draw_line(plot, column, rows, f"C{number}")
         plot.set_ylabel(title)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import Progress
@@ -19,12 +20,18 @@ from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
-from fullconv.training.folder import RunFolder
+from fullconv.training.folder import RunFolder, with_precision
 from fullconv.training.interrupt import Interrupted, Stopped, listening
 from fullconv.training.log import MetricsFile
+from fullconv.training.precision import precision_for
+from fullconv.training.process import process_kept
 from fullconv.training.report import draw_curves, stage_table, write_reports
-from fullconv.training.stages import Run, StageResult, starting_model, train_stage
-from fullconv.training.validation import picture
+from fullconv.training.stages import Run, StageResult, train_stage
+from fullconv.training.start import starting_model
+from fullconv.training.validation import Validation, draw_predictions
+
+HISTORY = ("stage", "steps", "learning_rate", "precision", "heads")
+"""What a checkpoint tells of each stage of its training."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,8 @@ class RunResult:
     out
         Its folder.
     stages
-        A record for each stage, as in ``result.json``: ``stage``, ``steps``, ``rate``, ``images``, ``seconds``, ``heads``
-        (the report of each head: four metrics in 0..1, ``iu`` by class).
+        A record for each stage, as in ``result.json``: ``stage``, ``steps``, ``learning_rate``, ``precision``, ``images``,
+        ``seconds``, ``heads`` (the report of each head: four metrics in 0..1, ``iu`` by class).
     seconds
         Of all stages' training, validation left out.
     """
@@ -58,7 +65,9 @@ class RunResult:
 
 
 def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None) -> RunResult:
-    """Train all stages of ``recipe`` into the folder ``out``; return their scores.
+    """Train all stages of ``recipe`` into the folder ``out``; return their metrics.
+
+    What training changes of the process is put back: random generators, warning filters, signals, levels of loggers.
 
     Parameters
     ----------
@@ -67,7 +76,8 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     out
         The run folder, see :mod:`fullconv.training.folder`.
     resume
-        Go on with the run that is there; on the CPU the result is bit for bit that of an unbroken run.
+        Go on with the run that is there, for which its folder and the data are all that is needed; on the CPU the result is bit
+        for bit that of an unbroken run.
     console
         For progress; standard error by default.
 
@@ -88,14 +98,23 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         folder.refuse_used()  # before the data are read
     training, validation = open_dataset(recipe.data, recipe.data.train), open_dataset(recipe.data, recipe.data.val)
     if resume:
-        folder.check(recipe)
+        recipe = folder.check(recipe)
     elif leads:
         _examine(recipe, training, console)
-    with alone_in(out) if leads else contextlib.nullcontext(), listening() as request:
+    choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
+    recipe = with_precision(recipe, choice.precision) if choice else recipe
+    with (
+        process_kept(recipe.train.accelerator != "cpu" and torch.cuda.is_available()),
+        alone_in(out) if leads else contextlib.nullcontext(),
+        listening() as request,
+        contextlib.closing(Validation(validation, recipe.data)) as measured,
+    ):
         if leads and not resume:
             folder.start(recipe)
+        if choice:
+            console.print(str(choice), highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)
-        run = Run(recipe, folder, training, validation, log, console, request)
+        run = Run(recipe, folder, training, measured, log, console, request)
         try:
             return _train(run, leads)
         except FullconvError:
@@ -103,7 +122,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
                 folder.withdraw()
             raise
         except (Stopped, KeyboardInterrupt) as stop:
-            how = f"go on with: fullconv train {folder.recipe} --out {out} --resume"
+            how = f"go on with: fullconv train {out} --resume"
             raise Interrupted(f"{stop or 'stopped'}; {how}") from None
 
 
@@ -127,7 +146,10 @@ def _train(run: Run, leads: bool) -> RunResult:
     done = len(records)
     result: StageResult | None = None
     for index in range(done, len(run.recipe.train.stages)):
-        result = train_stage(run, index, starting_model(run, index, result.model if result else None))
+        heads = {head: len(run.training.labels[head]) for head in run.recipe.data.heads}
+        model, weights = starting_model(run.recipe, index, heads, run.folder, result.model if result else None)
+        run.console.print(f"weights: {weights}", highlight=False, soft_wrap=True)
+        result = train_stage(run, index, model)
         records = [*records, result.record]
         if leads:
             _save_stage(run, result, records)
@@ -142,11 +164,11 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
     folder = run.folder.stage(result.record["stage"])
     labels = {head: run.training.labels[head] for head in result.model.heads}
     data = {"recipe": run.recipe.name, "data": run.training.name}
-    history = [data | {key: record[key] for key in ("stage", "steps", "rate", "heads")} for record in records]
+    history = [data | {key: record[key] for key in HISTORY if key in record} for record in records]
     save_checkpoint(folder / "model.safetensors", result.model, labels, history)
     write_reports(folder, result.reports)
     run.folder.write_result({"recipe": run.recipe.name, "finished": False, "stages": records})
-    (folder / "resume.ckpt").unlink(missing_ok=True)
+    run.folder.resume_file(result.record["stage"]).unlink(missing_ok=True)
 
 
 def _finish(run: Run, records: list[dict[str, Any]]) -> None:
@@ -161,5 +183,5 @@ def _finish(run: Run, records: list[dict[str, Any]]) -> None:
     for head in model.heads:
         name = "predictions" if len(model.heads) == 1 else f"predictions-{head}"
         with replacing(run.folder.path / f"{name}.png") as temporary:
-            picture(model, run.validation, head).save(temporary, format="PNG")
+            draw_predictions(model, run.validation.dataset, head).save(temporary, format="PNG")
     run.folder.write_result({"recipe": run.recipe.name, "finished": True, "stages": records})

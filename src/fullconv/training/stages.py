@@ -1,15 +1,12 @@
 """FCN-32s, then 16s, then 8s: each stage starts from the weights of the one before (paper, section 4.2)."""
 
 import functools
-import logging
 import pickle
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -18,11 +15,8 @@ from torch import Tensor
 from fullconv.data.sample import Dataset
 from fullconv.errors import TrainingError
 from fullconv.evaluation import Report
-from fullconv.nn.build import build_model, carry_over, load_backbone_weights
-from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.nn.fusion import join_streams
-from fullconv.nn.losses import equivalent_rate
+from fullconv.nn.losses import equivalent_learning_rate
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
 from fullconv.training.callbacks import StageWatch, WholeFile
@@ -32,7 +26,8 @@ from fullconv.training.interrupt import Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
 from fullconv.training.module import TrainingModule
 from fullconv.training.progress import StageProgress
-from fullconv.training.validation import validate
+from fullconv.training.start import stage_name
+from fullconv.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Run:
     recipe: Recipe
     folder: RunFolder
     training: Dataset
-    validation: Dataset
+    validation: Validation
     log: MetricsFile
     console: Console
     request: StopRequest
@@ -61,46 +56,11 @@ class Run:
 
 @dataclass(frozen=True)
 class StageResult:
-    """A trained stage: its model, what it scores, and its record for ``result.json``."""
+    """A trained stage: its model, its metrics, and its record for ``result.json``."""
 
     model: FCN
     reports: dict[str, Report]
     record: dict[str, Any]
-
-
-def stage_name(stage: StageSpec) -> str:
-    """Return ``32s`` and so on."""
-    return f"{stage.stride}s"
-
-
-def starting_model(run: Run, index: int, before: FCN | None) -> FCN:
-    """Return the model of stage ``index`` with the weights it starts from; say what became of them.
-
-    Parameters
-    ----------
-    before
-        The model of the previous stage; ``None`` reads it from the run's folder.
-    """
-    recipe, stage = run.recipe, run.recipe.train.stages[index]
-    heads = {head: len(run.training.labels[head]) for head in recipe.data.heads}
-    torch.manual_seed(recipe.train.seed)
-    spec = recipe.model.model_copy(update={"name": f"fcn{stage_name(stage)}-{recipe.model.backbone}"})
-    model = build_model(spec, heads)
-    if index > 0:
-        previous = stage_name(recipe.train.stages[index - 1])
-        coarser = before or load_checkpoint(run.folder.stage(previous) / "model.safetensors").model
-        model.set_preprocessing(coarser.preprocessing)
-        carry_over(coarser, model)
-        run.console.print(f"weights: those of stage {previous}; the new skip's scores start at zero", highlight=False)
-    elif isinstance(recipe.model.weights, dict):
-        report = join_streams(model, recipe.model.weights)
-        run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
-    elif recipe.model.weights is not None:
-        report = load_backbone_weights(model)
-        run.console.print(f"weights: {report.summary()}", highlight=False, soft_wrap=True)
-    else:
-        run.console.print("weights: random, as the recipe names none", highlight=False, soft_wrap=True)
-    return model
 
 
 def train_stage(run: Run, index: int, model: FCN) -> StageResult:
@@ -118,29 +78,22 @@ def train_stage(run: Run, index: int, model: FCN) -> StageResult:
     module = TrainingModule(model, run.training, recipe.data, recipe.train, stage, run.first_step(index), run.class_weights)
     _announce(run, stage, model)
     with StageProgress(run.console, name, module.steps) as progress:
-        resume = run.folder.stage(name) / "resume.ckpt"
-        watch = StageWatch(recipe, name, run.validation, resume, run.log, progress, run.request)
+        resume = run.folder.resume_file(name)
         average = WeightAverage(recipe.train.average) if recipe.train.average else None
+        watch = StageWatch(recipe, name, run.validation, average, resume, run.log, progress, run.request)
         # the average before the watch, which saves: what is saved then holds the step's average
         trainer = _trainer(run, stage, [average, watch] if average else [watch])
         _fit(trainer, module, resume if resume.exists() else None)
         if average:
             average.apply(model)
-        reports = validate(
-            model.to(trainer.strategy.root_device),
-            run.validation,
-            recipe.data,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-            context=trainer.precision_plugin.val_step_context,
-            progress=watch.stop_when_asked,
-        )
+        reports = run.validation.measure(model.to(trainer.strategy.root_device), trainer, watch.stop_when_asked)
     if trainer.is_global_zero:
         run.log.append(name, module.steps, metrics_of(reports))
     record = {
         "stage": name,
         "steps": module.steps,
-        "rate": module.base_rate,
+        "learning_rate": module.base_learning_rate,
+        "precision": recipe.train.precision,
         "images": module.steps * recipe.train.images_per_step,
         "seconds": round(watch.seconds, 3),
         "heads": {head: report.to_dict() for head, report in reports.items()},
@@ -150,8 +103,7 @@ def train_stage(run: Run, index: int, model: FCN) -> StageResult:
 
 def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Trainer:
     train = run.recipe.train
-    for part in ("pytorch", "fabric"):
-        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
+    assert train.precision != "auto"  # chosen when the run began
     try:
         return pl.Trainer(
             accelerator=train.accelerator,
@@ -171,44 +123,38 @@ def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Tra
             enable_model_summary=False,
             default_root_dir=run.folder.path,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ImportError, ValueError) as error:
         asked = {key: getattr(train, key) for key in ("accelerator", "devices", "nodes", "strategy", "precision")}
         raise TrainingError(f"this machine cannot train with {asked}: {' '.join(str(error).split())}") from error
 
 
 def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> None:
-    with warnings.catch_warnings():
-        # how many processes read is the recipe's say (data.workers)
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        # Lightning 2.6 still uses a name that torch 2.11 and later have deprecated
-        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
-        try:
-            trainer.fit(module, ckpt_path=resume, weights_only=True)
-        except SystemExit as end:
-            if not isinstance(end.__context__, KeyboardInterrupt):
-                raise
-            # the second Ctrl-C, of which Lightning makes an exit without a word
-            raise KeyboardInterrupt("stopped at once, without the steps since the last save") from None
-        except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-            if "DataLoader worker" in str(error):
-                # such as SIGTERM to the whole process group, or too little memory
-                raise Stopped("a process that reads images was ended from outside; what was saved last is kept") from error
-            if resume is None or trainer.global_step:
-                raise
-            damaged = isinstance(
-                error, pickle.UnpicklingError | AttributeError | TypeError
-            )  # and torch would advise to unpickle it
-            reason = "it is damaged" if damaged else next(iter(str(error).splitlines()), type(error).__name__)
-            raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
+    try:
+        trainer.fit(module, ckpt_path=resume, weights_only=True)
+    except SystemExit as end:
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        # the second Ctrl-C, of which Lightning makes an exit without a word
+        raise KeyboardInterrupt("stopped at once, without the steps since the last save") from None
+    except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        if "DataLoader worker" in str(error):
+            # such as SIGTERM to the whole process group, or too little memory
+            raise Stopped("a process that reads images was ended from outside; what was saved last is kept") from error
+        if resume is None or trainer.global_step:
+            raise
+        damaged = isinstance(error, pickle.UnpicklingError | AttributeError | TypeError)  # torch would advise to unpickle it
+        reason = "it is damaged" if damaged else next(iter(str(error).splitlines()), type(error).__name__)
+        raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
 
 
 def _announce(run: Run, stage: StageSpec, model: FCN) -> None:
-    """Say what the stage does, and what its rate would be with the other normalisation of the loss."""
+    """Say what the stage does, and what its learning rate would be with the other reduction of the loss."""
     train = run.recipe.train
     height, width = run.recipe.data.augment.crop or run.training[0].size
-    rate = float(stage.rate or 0)
-    other = "mean" if train.loss == "sum" else "sum"
-    equal = equivalent_rate(rate, train.loss, train.batch_size * height * width)
+    given = float(stage.learning_rate or 0)
+    other = "mean" if train.reduction == "sum" else "sum"
+    equal = equivalent_learning_rate(given, train.reduction, train.batch_size * height * width)
+    reduction = "mean of the images' means" if train.reduction == "image_mean" else train.reduction
     patches = f", each patch kept with probability {train.loss_sampling:g}" if train.loss_sampling < 1 else ""
     losses = " + ".join(f"{weight:g} × {head}" for head, weight in train.head_weights.items())
     added = f"; losses added: {losses}" if len(train.head_weights) > 1 else ""
@@ -216,7 +162,8 @@ def _announce(run: Run, stage: StageSpec, model: FCN) -> None:
     run.console.print(
         f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {stage.steps} steps of "
         f"{train.images_per_step} images of {len(run.training)}{patches}\n"
-        f"rate {rate:.3g} for the {train.loss} over valid pixels = {equal:.2g} for their {other} (at {height}×{width}){added}",
+        f"learning rate {given:.3g} for the {reduction} over valid pixels = {equal:.2g} for their {other} "
+        f"(at {height}×{width}){added}",
         highlight=False,
         soft_wrap=True,
     )

@@ -3,12 +3,14 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
+import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.utils.data import DataLoader
 
-from fullconv.data.loading import val_loader
+from fullconv.data.loading import Batch, val_loader
 from fullconv.data.sample import Dataset, Sample
 from fullconv.drawing import prediction_grid
 from fullconv.evaluation import Report
@@ -17,20 +19,43 @@ from fullconv.nn.fcn import FCN
 from fullconv.spec import DataSpec
 from fullconv.training.module import total_over_processes
 
-PICTURES = 6
+SHOWN = 6
+"""Samples in a picture of predictions."""
 Context = Callable[[], contextlib.AbstractContextManager[object]]
+Progress = Callable[[int, int], None]
+
+
+class Validation:
+    """A validation split and the processes that read it, which stay from one measurement of a run to the next.
+
+    Parameters
+    ----------
+    dataset, spec
+        Samples, measured one at a time at their own size, and the number of reading processes.
+    """
+
+    def __init__(self, dataset: Dataset, spec: DataSpec) -> None:
+        self.dataset, self.spec = dataset, spec
+        self._loader: DataLoader[Batch] | None = None
+
+    def measure(self, model: FCN, trainer: pl.Trainer, progress: Progress) -> dict[str, Report]:
+        """Return a report for each head with the processes and the precision of a trainer, see :func:`validate`."""
+        if self._loader is None:
+            self._loader = val_loader(self.dataset, self.spec, rank=trainer.global_rank, world=trainer.world_size)
+        return validate(model, self.dataset, self._loader, trainer.precision_plugin.val_step_context, progress)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._loader = None
 
 
 @torch.no_grad()
 def validate(
     model: FCN,
     dataset: Dataset,
-    spec: DataSpec,
-    *,
-    rank: int = 0,
-    world: int = 1,
+    loader: DataLoader[Batch],
     context: Context = contextlib.nullcontext,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Progress = lambda done, of: None,
 ) -> dict[str, Report]:
     """Return a report for each head of a model, over all of ``dataset``; the model's modes are put back afterwards.
 
@@ -38,17 +63,16 @@ def validate(
     ----------
     model
         On any device.
-    dataset, spec
-        Validation samples, measured one at a time at their own size, and the number of reading processes.
-    rank, world
-        This process and their number; every process gets the same reports.
+    dataset
+        Validation samples.
+    loader
+        Of this process's share of them, from :func:`fullconv.data.loading.val_loader`; every process gets the same reports.
     context
         Opened around each prediction, for the precision.
     progress
         Called with (images done, images in all) of this process before each image and at the end.
     """
     counts = {head: ConfusionMatrix(classes) for head, classes in model.heads.items()}
-    loader = val_loader(dataset, spec, rank=rank, world=world)
     device = next(model.parameters()).device
     with _evaluating(model):
         for done, batch in enumerate(loader):
@@ -67,9 +91,9 @@ def validate(
 
 
 @torch.no_grad()
-def picture(model: FCN, dataset: Dataset, head: str) -> Image.Image:
-    """Return image · truth · prediction · error of a few samples, spread evenly over ``dataset``."""
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, PICTURES).round().astype(int))
+def draw_predictions(model: FCN, dataset: Dataset, head: str) -> Image.Image:
+    """Return image · ground truth · prediction · error of a few samples, spread evenly over ``dataset``."""
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, SHOWN).round().astype(int))
     samples = [dataset[int(index)] for index in chosen]
     rows = [(sample.picture, sample.targets[head].numpy(), _labels(model, sample)[head]) for sample in samples]
     return prediction_grid(rows, dataset.labels[head])
@@ -78,7 +102,7 @@ def picture(model: FCN, dataset: Dataset, head: str) -> Image.Image:
 def _labels(model: FCN, sample: Sample) -> dict[str, NDArray[np.integer]]:
     with _evaluating(model):
         logits = model({stream: image[None] for stream, image in sample.inputs.items()})
-    return {head: scores[0].argmax(0).numpy() for head, scores in logits.items()}
+    return {head: values[0].argmax(0).numpy() for head, values in logits.items()}
 
 
 @contextlib.contextmanager

@@ -118,12 +118,18 @@ data:
 train:
   stages:  # the paper's: coarse, then refined by skips
     - {{stride: 32, steps: {coarse}}}
-    - {{stride: 16, steps: {fine}, rate: 3.0e-5}}
-    - {{stride: 8, steps: {fine}, rate: 2.0e-5}}
+    - {{stride: 16, steps: {fine}, learning_rate: 3.0e-5}}
+    - {{stride: 8, steps: {fine}, learning_rate: 2.0e-5}}
   batch_size: 8
   class_weights: null  # balanced: rare classes weigh more; recall rises, precision falls
-  optimizer: {{name: adamw, rate: 5.0e-5, score_rate_factor: 10, weight_decay: 1.0e-2, schedule: fixed, warmup: 30}}
+  optimizer:
+    name: adamw
+    learning_rate: 5.0e-5
+    score_learning_rate_factor: 10
+    weight_decay: 1.0e-2
+    schedule: fixed
+    warmup: 30
   average: 0.99
-  precision: bf16-mixed
+  precision: auto  # bfloat16 where the processor computes it fast, float32 elsewhere
   seed: 0
 """

@@ -1,0 +1,80 @@
+"""The model that a stage starts from: a classifier's weights, trained nets', the stage's before, or what was saved of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from fullconv.nn.build import build_model, carry_over, load_backbone_weights
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.nn.fusion import join_streams
+from fullconv.spec import Recipe, StageSpec
+from fullconv.training.folder import RunFolder
+
+
+def stage_name(stage: StageSpec) -> str:
+    """Return ``32s`` and so on."""
+    return f"{stage.stride}s"
+
+
+def starting_model(
+    recipe: Recipe, index: int, heads: Mapping[str, int], folder: RunFolder, before: FCN | None
+) -> tuple[FCN, str]:
+    """Return the model of stage ``index`` with the weights it starts from, and a line that says what they are.
+
+    Parameters
+    ----------
+    recipe, heads
+        The run, and the number of classes of each output.
+    folder
+        Of the run. Where a stage was begun in it, no weights are looked for: they and the preprocessing come with its
+        ``resume.ckpt``, see :class:`fullconv.training.module.TrainingModule`.
+    before
+        The model of the previous stage; ``None`` reads it from the folder.
+
+    Raises
+    ------
+    WeightsError
+        When there are no such weights, or they do not fit.
+    """
+    stage, weights = recipe.train.stages[index], recipe.model.weights
+    torch.manual_seed(recipe.train.seed)
+    spec = recipe.model.model_copy(update={"name": f"fcn{stage_name(stage)}-{recipe.model.backbone}"})
+    model = build_model(spec, heads)
+    begun = folder.resume_file(stage_name(stage))
+    if begun.exists():
+        return model, f"those of {begun}"
+    if index > 0:
+        previous = stage_name(recipe.train.stages[index - 1])
+        coarser = before or load_checkpoint(folder.stage(previous) / "model.safetensors").model
+        model.set_preprocessing(coarser.preprocessing)
+        carry_over(coarser, model)
+        return model, f"those of stage {previous}; the new skip's score layers start at zero"
+    if weights is None:
+        line = "random, as the recipe names none"
+    elif isinstance(weights, dict):
+        line = join_streams(model, weights).summary()
+    else:
+        line = load_backbone_weights(model).summary()
+    set_mean(model, recipe.data.mean)
+    return model, line
+
+
+def set_mean(model: FCN, mean: Mapping[str, Sequence[float]]) -> None:
+    """Let a model subtract ``mean`` in place of the mean that its weights came with.
+
+    Parameters
+    ----------
+    model
+        Changed in place.
+    mean
+        One number a channel by input, in the channels' order of the input itself (RGB), in 0–255; of depth the mean logarithm
+        of millimetres.
+    """
+    stated: dict[str, dict[str, Any]] = {name: dict(model.preprocessing[name]) for name in mean}
+    for name, values in mean.items():
+        scale = stated[name]["range"][1] / 255 if "range" in stated[name] else 1  # depth states none
+        scaled = [value * scale for value in values]
+        stated[name]["mean"] = scaled[::-1] if stated[name]["channels"] == "BGR" else scaled
+    model.set_preprocessing(stated)
