@@ -69,6 +69,31 @@ def test_the_command_gives_what_the_model_gives(fused: Path, album: Path) -> Non
         assert (predictor.predict(image, depth=depth, camera=CAMERA).labels == expected).all()
 
 
+def test_the_unit_decides_what_the_model_is_given(fused: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same room stored in three units gives the same labels, and in a unit that it was not stored in, others."""
+    camera, picture = ["--camera", "60,60,31.5,23.5,48,64"], f"{album}/rgb/a.png"
+    millimetres = np.array(Image.open(album / "depth/a.png"))
+    np.save(album / "metres.npy", millimetres / 1000)
+    np.save(album / "centimetres.npy", millimetres / 10)
+    stored = {
+        "millimetres": album / "depth/a.png",
+        "metres": album / "metres.npy",
+        "centimetres": album / "centimetres.npy",
+        "0.001": album / "depth/a.png",
+        "0.003": album / "depth/a.png",  # three times as far: plausible, and wrong
+    }
+    labels, median = {}, np.median(millimetres[millimetres > 0])
+    for unit, path in stored.items():
+        given = ["--depth", str(path), "--depth-unit", unit, *camera]
+        assert main(["predict", str(fused), picture, "--out", f"{album}/{unit}", *given]) == 0
+        labels[unit] = np.array(Image.open(album / unit / "a.png"))
+        metres = median * (0.003 if unit == "0.003" else 0.001)
+        assert f"a median of {metres:.2g} m" in capsys.readouterr().err
+    for unit in ("metres", "centimetres", "0.001"):
+        np.testing.assert_array_equal(labels[unit], labels["millimetres"])
+    assert (labels["0.003"] != labels["millimetres"]).any()
+
+
 def test_one_picture_takes_one_file_of_depth(fused: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--depth-unit", "millimetres", "--camera", "60,60,31.5,23.5,48,64"]
     picture, depth = f"{album}/rgb/kitchen/b.png", f"{album}/depth/kitchen/b.png"

@@ -14,7 +14,7 @@ from fullconv.errors import DataError, SpecError
 from fullconv.geometry.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.metrics import scores
 from fullconv.paper import bound
-from fullconv.paper.experiment import Bench, recipe_for
+from fullconv.paper.experiment import Context, recipe_for
 from fullconv.paper.published import published
 from fullconv.spec import DataSpec
 
@@ -143,12 +143,12 @@ def test_wrong_calls_are_answered() -> None:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("paper"), "bound", console=Console(quiet=True))
+def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    return Context(tmp_path_factory.mktemp("paper"), "bound", console=Console(quiet=True))
 
 
-def test_on_scenes_finer_strides_reach_more(bench: Bench) -> None:
-    found = bound.run(bench)
+def test_on_scenes_finer_strides_reach_more(context: Context) -> None:
+    found = bound.run(context)
     assert found.complete
     assert len(found.rows) == len(FACTORS) * len(RESAMPLINGS)
     assert [claim.holds for claim in found.claims] == [True, True]
@@ -157,7 +157,7 @@ def test_on_scenes_finer_strides_reach_more(bench: Bench) -> None:
     assert row.data == "scenes val, 100 images of 96×128"
     assert found.row("down-sampled by 32, nearest", "mean IU").mean < row.mean < found.row("down-sampled by 4", "mean IU").mean
     assert [picture.file for picture in found.pictures] == ["bound.png", "bound-example.png"]
-    assert all((bench.folder / picture.file).stat().st_size > 5000 for picture in found.pictures)
+    assert all((context.folder / picture.file).stat().st_size > 5000 for picture in found.pictures)
     assert found.notes[1].startswith("cone, linear, IU by factor: 128: ")
 
 
@@ -175,7 +175,7 @@ def test_voc_comes_near_the_papers_figures() -> None:
 
 
 def test_data_that_an_experiment_is_not_for() -> None:
-    nyud = Bench(Path("out"), "bound", "nyudv2")
+    nyud = Context(Path("out"), "bound", "nyudv2")
     assert recipe_for(nyud, "s", "voc-{backbone}", "nyudv2-fcn8s-{backbone}") == "nyudv2-fcn8s-squeezenet1_1"
     with pytest.raises(
         SpecError, match=r"no recipe of this experiment is for 'nyudv2'; accepted are scenes, voc2011 and voc2012"
@@ -184,16 +184,17 @@ def test_data_that_an_experiment_is_not_for() -> None:
 
 
 def test_backbones_that_an_experiment_does_not_train_on_scenes() -> None:
-    assert recipe_for(Bench(Path("out"), "T2"), "scenes-minivgg") == "scenes-minivgg"
+    assert recipe_for(Context(Path("out"), "T2"), "scenes-minivgg") == "scenes-minivgg"
     both = {
-        recipe_for(Bench(Path("out"), "T5", backbone=each), "scenes-fcn16s-joint-{backbone}") for each in (None, "squeezenet1_1")
+        recipe_for(Context(Path("out"), "T5", backbone=each), "scenes-fcn16s-joint-{backbone}")
+        for each in (None, "squeezenet1_1")
     }
     assert both == {"scenes-fcn16s-joint-minivgg", "scenes-fcn16s-joint-squeezenet1_1"}
     with pytest.raises(SpecError, match=r"trains minivgg on scenes, not 'alexnet'; leave --backbone out, or name --data"):
-        recipe_for(Bench(Path("out"), "T2", backbone="alexnet"), "scenes-minivgg")
+        recipe_for(Context(Path("out"), "T2", backbone="alexnet"), "scenes-minivgg")
 
 
 def test_a_backbone_without_recipe_is_told_with_those_that_have_one() -> None:
-    voc = Bench(Path("out"), "T2", "voc2012", backbone="vgg61")
+    voc = Context(Path("out"), "T2", "voc2012", backbone="vgg61")
     with pytest.raises(SpecError, match=r"on voc2012 has the backbone 'vgg61'; there are caffe-vgg16, squeezenet1_1, vgg16$"):
         recipe_for(voc, "scenes-minivgg", "voc-fcn8s-{backbone}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from in_small import Small, assert_trained_as_planned
 from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
@@ -14,12 +15,12 @@ from fullconv.evaluation import METRICS
 from fullconv.paper import claims as module
 from fullconv.paper import sliding as sliding_module
 from fullconv.paper.claims import AVERAGED, BATCHED, LOSS_GAP, MEAN_IU, SINGLE, SUMMED, loss_gap, run, same_reach
-from fullconv.paper.experiment import Bench
+from fullconv.paper.experiment import Context, Training
 from fullconv.paper.findings import Finding, Row
 
 
-def bench(out: Path, **more: Any) -> Bench:
-    return Bench(out, "claims", console=Console(file=io.StringIO(), width=200), **more)
+def context(out: Path, **more: Any) -> Context:
+    return Context(out, "claims", console=Console(file=io.StringIO(), width=200), **more)
 
 
 def reach(steps: int, rate: float, momentum: float) -> float:
@@ -44,38 +45,14 @@ def test_the_largest_relative_difference_of_losses() -> None:
         loss_gap([1.0], [1.0, 1.0])
 
 
-def test_what_is_compared_differs_in_one_thing(tmp_path: Path) -> None:
-    recipes = {v.name: v.recipe(bench(tmp_path), 3) for v in (*module._adamw(), *module._sgd())}
-    plain = recipes["plain"]
-    assert (plain.data.augment.flip, plain.data.augment.shift, plain.train.class_weights) == (False, 0, None)
-    assert plain.model.weights is None
-    assert plain.train.seed == 3
-    assert recipes["mirroring"].data.augment == plain.data.augment.model_copy(update={"flip": True})
-    assert recipes["jitter"].data.augment == plain.data.augment.model_copy(update={"shift": 8})
-    assert recipes["mirroring"].train == recipes["jitter"].train == plain.train
-    assert recipes["class balancing"].train == plain.train.model_copy(update={"class_weights": "balanced"})
-    images = {name: recipe.train.batch_size * int(recipe.train.stages[0].steps or 0) for name, recipe in recipes.items()}
-    assert images["plain"] == images["class balancing"] == 4800
-    assert images[BATCHED] == images[SINGLE] == 8000
-    batched, single, averaged, summed = (recipes[name].train for name in (BATCHED, SINGLE, AVERAGED, SUMMED))
-    assert single.optimizer.warmup * single.batch_size == batched.optimizer.warmup * batched.batch_size
-    pixels = 16 * 64 * 128
-    assert recipes[AVERAGED].data == recipes[SUMMED].data
-    assert recipes[SUMMED].data.size == (64, 128)
-    assert summed.stages[0].learning_rate == pytest.approx(0.03 / pixels)
-    # what decay does in a step: learning rate * decay
-    assert summed.optimizer.learning_rate * summed.optimizer.weight_decay == pytest.approx(0.03 * 5e-4)
-    assert (summed.reduction, averaged.reduction) == ("sum", "mean")
-
-
 def test_sum_and_mean_are_the_same_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXACT_STEPS", 6)
     *_, averaged, summed = module._sgd()
     results = []
     for variant in (averaged, summed):
-        recipe = variant.recipe(bench(tmp_path), 0)
-        small = recipe.data.model_copy(update={"count": 32, "val_count": 2})
-        results.append(bench(tmp_path).train(recipe.model_copy(update={"data": small})))
+        recipe = variant.recipe(context(tmp_path), 0)
+        data = recipe.data.model_copy(update={"count": 32, "val_count": 2})
+        results.append(context(tmp_path).train(Training(variant.run, recipe.model_copy(update={"data": data}))))
     mean, total = map(module.losses, results)
     assert len(mean) == 6
     assert mean == [loss / 2**17 for loss in total]
@@ -91,36 +68,29 @@ def rows(**mean_iu: tuple[float, ...]) -> Finding:
 
 def test_claims_are_judged_by_a_point_or_the_spread() -> None:
     finding = rows(plain=(30, 30), balancing=(32, 32), mirroring=(31, 35), jitter=(28, 28))
-    found = module._no_gain(finding, 2)
+    found = module._no_gain(finding)
     assert [claim.holds for claim in found] == [False, False, True]  # +2 of 0; +3 of a spread of 2.8; -2
-    assert found[0].evidence == "+2.0, spread 0.0 over 2 seeds; mean accuracy +2.0, pixel accuracy +2.0"
-    assert "one seed, so no spread" in module._no_gain(finding, 1)[0].evidence
+    assert found[0].evidence == "+2.0 (spread 0.0, 2 seeds); mean accuracy +2.0, pixel accuracy +2.0"
     finding = rows(batched=(20, 24), single=(24, 25), averaged=(22, 22), summed=(22.05, 22.05))
-    same, total = module._equivalent(finding, 2)
+    same, total = module._equivalent(finding)
     assert same.holds  # +2.5 of a spread of 2.8
     assert total.holds
     assert total.evidence == "losses at most 0.0400 % apart, mean IU +0.1"
-    apart = module._equivalent(rows(batched=(20, 20), single=(18, 18), averaged=(20, 20), summed=(18, 18)), 2)
+    apart = module._equivalent(rows(batched=(20, 20), single=(18, 18), averaged=(20, 20), summed=(18, 18)))
     assert [claim.holds for claim in apart] == [False, False]
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few small scenes, a narrow net where the whole one is timed."""
+    """A narrow net where the whole one is timed."""
     monkeypatch.setattr(sliding_module, "BACKBONE", "narrow-alexnet")
     monkeypatch.setattr(sliding_module, "GRIDS", {1: 1, 2: 1})
-    plain = module.Variant.recipe
-
-    def small(self: module.Variant, bench: Bench, seed: int) -> Any:
-        recipe = plain(self, bench, seed)
-        return recipe.model_copy(update={"data": recipe.data.model_copy(update={"count": 24, "val_count": 4})})
-
-    monkeypatch.setattr(module.Variant, "recipe", small)
 
 
 @pytest.mark.usefixtures("quick")
-def test_end_to_end(tmp_path: Path) -> None:
-    finding = run(bench(tmp_path, scale=0.005))
+def test_end_to_end(small: Small) -> None:
+    finding = run(small.named("claims", 0.005))
+    assert_trained_as_planned(small, "claims", 0.04)
     assert finding.complete
     items = {row.item for row in finding.rows}
     assert {"plain", "class balancing", "mirroring", "jitter", BATCHED, SINGLE, SUMMED, "one window"} <= items
@@ -130,16 +100,15 @@ def test_end_to_end(tmp_path: Path) -> None:
     assert "2 steps of 20" in finding.row(BATCHED, MEAN_IU).protocol
     assert len(finding.claims) == 3 + 2 + 4
     for picture in finding.pictures:
-        with Image.open(tmp_path / "claims" / picture.file) as image:
+        with Image.open(small.out / "claims" / picture.file) as image:
             image.load()
             assert min(image.size) >= 350
-    assert (tmp_path / "runs" / "claims-balanced-seed0" / "model.safetensors").exists()
     assert Finding.from_dict(finding.to_dict()) == finding
 
 
 @pytest.mark.usefixtures("quick")
 def test_on_real_data_only_the_cost_is_measured(tmp_path: Path) -> None:
-    finding = run(bench(tmp_path, data="voc2012", root=tmp_path / "none"))
+    finding = run(context(tmp_path, data="voc2012", root=tmp_path / "none"))
     assert finding.complete
     assert "measured on Scenes" in finding.notes[-1]
     assert not (tmp_path / "runs").exists()

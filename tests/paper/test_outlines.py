@@ -2,20 +2,20 @@
 
 import io
 import json
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
+from in_small import Small
 from rich.console import Console
 
 from fullconv.crf.mean_field import CRFSpec
 from fullconv.data.scenes.scenes import Scenes
 from fullconv.evaluation.trimap import WIDTHS
-from fullconv.paper import outlines
-from fullconv.paper.experiment import Bench
+from fullconv.paper import outlines, table2
+from fullconv.paper.experiment import Context, Plan
 from fullconv.paper.findings import Finding, Row
 from fullconv.paper.outlines import PLAIN, TUNED, divide, near
 from fullconv.paper.suite import run_experiment
-from fullconv.spec import Recipe
 
 
 @pytest.mark.parametrize(("count", "tuned"), [(2, 1), (3, 2), (100, 10), (445, 11)])
@@ -44,28 +44,31 @@ def test_the_verdicts_follow_from_the_numbers() -> None:
     assert verdicts((1, 2, 3, 4, -1, 1), -0.005) == [False, False, False]
 
 
-def test_the_experiment_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(bench: Bench, seed: int) -> Recipe:
-        changes = {"model": {"name": "fcn8s-minivgg"}, "data": {"count": 8, "val_count": 5, "size": [24, 32]}}
-        return bench.recipe("scenes-fcn8s-minivgg", seed, changes)
+def test_the_experiment_end_to_end(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiny(context: Context, seed: int) -> Plan:
+        ((name, training),) = table2.staged(context, seed).items()
+        recipe = training.recipe
+        data = recipe.data.model_copy(update={"count": 8, "val_count": 5, "size": (24, 32)})
+        model = recipe.model.model_copy(update={"weights": None})
+        return {name: replace(training, recipe=recipe.model_copy(update={"data": data, "model": model}))}
 
-    monkeypatch.setattr(outlines, "staged_recipe", small)
+    monkeypatch.setattr(outlines, "plan", tiny)
     monkeypatch.setattr(outlines, "TUNED_ON", 2)
     monkeypatch.setattr(outlines, "DEFAULT", CRFSpec(iterations=2))
     said = io.StringIO()
-    bench = Bench(tmp_path, "", seeds=2, console=Console(file=said))
-    found = run_experiment("outlines", bench, budget=0.006)
+    context, out = replace(small, seeds=2, console=Console(file=said)), small.out
+    found = run_experiment("outlines", context, budget=0.006)
     assert found.complete
-    assert said.getvalue().count("tuning a CRF") == 2
-    (tmp_path / "outlines" / "result.json").unlink()
-    (tmp_path / "outlines" / "crf-seed1.json").unlink()  # as when the second search was interrupted
-    again = run_experiment("outlines", bench, budget=0.006)
+    assert said.getvalue().count("tuning a CRF on scenes val, 3 images") == 2  # of 5, and not the 2 that are measured
+    (out / "outlines" / "result.json").unlink()
+    (out / "outlines" / "crf-seed1.json").unlink()  # as when the second search was interrupted
+    again = run_experiment("outlines", context, budget=0.006)
     assert said.getvalue().count("tuning a CRF") == 3
     scores, same = ([row.measured for row in each.rows if "IU" in row.quantity] for each in (found, again))
     assert scores == same
     assert all(len(row.measured) == 2 for row in found.rows)
     assert found.row(PLAIN, "mean IU").data == "scenes val, 2 images"
     assert found.notes[0] == "Tuned on images 0, 2, 4 … of scenes val, 3 in all; measured on the other 2."
-    stored = json.loads((tmp_path / "outlines" / "result.json").read_text())
+    stored = json.loads((out / "outlines" / "result.json").read_text())
     assert [picture["file"] for picture in stored["pictures"]] == ["outlines.png", "bands.png"]
-    assert all((tmp_path / "outlines" / picture["file"]).exists() for picture in stored["pictures"])
+    assert all((out / "outlines" / picture["file"]).exists() for picture in stored["pictures"])

@@ -1,21 +1,20 @@
 """Reading a trained net out densely: against the deconvolution where they must agree, and the experiment end to end."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
-from rich.console import Console
+from in_small import Small
 
-from fullconv.data.scenes.scenes import Scenes
 from fullconv.nn.atrous import atrous
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
-from fullconv.paper import shift
-from fullconv.paper.experiment import Bench
+from fullconv.paper import shift, table2
+from fullconv.paper.experiment import Context, Plan
 from fullconv.paper.findings import Row
-from fullconv.paper.shift import SLOW, Measured, Scorer, _claims, measure, read_dense, readings
+from fullconv.paper.shift import SLOW, Measured, Scorer, _claims, read_dense, readings
 from fullconv.paper.suite import run_experiment
-from fullconv.spec import ModelSpec, Recipe
+from fullconv.spec import ModelSpec
 
 
 def _model(stride: int) -> FCN:
@@ -53,16 +52,6 @@ def test_between_four_shifted_windows_the_dense_reading_is_their_mean(model: FCN
     torch.testing.assert_close(read[0, :, 147, 147], expected, atol=1e-4 * float(expected.abs().max()), rtol=0)
 
 
-def test_every_way_gives_labels_for_every_pixel(model: FCN) -> None:
-    scenes = Scenes("val", 3, (33, 47))
-    for name, read in readings(model, _model(8)).items():
-        count = 1 if name == SLOW else 3
-        found = measure(read, scenes, count, 1)
-        assert 0 <= found.score <= 100
-        assert 0 <= found.few <= 100
-        assert len(found.seconds) == count
-
-
 def test_the_verdicts_follow_from_the_numbers() -> None:
     def verdicts(scores: tuple[float, ...], seconds: tuple[float, ...], worst: float) -> list[bool]:
         names = ("deconvolution, FCN-32s", "à trous to stride 1", SLOW, "skips, FCN-8s")
@@ -73,17 +62,22 @@ def test_the_verdicts_follow_from_the_numbers() -> None:
     assert verdicts((40, 46, 46, 45), (10, 5, 900, 1.1), 500) == [False, False, False]
 
 
-def test_the_experiment_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two small images in place of a hundred: shift-and-stitch runs the net a thousand times for each."""
+def test_the_experiment_end_to_end(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One small image of odd sides in place of a hundred: shift-and-stitch runs the net a thousand times for each."""
 
-    def small(bench: Bench, seed: int) -> Recipe:
-        changes = {"model": {"name": "fcn8s-minivgg"}, "data": {"count": 8, "val_count": 2, "size": [32, 48]}}
-        return bench.recipe("scenes-fcn8s-minivgg", seed, changes)
+    def few(context: Context, seed: int) -> Plan:
+        ((name, training),) = table2.staged(context, seed).items()
+        data = training.recipe.data.model_copy(update={"val_count": 1, "size": (9, 15)})
+        model = training.recipe.model.model_copy(update={"hidden_layers": False})  # a score sees fewer pixels
+        return {name: replace(training, recipe=training.recipe.model_copy(update={"data": data, "model": model}))}
 
-    monkeypatch.setattr(shift, "staged_recipe", small)
+    monkeypatch.setattr(shift, "plan", few)
     monkeypatch.setattr(shift, "FEW", {True: 1})
     monkeypatch.setattr(shift, "DRAWN", 1)
-    found = run_experiment("shift", Bench(tmp_path, "", console=Console(quiet=True)), budget=0.005)
+    monkeypatch.setattr(shift, "COMPARED", (152, 152))
+    found = run_experiment("shift", small, budget=0.005)
     assert found.complete
     assert found.claims[0].holds
-    assert (tmp_path / "shift" / "ways.png").exists()
+    assert {row.item for row in found.rows} == {*readings(_model(32), _model(8)), shift.PAIR}
+    assert all(0 <= row.mean <= 100 for row in found.rows if row.quantity == "mean IU")
+    assert (small.out / "shift" / "ways.png").exists()

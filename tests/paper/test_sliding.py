@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.paper import sliding as module
-from fullconv.paper.experiment import Bench
+from fullconv.paper.experiment import Context
 from fullconv.paper.sliding import Passes, Timing, claims, cut_windows, papers_speed_up, rows, sliding, small_difference
 
 
@@ -81,7 +81,7 @@ def test_rows_and_claims_against_figures_by_hand() -> None:
 def test_small_grids_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BACKBONE", "narrow-alexnet")  # whole, it takes half a minute on a busy core
     monkeypatch.setattr(module, "GRIDS", {1: 1, 2: 1})
-    finding = sliding(Bench(tmp_path, "claims", console=Console(file=io.StringIO())))
+    finding = sliding(Context(tmp_path, "claims", console=Console(file=io.StringIO())))
     assert finding.complete
     assert len(finding.rows) == 2 + 2 * 6
     assert all(row.mean > 0 for row in finding.rows)

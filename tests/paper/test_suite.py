@@ -4,21 +4,27 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
+from fullconv.data.scenes.scenes import object_crop
 from fullconv.errors import DataError, FullconvError, SpecError, TrainingError
-from fullconv.paper import suite
-from fullconv.paper.experiment import Bench
+from fullconv.nn.backbones import BACKBONES, minivgg
+from fullconv.nn.normalise import Normalise
+from fullconv.paper import suite, table2
+from fullconv.paper.classifier import train_classifier
+from fullconv.paper.experiment import Context
 from fullconv.paper.findings import Finding, paired
-from fullconv.paper.pretrained import scenes_classifier
+from fullconv.paper.pretrained import CROPS, scenes_classifier
 from fullconv.paper.suite import EXPERIMENTS, Experiment, choose, run_experiment
 from fullconv.training import Interrupted
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "out", "", console=Console(quiet=True))
+def context(tmp_path: Path) -> Context:
+    return Context(tmp_path / "out", "", console=Console(quiet=True))
 
 
 class Counting:
@@ -27,16 +33,16 @@ class Counting:
     def __init__(self) -> None:
         self.runs = 0
 
-    def __call__(self, bench: Bench) -> Finding:
+    def __call__(self, context: Context) -> Finding:
         self.runs += 1
-        row = paired("T2", "FCN-8s", "mean IU", (40.0 + bench.scale,), data=bench.data, protocol=f"run {self.runs}")
+        row = paired("T2", "FCN-8s", "mean IU", (40.0 + context.scale,), data=context.data, protocol=f"run {self.runs}")
         return Finding((row,), notes=("a note <b>",))
 
 
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
     run = Counting()
-    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", run, minutes=8))
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", table2.plan, run, minutes=8))
     return run
 
 
@@ -47,47 +53,49 @@ def test_names_in_any_case_come_in_the_papers_order() -> None:
         choose(["T1", "T9"])
 
 
-def test_a_finished_experiment_is_not_run_again(bench: Bench, counting: Counting) -> None:
-    first = run_experiment("T2", bench)
-    assert run_experiment("T2", bench) == first
+def test_a_finished_experiment_is_not_run_again(context: Context, counting: Counting) -> None:
+    first = run_experiment("T2", context)
+    assert run_experiment("T2", context) == first
     assert counting.runs == 1
-    stored = json.loads((bench.out / "T2" / "result.json").read_text())
+    stored = json.loads((context.out / "T2" / "result.json").read_text())
     assert stored["settings"]["data"] == "scenes"
     assert "torch" in stored["machine"]
     assert stored["complete"]
 
 
-def test_a_budget_scales_all_experiments_alike(bench: Bench, counting: Counting) -> None:
-    assert run_experiment("T2", bench, budget=2).rows[0].measured == (40.25,)
+def test_a_budget_scales_all_experiments_alike(context: Context, counting: Counting) -> None:
+    assert run_experiment("T2", context, budget=2).rows[0].measured == (40.25,)
 
 
-def test_other_settings_are_refused_and_nothing_is_lost(bench: Bench, counting: Counting) -> None:
-    run_experiment("T2", bench)
-    before = (bench.out / "T2" / "result.json").read_bytes()
+def test_other_settings_are_refused_and_nothing_is_lost(context: Context, counting: Counting) -> None:
+    run_experiment("T2", context)
+    before = (context.out / "T2" / "result.json").read_bytes()
     with pytest.raises(TrainingError, match=r"T2 holds T2 with scale 1.0, not 0.5; choose another --out, or delete that folder"):
-        run_experiment("T2", bench, budget=4)
-    assert (bench.out / "T2" / "result.json").read_bytes() == before
+        run_experiment("T2", context, budget=4)
+    assert (context.out / "T2" / "result.json").read_bytes() == before
 
 
-def test_a_damaged_result_is_named(bench: Bench, counting: Counting) -> None:
-    run_experiment("T2", bench)
-    (bench.out / "T2" / "result.json").write_text('{"experiment": "T2"}')
+def test_a_damaged_result_is_named(context: Context, counting: Counting) -> None:
+    run_experiment("T2", context)
+    (context.out / "T2" / "result.json").write_text('{"experiment": "T2"}')
     with pytest.raises(FullconvError, match=r"T2/result.json is damaged .*delete it to measure again"):
-        run_experiment("T2", bench)
+        run_experiment("T2", context)
 
 
-def test_what_cannot_run_is_tried_again_the_next_time(bench: Bench, counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(bench: Bench) -> Finding:
+def test_what_cannot_run_is_tried_again_the_next_time(
+    context: Context, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(context: Context) -> Finding:
         raise DataError("no folder VOC2012 in /nowhere")
 
-    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", missing, minutes=8))
-    found = run_experiment("T2", bench)
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", table2.plan, missing, minutes=8))
+    found = run_experiment("T2", context)
     assert not found.complete
     assert "no folder VOC2012 in /nowhere" in found.rows[0].needs
-    assert "not run: no folder VOC2012 in /nowhere" in (bench.out / "index.html").read_text()
-    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", counting, minutes=8))
+    assert "not run: no folder VOC2012 in /nowhere" in (context.out / "index.html").read_text()
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", table2.plan, counting, minutes=8))
     # with other settings than those that did not suffice, such as the folder that was missing
-    assert run_experiment("T2", replace(bench, root=Path("VOCdevkit"))).complete
+    assert run_experiment("T2", replace(context, root=Path("VOCdevkit"))).complete
 
 
 @pytest.mark.parametrize(
@@ -98,20 +106,20 @@ def test_what_cannot_run_is_tried_again_the_next_time(bench: Bench, counting: Co
     ],
 )
 def test_an_interruption_says_how_to_go_on(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, stop: KeyboardInterrupt, said: str
+    context: Context, monkeypatch: pytest.MonkeyPatch, stop: KeyboardInterrupt, said: str
 ) -> None:
-    def stopped(bench: Bench) -> Finding:
+    def stopped(context: Context) -> Finding:
         raise stop
 
-    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", stopped, minutes=8))
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", table2.plan, stopped, minutes=8))
     with pytest.raises(Interrupted, match=rf"^{said}; give the same command again to go on$"):
-        run_experiment("T2", bench)
-    assert not (bench.out / "T2" / "result.json").exists()
+        run_experiment("T2", context)
+    assert not (context.out / "T2" / "result.json").exists()
 
 
-def test_the_page_names_command_machine_and_source(bench: Bench, counting: Counting) -> None:
-    run_experiment("T2", bench, budget=2)
-    page = (bench.out / "index.html").read_text()
+def test_the_page_names_command_machine_and_source(context: Context, counting: Counting) -> None:
+    run_experiment("T2", context, budget=2)
+    page = (context.out / "index.html").read_text()
     assert "fullconv paper T2 --data scenes --budget 2" in page
     assert "table 2; VGG16 on the 736 images" in page
     assert "a note &lt;b&gt;" in page
@@ -130,12 +138,12 @@ def test_titles_and_minutes_are_given() -> None:
     assert all(entry.title and 0 < entry.minutes <= 10 for entry in suite.EXPERIMENTS.values())
 
 
-def test_a_lost_page_is_written_again(bench: Bench, counting: Counting) -> None:
-    run_experiment("T2", bench)
-    page = bench.out / "index.html"
+def test_a_lost_page_is_written_again(context: Context, counting: Counting) -> None:
+    run_experiment("T2", context)
+    page = context.out / "index.html"
     before = page.read_text()
     page.unlink()
-    run_experiment("T2", bench)
+    run_experiment("T2", context)
     assert page.read_text() == before
     assert counting.runs == 1
 
@@ -152,9 +160,9 @@ def test_a_lost_page_is_written_again(bench: Bench, counting: Counting) -> None:
         ("claims", [[]]),
     ],
 )
-def test_a_result_of_wrong_types_is_called_damaged(bench: Bench, counting: Counting, key: str, value: object) -> None:
-    run_experiment("T2", bench)
-    path = bench.out / "T2" / "result.json"
+def test_a_result_of_wrong_types_is_called_damaged(context: Context, counting: Counting, key: str, value: object) -> None:
+    run_experiment("T2", context)
+    path = context.out / "T2" / "result.json"
     content = json.loads(path.read_text())
     if value is None:
         del content[key]
@@ -162,27 +170,29 @@ def test_a_result_of_wrong_types_is_called_damaged(bench: Bench, counting: Count
         content[key] = value
     path.write_text(json.dumps(content))
     with pytest.raises(FullconvError, match=r"T2/result.json is damaged \(.*\); delete it to measure again"):
-        run_experiment("T2", bench)
+        run_experiment("T2", context)
     path.write_text("[" * 100_000)
     with pytest.raises(FullconvError, match=r"is damaged"):
-        run_experiment("T2", bench)
+        run_experiment("T2", context)
 
 
-def test_measured_rows_are_kept_when_the_data_are_gone(bench: Bench, counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_experiment("T2", bench)
-    path = bench.out / "T2" / "result.json"
+def test_measured_rows_are_kept_when_the_data_are_gone(
+    context: Context, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_experiment("T2", context)
+    path = context.out / "T2" / "result.json"
     content = json.loads(path.read_text())
     content["complete"] = False
     content["rows"].append({**content["rows"][0], "item": "FCN-4s", "measured": [], "needs": "more"})
     path.write_text(json.dumps(content))
 
-    def missing(bench: Bench) -> Finding:
+    def missing(context: Context) -> Finding:
         raise DataError("no VOC in here")
 
-    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", missing, minutes=8))
+    monkeypatch.setitem(EXPERIMENTS, "T2", Experiment("a title", table2.plan, missing, minutes=8))
     before = path.read_bytes()
     with pytest.raises(FullconvError, match=r"no VOC in here; what was measured before stays in .*T2/result.json"):
-        run_experiment("T2", bench)
+        run_experiment("T2", context)
     assert path.read_bytes() == before
 
 
@@ -194,9 +204,21 @@ def test_a_damaged_classifier(tmp_path: Path, content: bytes) -> None:
         scenes_classifier(path)
 
 
-def test_a_classifier_of_other_steps_is_refused(tmp_path: Path) -> None:
+def test_a_classifier_learns_from_training_crops_and_is_judged_on_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same loop by hand on the training crops gives its weights; the share of right ones is of the validation crops."""
+    monkeypatch.setitem(CROPS, "val", 14)
     path = tmp_path / "minivgg.safetensors"
-    first = scenes_classifier(path, steps=2)
-    assert scenes_classifier(path, steps=2) == first
-    with pytest.raises(TrainingError, match=r"was trained with steps 2, not 3; choose another --out, or delete it"):
-        scenes_classifier(path, steps=3)
+    first = scenes_classifier(path, steps=1)
+    assert scenes_classifier(path, steps=1) == first
+    with pytest.raises(TrainingError, match=r"was trained with steps 1, not 2; choose another --out, or delete it"):
+        scenes_classifier(path, steps=2)
+    training, unseen = ([object_crop(0, split, i, (96, 96)) for i in range(n)] for split, n in (("train", 32), ("val", 14)))
+    torch.manual_seed(0)
+    expected, normalise = minivgg(7), Normalise(BACKBONES["minivgg"].preprocessing)
+    train_classifier(expected, normalise, training, steps=1)
+    for name, tensor in first.load().state_dict().items():
+        torch.testing.assert_close(tensor, expected.state_dict()[name])
+    with torch.inference_mode():
+        images = torch.from_numpy(np.stack([image for image, _ in unseen]).transpose(0, 3, 1, 2).copy())
+        right = expected(normalise(images)).argmax(1) == torch.tensor([label for _, label in unseen])
+    assert first.accuracy == pytest.approx(right.float().mean().item())

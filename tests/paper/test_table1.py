@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from in_small import Small, assert_trained_as_planned
 from rich.console import Console
 
 from fullconv.geometry.trace import trace
 from fullconv.nn.build import build_model
 from fullconv.paper import table1
-from fullconv.paper.experiment import Bench
+from fullconv.paper.experiment import Context
 from fullconv.paper.findings import Finding, Row
 from fullconv.paper.published import published
-from fullconv.paper.table1 import NETS, architecture, depth, forward_seconds
+from fullconv.paper.table1 import NETS, architecture, depth, forward_seconds, plan
 from fullconv.spec import ModelSpec
 
 
@@ -62,23 +63,22 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_on_scenes_all_columns_are_measured(tmp_path: Path) -> None:
-    found = table1.run(Bench(tmp_path, "T1", scale=0.001, console=Console(quiet=True)))
+def test_on_scenes_all_columns_are_measured(small: Small) -> None:
+    found = table1.run(small.named("T1", 0.001))
+    assert_trained_as_planned(small, "T1", 0.008)
     assert found.complete
     for item in NETS:
         assert 0 < found.row(item, "mean IU").mean < 100
         assert found.row(item, "conv layers").mean == found.row(item, "conv layers").paper
     row = found.row("FCN-VGG16", "mean IU")
     assert row.protocol == "fcn32s-narrow-vgg16 from scratch, 2 steps of 8"
-    assert row.data == "scenes val, 100 images"
+    assert row.data == "scenes val, 4 images"
     assert (row.paper, row.reference) == (56.0, 63.6)
     assert found.row("FCN-AlexNet", "forward relative to VGG16").paper == 0.24
     assert found.row("FCN-GoogLeNet", "receptive field px without the last pooling").mean == 715
     assert len(found.claims) == 3
     assert found.claims[2].holds
-    assert (tmp_path / "T1" / "predictions.png").stat().st_size > 5000
-    runs = {path.name for path in (tmp_path / "runs").iterdir()}
-    assert runs == {f"scenes-fcn32s-narrow-{net}-seed0" for net in NETS.values()}
+    assert (small.out / "T1" / "predictions.png").stat().st_size > 5000
 
 
 @pytest.mark.usefixtures("quick")
@@ -86,8 +86,8 @@ def test_without_weights_everything_but_the_score_is_measured(tmp_path: Path, mo
     def refuse(*_: object) -> None:
         raise table1.WeightsError("no weights for 'caffe-vgg16': no such file, $FULLCONV_WEIGHTS is not set")
 
-    monkeypatch.setattr(Bench, "train", refuse)
-    found = table1.run(Bench(tmp_path, "T1", "voc2011", tmp_path, console=Console(quiet=True)))
+    monkeypatch.setattr(Context, "train", refuse)
+    found = table1.run(Context(tmp_path, "T1", "voc2011", tmp_path, console=Console(quiet=True)))
     assert not found.complete
     assert "not run: no weights for 'caffe-vgg16'" in found.row("FCN-VGG16", "mean IU").cells()[4]
     assert all(row.measured for row in found.rows if row.quantity != "mean IU")
@@ -96,9 +96,9 @@ def test_without_weights_everything_but_the_score_is_measured(tmp_path: Path, mo
 
 
 def test_real_data_that_is_not_there_is_named(tmp_path: Path) -> None:
-    recipe = table1._recipe(Bench(tmp_path, "T1", "voc2012", tmp_path), "googlenet", 3)
+    recipe = plan(Context(tmp_path, "T1", "voc2012", tmp_path), 3)["FCN-GoogLeNet"].recipe
     assert (recipe.model.name, recipe.data.val, recipe.train.seed) == ("fcn32s-caffe-googlenet", "val", 3)
-    recipe = table1._recipe(Bench(tmp_path, "T1", "voc2011", tmp_path), "vgg16", 0)
+    recipe = plan(Context(tmp_path, "T1", "voc2011", tmp_path), 0)["FCN-VGG16"].recipe
     assert recipe.data.val == "seg11valid"
 
 

@@ -1,36 +1,38 @@
 """Table 2 and the upsampling experiment, trained for a few steps: rows, resumption, shared runs, verdicts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from in_small import BUDGET, assert_trained_as_planned
 
-from fullconv.paper.experiment import Bench
+from fullconv.paper.experiment import Context
 from fullconv.paper.findings import Row
 from fullconv.paper.suite import run_experiment
 from fullconv.paper.table2 import _claims
 
-BUDGET = 0.012
-"""Minutes: a handful of steps a stage."""
-
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    bench = Bench(tmp_path_factory.mktemp("paper"), "", seeds=2, console=Console(quiet=True))
-    run_experiment("T2", bench, BUDGET)
-    return bench
+def context(small: Context) -> Context:
+    context = replace(small, seeds=2)
+    run_experiment("T2", context, BUDGET)
+    return context
 
 
-def test_rows_are_what_the_runs_stored(bench: Bench) -> None:
-    rows = {(row["item"], row["quantity"]): row for row in _stored(bench, "T2")["rows"]}
+def test_the_runs_are_those_of_the_plan(context: Context) -> None:
+    assert_trained_as_planned(context, "T2")
+
+
+def test_rows_are_what_the_runs_stored(context: Context) -> None:
+    rows = {(row["item"], row["quantity"]): row for row in _stored(context, "T2")["rows"]}
     for item, run, stage in (
         ("FCN-32s-fixed", "scenes-fcn32s-fixed-minivgg", 0),
         ("FCN-16s", "scenes-fcn4s-minivgg", 1),
         ("FCN-4s", "scenes-fcn4s-minivgg", 3),
         ("FCN-8s at once", "scenes-fcn8s-at-once-minivgg", 0),
     ):
-        runs = [json.loads((bench.out / "runs" / f"{run}-seed{seed}" / "result.json").read_text()) for seed in (0, 1)]
+        runs = [json.loads((context.out / "runs" / f"{run}-seed{seed}" / "result.json").read_text()) for seed in (0, 1)]
         scores = [100 * found["stages"][stage]["heads"]["semantic"]["mean_iu"] for found in runs]
         assert rows[item, "mean IU"]["measured"] == pytest.approx(scores)
     assert len(rows) == 6 * 4 + 1 + 5
@@ -40,27 +42,29 @@ def test_rows_are_what_the_runs_stored(bench: Bench) -> None:
     assert rows["FCN-8s all streams", "mean IU"]["measured"] == pytest.approx(rows["FCN-8s", "mean IU"]["measured"], abs=0.2)
 
 
-def test_every_picture_is_there(bench: Bench) -> None:
-    names = [picture["file"] for picture in _stored(bench, "T2")["pictures"]]
+def test_every_picture_is_there(context: Context) -> None:
+    names = [picture["file"] for picture in _stored(context, "T2")["pictures"]]
     assert names == ["mean-iu.png", "nets.png", "streams.png"]
-    assert all((bench.out / "T2" / name).stat().st_size > 5000 for name in names)
+    assert all((context.out / "T2" / name).stat().st_size > 5000 for name in names)
 
 
-def test_a_lost_result_is_read_from_the_runs_again_without_training(bench: Bench) -> None:
-    before = _stored(bench, "T2")
-    models = {path: path.stat().st_mtime_ns for path in bench.out.glob("runs/*/stage-*/model.safetensors")}
-    (bench.out / "T2" / "result.json").unlink()
-    run_experiment("T2", bench, BUDGET)
-    assert _stored(bench, "T2")["rows"] == before["rows"]
+def test_a_lost_result_is_read_from_the_runs_again_without_training(context: Context) -> None:
+    before = _stored(context, "T2")
+    models = {path: path.stat().st_mtime_ns for path in context.out.glob("runs/*/stage-*/model.safetensors")}
+    (context.out / "T2" / "result.json").unlink()
+    run_experiment("T2", context, BUDGET)
+    assert _stored(context, "T2")["rows"] == before["rows"]
     assert {path: path.stat().st_mtime_ns for path in models} == models
 
 
-def test_learned_upsampling_shares_the_nets_with_fixed_upsampling(bench: Bench) -> None:
-    found = run_experiment("upsampling", bench, BUDGET)
-    fixed = {row["item"]: row for row in _stored(bench, "T2")["rows"] if row["quantity"] == "mean IU"}
-    assert found.row("FCN-8s, fixed", "mean IU").measured == pytest.approx(fixed["FCN-8s"]["measured"])
+def test_learned_upsampling_shares_the_nets_with_fixed_upsampling(context: Context) -> None:
+    context = replace(context, seeds=1)
+    found = run_experiment("upsampling", context, BUDGET)
+    fixed = {row["item"]: row for row in _stored(context, "T2")["rows"] if row["quantity"] == "mean IU"}
+    assert found.row("FCN-8s, fixed", "mean IU").measured == pytest.approx(fixed["FCN-8s"]["measured"][:1])
     assert found.complete
     assert "bilinear" in found.notes[0]
+    assert_trained_as_planned(context, "upsampling")
 
 
 @pytest.mark.parametrize(
@@ -77,8 +81,8 @@ def test_an_order_holds_only_beyond_the_spread(fine: tuple[float, ...], holds: b
         "FCN-8s at once": (45.0, 45.0, 45.0),
     }
     rows = [Row(name, "mean IU", values, "", "") for name, values in scores.items()]
-    assert _claims(rows, 3)[0].holds is holds
+    assert _claims(rows)[0].holds is holds
 
 
-def _stored(bench: Bench, name: str) -> dict:  # type: ignore[type-arg]
-    return json.loads((Path(bench.out) / name / "result.json").read_text())  # type: ignore[no-any-return]
+def _stored(context: Context, name: str) -> dict:  # type: ignore[type-arg]
+    return json.loads((Path(context.out) / name / "result.json").read_text())  # type: ignore[no-any-return]

@@ -4,61 +4,52 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
+from in_small import BUDGET, assert_trained_as_planned
 from rich.console import Console
-from safetensors.torch import save_file
 
 from fullconv.errors import SpecError
-from fullconv.nn.backbones import BACKBONES, minivgg
 from fullconv.nn.checkpoint import load_checkpoint
-from fullconv.nn.normalise import Normalise
-from fullconv.paper.experiment import Bench
+from fullconv.paper.experiment import Context
 from fullconv.paper.findings import Finding, Row
 from fullconv.paper.suite import run_experiment
-from fullconv.paper.table5 import ALONE, BOTH, HEADS, JOINT, WEIGHED, _as_good, _cheaper, context, recipe_of, run_name
-
-BUDGET = 0.012
-"""Minutes: a handful of steps a stage."""
+from fullconv.paper.table5 import ALONE, BOTH, HEADS, JOINT, WEIGHED, _as_good, _cheaper, plan, published_beside
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """A bench whose classifier has random weights: that it is trained is T2's to test."""
-    bench = Bench(tmp_path_factory.mktemp("paper"), "T5", console=Console(quiet=True))
-    torch.manual_seed(0)
-    folder = bench.run_folder("classifier")
-    folder.mkdir(parents=True)
-    header = {"preprocessing": json.dumps(Normalise(BACKBONES["minivgg"].preprocessing).preprocessing), "accuracy": "0"}
-    save_file(minivgg(7).state_dict(), folder / "minivgg.safetensors", header)
-    return bench
+def context(small: Context) -> Context:
+    return small.named("T5", 1.0)
 
 
 @pytest.fixture(scope="module")
-def finding(bench: Bench) -> Finding:
-    return run_experiment("T5", bench, BUDGET)
+def finding(context: Context) -> Finding:
+    return run_experiment("T5", context, BUDGET)
 
 
-def stored(bench: Bench, item: str) -> dict:  # type: ignore[type-arg]
-    run = bench.run_folder(run_name(bench, item))
+def test_the_runs_are_those_of_the_plan(context: Context, finding: Finding) -> None:
+    assert_trained_as_planned(context, "T5")
+
+
+def stored(context: Context, item: str) -> dict:  # type: ignore[type-arg]
+    run = context.run_folder(plan(context, 0)[item].run)
     return json.loads((run / "result.json").read_text())["stages"][-1]  # type: ignore[no-any-return]
 
 
-def test_rows_are_what_the_runs_stored(bench: Bench, finding: Finding) -> None:
+def test_rows_are_what_the_runs_stored(context: Context, finding: Finding) -> None:
     titles = {"pixel accuracy": "pixel_accuracy", "mean accuracy": "mean_accuracy", "mean IU": "mean_iu"}
     for item in (JOINT, WEIGHED, ALONE["semantic"]):
         for title, key in {**titles, "f.w. IU": "frequency_weighted_iu"}.items():
-            assert finding.row(item, title).measured == pytest.approx((100 * stored(bench, item)["heads"]["semantic"][key],))
+            assert finding.row(item, title).measured == pytest.approx((100 * stored(context, item)["heads"]["semantic"][key],))
     for item in (JOINT, WEIGHED, ALONE["geometric"]):
-        expected = 100 * stored(bench, item)["heads"]["geometric"]["pixel_accuracy"]
+        expected = 100 * stored(context, item)["heads"]["geometric"]["pixel_accuracy"]
         assert finding.row(item, "geometric accuracy").measured == pytest.approx((expected,))
     assert [finding.row(JOINT, title).paper for title in ("mean IU", "geometric accuracy")] == [39.5, 94.3]
     assert len(finding.rows) == 5 + 5 + 4 + 1 + 5 * 3
     assert finding.complete
 
 
-def test_the_nets_share_nothing_but_what_they_start_from(bench: Bench, finding: Finding) -> None:
+def test_the_nets_share_nothing_but_what_they_start_from(context: Context, finding: Finding) -> None:
     """The joint net is both single ones with one trunk less, and the costs of two add up."""
-    runs = {item: bench.run_folder(run_name(bench, item)) for item in HEADS}
+    runs = {item: context.run_folder(training.run) for item, training in plan(context, 0).items()}
     models = {item: load_checkpoint(run / "model.safetensors").model for item, run in runs.items()}
     trunk = sum(p.numel() for p in models[JOINT].trunk_parameters())
     size = {item: finding.row(item, "parameters M").mean for item in (*HEADS, BOTH)}
@@ -72,27 +63,14 @@ def test_the_nets_share_nothing_but_what_they_start_from(bench: Bench, finding: 
     assert finding.row(BOTH, "forward ms").mean > max(finding.row(item, "forward ms").mean for item in ALONE.values())
 
 
-def test_the_recipes_differ_by_their_heads_and_one_weight_alone(bench: Bench) -> None:
-    joint, weighed, *others = (recipe_of(bench, item, 3) for item in HEADS)
-    assert weighed.train.head_weights == {"semantic": 1.0, "geometric": 0.25}
-    lighter = weighed.train.model_copy(update={"head_weights": joint.train.head_weights})
-    assert weighed.model_copy(update={"train": lighter}) == joint
-    assert joint.data.heads == ("semantic", "geometric")
-    assert joint.train.seed == 3
-    for other, head in zip(others, ALONE, strict=True):
-        assert other.data.heads == (head,)
-        same = other.model_copy(update={"data": other.data.model_copy(update={"heads": joint.data.heads})})
-        weights = same.train.model_copy(update={"head_weights": joint.train.head_weights})
-        assert same.model_copy(update={"train": weights}) == joint
-
-
-def test_pictures_and_notes(bench: Bench, finding: Finding) -> None:
+def test_pictures_and_notes(context: Context, finding: Finding) -> None:
     assert [picture.file for picture in finding.pictures] == ["semantic.png", "geometric.png"]
-    assert all((bench.out / "T5" / picture.file).stat().st_size > 5000 for picture in finding.pictures)
+    assert all((context.out / "T5" / picture.file).stat().st_size > 5000 for picture in finding.pictures)
     assert finding.notes[0].startswith("IU by semantic class, joint / weighed / alone, seed 0: floor ")
     assert finding.notes[1].startswith("IU by geometric class, joint / weighed / alone, seed 0: horizontal ")
-    assert "Tighe et al. (geometry) 90.8 geometric accuracy; " in context()
-    assert "FCN-8s of the journal version (unverified) 85.9 pixel accuracy, 53.9 mean accuracy, 41.2 mean IU" in context()
+    assert "Tighe et al. (geometry) 90.8 geometric accuracy; " in published_beside()
+    journal = "FCN-8s of the journal version (unverified) 85.9 pixel accuracy, 53.9 mean accuracy, 41.2 mean IU"
+    assert journal in published_beside()
 
 
 def rows(joint: dict[str, float], semantic: dict[str, float], geometric: dict[str, float]) -> Finding:
@@ -124,25 +102,18 @@ def test_cheaper_is_less_than_both_together(training: float, forward: float, hol
     assert f"{training:.1f} against 210.0; {training / 110:.2f} times the slower one's" in _cheaper(found)[0].evidence
 
 
-def test_on_sift_flow_the_recipe_goes_by_the_backbone(tmp_path: Path) -> None:
-    for backbone in ("squeezenet1_1", "caffe-vgg16"):
-        flow = Bench(tmp_path, "T5", "siftflow", tmp_path, backbone)
-        recipe = recipe_of(flow, ALONE["geometric"], 1)
-        assert (recipe.name, recipe.data.heads) == (f"siftflow-fcn16s-{backbone}", ("geometric",))
-        assert (recipe.data.root, recipe.data.train, recipe.data.val) == (tmp_path, "trainval", "test")
+def test_the_recipe_goes_by_data_and_backbone(tmp_path: Path) -> None:
+    flow = plan(Context(tmp_path, "T5", "siftflow", tmp_path, "caffe-vgg16"), 1)[JOINT].recipe
+    assert (flow.name, flow.model.weights, flow.data.root) == ("siftflow-fcn16s-caffe-vgg16", "imagenet", tmp_path)
+    imagenet = plan(Context(tmp_path, "T5", backbone="squeezenet1_1"), 1)[JOINT].recipe
+    assert (imagenet.model.name, imagenet.model.weights, imagenet.data.name) == ("fcn16s-squeezenet1_1", "imagenet", "scenes")
     with pytest.raises(SpecError, match=r"no recipe of this experiment is for 'voc2012'; accepted are scenes and siftflow"):
-        recipe_of(Bench(tmp_path, "T5", "voc2012"), JOINT, 0)
-
-
-def test_on_scenes_the_small_net_starts_from_its_classifier_and_squeezenet_from_imagenet(tmp_path: Path) -> None:
-    imagenet = recipe_of(Bench(tmp_path, "T5", backbone="squeezenet1_1"), JOINT, 1)
-    assert (imagenet.model.name, imagenet.model.weights) == ("fcn16s-squeezenet1_1", "imagenet")
-    assert (imagenet.data.name, imagenet.data.heads) == ("scenes", ("semantic", "geometric"))
+        plan(Context(tmp_path, "T5", "voc2012"), 0)
     with pytest.raises(SpecError, match=r"on scenes has the backbone 'vgg16'; there are minivgg, squeezenet1_1"):
-        recipe_of(Bench(tmp_path, "T5", backbone="vgg16"), JOINT, 1)
+        plan(Context(tmp_path, "T5", backbone="vgg16"), 1)
 
 
 def test_without_the_data_the_papers_row_says_what_is_needed(tmp_path: Path) -> None:
-    found = run_experiment("T5", Bench(tmp_path, "", "siftflow", console=Console(quiet=True)))
+    found = run_experiment("T5", Context(tmp_path, "", "siftflow", console=Console(quiet=True)))
     assert {row.item for row in found.rows} == {JOINT}
     assert "not run: siftflow needs its folder" in found.rows[0].cells()[4]

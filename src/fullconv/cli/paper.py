@@ -49,7 +49,7 @@ def paper(
         Print one JSON object.
     """
     from fullconv.errors import SpecError
-    from fullconv.paper.experiment import Bench
+    from fullconv.paper.experiment import Context
     from fullconv.paper.suite import choose, run_experiment
 
     if seeds < 1:
@@ -58,10 +58,10 @@ def paper(
         raise SpecError(f"--budget {budget} must be a number of minutes above 0")
     if data == "scenes" and root is not None:
         raise SpecError(f"--root {root} says nothing to scenes, which are rendered; name real data with --data")
-    bench = Bench(out, "", data, root, backbone, seeds=seeds)
+    context = Context(out, "", data, root, backbone, seeds=seeds)
     found = {}
     for name in choose(experiments):
-        found[name] = run_experiment(name, bench, budget)
+        found[name] = run_experiment(name, context, budget)
         if not as_json:
             show(found[name].table(name))
         for needs in dict.fromkeys(row.needs for row in found[name].rows if row.needs):

@@ -1,4 +1,4 @@
-"""The mean IU that an output at a coarse stride could reach at most, on the truth itself (journal version of the paper, 2016).
+"""The mean IU that an output at a coarse stride could reach at most, on the ground truth (journal version of the paper, 2016).
 
 Nothing is trained. How labels are resampled stands in :mod:`fullconv.geometry.bound`.
 """
@@ -12,24 +12,22 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fullconv.data.sample import RGB, SEMANTIC, Dataset
-from fullconv.drawing import Comparison, comparison_grid
+from fullconv.drawing import Comparison
 from fullconv.evaluation import METRICS
-from fullconv.files import replacing
 from fullconv.geometry.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.labels import LabelSet
 from fullconv.metrics import Scores, scores
-from fullconv.paper.experiment import Bench, describe_data, recipe_for
+from fullconv.paper.experiment import Context, Plan, describe_data, recipe_for
 from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
+from fullconv.paper.plots import draw_comparisons, figure
 
 TITLE = METRICS["mean_iu"]
 PROTOCOL: Mapping[Resampling, str] = {
-    "linear": "truth's shares in cells, bilinear up-sampling, largest",
-    "nearest": "truth at the cells' centres, repeated",
+    "linear": "ground truth's shares in cells, bilinear up-sampling, largest",
+    "nearest": "ground truth at the cells' centres, repeated",
 }
 Found = Mapping[tuple[Resampling, int], Scores]
 
@@ -61,29 +59,40 @@ class Maps:
         return f"{'' if len(self.sides) == 1 else 'up to '}{height}×{width}"
 
 
-def run(bench: Bench) -> Finding:
-    """Return the mean IU of the truth of the bench's validation split at each down-sampling, in both ways of resampling.
+def plan(context: Context, seed: int) -> Plan:
+    """Return no trainings: what is measured is the ground truth alone."""
+    return {}
+
+
+def measured(context: Context) -> Dataset:
+    """Return the images whose ground truth is resampled: the split that the other experiments measure on, at its own size."""
+    recipe = recipe_for(context, "scenes-fcn8s-minivgg", "voc-fcn8s-squeezenet1_1", "nyudv2-fcn8s-squeezenet1_1")
+    return context.validation(context.recipe(recipe, overrides={"data": {"scale": 1}}))
+
+
+def run(context: Context) -> Finding:
+    """Return the mean IU of the ground truth of the context's validation split at each down-sampling, in both ways of resampling.
 
     On Scenes the labels are as large as the recipes' nets are trained at, so the figures bound those of the other experiments.
     """
-    recipe = recipe_for(bench, "scenes-fcn8s-minivgg", "voc-fcn8s-squeezenet1_1", "nyudv2-fcn8s-squeezenet1_1")
-    dataset = bench.validation(bench.recipe(recipe, overrides={"data": {"scale": 1}}))
+    dataset = measured(context)
     labels, maps = dataset.labels[SEMANTIC], Maps(dataset)
-    bench.say(f"resampling the truth of {describe_data(dataset)} at {len(FACTORS)} factors in {len(RESAMPLINGS)} ways")
+    context.say(f"resampling the ground truth of {describe_data(dataset)} at {len(FACTORS)} factors in {len(RESAMPLINGS)} ways")
     start = time.monotonic()
     found = {key: scores(matrix) for key, matrix in bounds(maps, len(labels), FACTORS, labels.ignore_index).items()}
     rows = _rows(found, f"{describe_data(dataset)} of {maps.size}", time.monotonic() - start)
     pictures = (
-        _draw_curves(bench.folder / "bound.png", found, rows, labels),
-        _draw_example(bench.folder / "bound-example.png", dataset, maps.drawn),
+        _draw_curves(context.folder / "bound.png", found, rows, labels),
+        _draw_example(context.folder / "bound-example.png", dataset, maps.drawn),
     )
     return Finding(rows, tuple(_claim(rows, way) for way in RESAMPLINGS), pictures, (NOTE, *_per_class(found, labels)))
 
 
 NOTE = (
-    "How the paper resampled is not known. Pixels without truth are left out of averages and of the count; cells of nothing else "
-    "may take any class. VOC has such a band around every object, so fine strides lose next to nothing there. The figures are "
-    "what perfect knowledge of each cell gives; scores trained for it can do a little better, so no bound in the strict sense."
+    "How the paper resampled is not known. Pixels without ground truth are left out of averages and of the count; cells of "
+    "nothing else may take any class. VOC has such a band around every object, so fine strides lose next to nothing there. The "
+    "figures are what perfect knowledge of each cell gives; scores trained for it can do a little better, so no bound in the "
+    "strict sense."
 )
 
 
@@ -115,7 +124,7 @@ def _claim(rows: tuple[Row, ...], way: Resampling) -> Claim:
 
 
 def _per_class(found: Found, labels: LabelSet) -> list[str]:
-    """Return a sentence for each class with truth: its IU at each factor, the one that suffers most at 32 first."""
+    """Return a sentence for each class in the ground truth: its IU at each factor, the one that suffers most at 32 first."""
     sentences = []
     for index in _suffering(found):
         listed = ", ".join(f"{factor}: {100 * found['linear', factor].iu[index]:.1f}" for factor in FACTORS)
@@ -124,7 +133,7 @@ def _per_class(found: Found, labels: LabelSet) -> list[str]:
 
 
 def _suffering(found: Found) -> list[int]:
-    """Return the classes with truth, the one with the lowest IU at stride 32 first."""
+    """Return the classes of the ground truth, the one with the lowest IU at stride 32 first."""
     iu = found["linear", 32].iu
     return [int(index) for index in np.argsort(iu, kind="stable") if not math.isnan(iu[index])]
 
@@ -132,26 +141,24 @@ def _suffering(found: Found) -> list[int]:
 def _draw_curves(path: Path, found: Found, rows: tuple[Row, ...], labels: LabelSet) -> Picture:
     """Draw the mean over the factor, the paper's beside it, and the IU of every class as a field of numbers."""
     order = _suffering(found)
-    figure = Figure(figsize=(12, max(4.5, 0.3 * len(order) + 1.5)), layout="constrained")
-    FigureCanvasAgg(figure)
-    means, classes = figure.subplots(1, 2)
-    for way in RESAMPLINGS:
-        means.plot(range(len(FACTORS)), [100 * found[way, factor].mean_iu for factor in FACTORS], "o-", label=way)
     paper = {row.item: row.paper for row in rows}
-    means.plot(range(len(FACTORS)), [paper[item(factor, "linear")] for factor in FACTORS], "kx", label="paper (VOC, unverified)")
-    means.set_ylabel(f"{TITLE}, %")
-    means.set_ylim(0, 103)
-    means.grid(alpha=0.3)
-    means.legend(loc="lower right")
-    _draw_classes(classes, 100 * np.array([[found["linear", factor].iu[index] for factor in FACTORS] for index in order]))
-    classes.set_yticks(range(len(order)), [labels.names[index] for index in order])
-    classes.set_title("IU by class, linear, %")
-    for plot in (means, classes):
-        plot.set_xticks(range(len(FACTORS)), [str(factor) for factor in FACTORS])
-        plot.set_xlabel("down-sampled by")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
-    return Picture(path.name, "What outputs at each stride can reach on the truth, and which classes suffer.")
+    places = range(len(FACTORS))
+    with figure(path, 12, max(4.5, 0.3 * len(order) + 1.5)) as drawing:
+        means, classes = drawing.subplots(1, 2)
+        for way in RESAMPLINGS:
+            means.plot(places, [100 * found[way, factor].mean_iu for factor in FACTORS], "o-", label=way)
+        means.plot(places, [paper[item(factor, "linear")] for factor in FACTORS], "kx", label="paper (VOC, unverified)")
+        means.set_ylabel(f"{TITLE}, %")
+        means.set_ylim(0, 103)
+        means.grid(alpha=0.3)
+        means.legend(loc="lower right")
+        _draw_classes(classes, 100 * np.array([[found["linear", factor].iu[index] for factor in FACTORS] for index in order]))
+        classes.set_yticks(range(len(order)), [labels.names[index] for index in order])
+        classes.set_title("IU by class, linear, %")
+        for plot in (means, classes):
+            plot.set_xticks(places, [str(factor) for factor in FACTORS])
+            plot.set_xlabel("down-sampled by")
+    return Picture(path.name, "What outputs at each stride can reach on the ground truth, and which classes suffer.")
 
 
 def _draw_classes(plot: Axes, values: NDArray[np.float64]) -> None:
@@ -169,6 +176,5 @@ def _draw_example(path: Path, dataset: Dataset, index: int) -> Picture:
         (image, truth, {f"by {factor}": coarsen(truth, factor, way, label_set.ignore_index) for factor in FACTORS})
         for way in PROTOCOL
     ]
-    with replacing(path) as temporary:
-        comparison_grid(rows, label_set).save(temporary, format="PNG")
-    return Picture(path.name, f"The truth of {sample.name} at each down-sampling; above {', below '.join(PROTOCOL)}.")
+    draw_comparisons(path, rows, label_set)
+    return Picture(path.name, f"The ground truth of {sample.name} at each down-sampling; above {', below '.join(PROTOCOL)}.")

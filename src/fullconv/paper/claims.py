@@ -2,7 +2,7 @@
 
 Long et al. 2015. Section 3.1: one dense pass against the classifier slid over its windows (:mod:`fullconv.paper.sliding`).
 Sections 4.1 to 4.3: no gain from class balancing, mirroring or jitter; momentum .99 with single images does what .9 does
-with batches of 20; the loss as a sum or a mean is a matter of the rate. All nets here are FCN-32s from random weights on
+with batches of 20; the loss as a sum or a mean is a matter of the learning rate. All nets here are FCN-32s from random weights on
 Scenes. That the classifier layer alone gives most of the score is measured by T2.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
 from fullconv.nn.losses import equivalent_learning_rate
-from fullconv.paper.bars import draw_bars
-from fullconv.paper.experiment import Bench, describe_data
-from fullconv.paper.findings import Claim, Finding, Picture, Row
+from fullconv.paper.experiment import Context, Plan, Training, describe_data
+from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row
+from fullconv.paper.plots import draw_bars
 from fullconv.paper.sliding import sliding
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
@@ -27,7 +27,7 @@ SIZE = (96, 128)
 STEPS, BATCH = 600, 8
 """Of plain training and its variants."""
 JITTER = 8
-"""Pixels: to pictures of 128 px what the paper's 32 are to VOC's of 500."""
+"""Pixels: to images of 128 px what the paper's 32 are to VOC's of 500."""
 IMAGES, GROUP = 8000, 20
 """Of the runs that compare momentum: images in all, and those of a batch."""
 RATE, DECAY, WARMUP = 0.03, 5e-4, 20
@@ -36,13 +36,11 @@ EXACT_SIZE, EXACT_GROUP, EXACT_STEPS = (64, 128), 16, 300
 PIXELS = EXACT_GROUP * EXACT_SIZE[0] * EXACT_SIZE[1]
 """Valid pixels of a batch of the runs that compare sum and mean. Scenes ignore none, so the two differ by this factor alone,
 and as it is a power of two nothing is rounded on the way."""
-POINT = 1.0
-"""A difference in mean IU of less than this is none (%)."""
 SAME = 0.1
 """Losses and scores that differ by less (%) are of one run; on the CPU they do not differ at all."""
 MEAN_IU = METRICS["mean_iu"]
 BATCHED, SINGLE = "batches of 20, momentum .9", "single images, momentum .99"
-AVERAGED, SUMMED = "mean of the loss", "sum of the loss, rate divided"
+AVERAGED, SUMMED = "mean of the loss", "sum of the loss, learning rate divided"
 LOSS_GAP = "losses apart at most %"
 NOT_HERE = (
     "The training claims (class balancing, mirroring, jitter, momentum, sum or mean) are measured on Scenes: leave out --data. "
@@ -60,18 +58,18 @@ class Variant:
     data: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
 
-    def recipe(self, bench: Bench, seed: int) -> Recipe:
+    def recipe(self, context: Context, seed: int) -> Recipe:
         """Return the recipe of a seed, steps scaled; not mirrored unless the variant says so."""
         data = {"size": SIZE, **self.data, "augment": {"flip": False, **self.data.get("augment", {})}}
         changes = {"name": self.run, "model": {"name": "fcn32s-minivgg"}, "data": data, "train": self.train}
-        return bench.recipe(RECIPE, seed, changes)
+        return context.recipe(RECIPE, seed, changes)
 
 
 def same_reach(rate: float, momentum: float, batch: int, new_momentum: float, new_batch: int) -> float:
-    """Return the rate with which each image moves the weights as far in all, for the mean loss and SGD with momentum.
+    """Return the learning rate with which each image moves the weights as far in all, for the mean loss and SGD with momentum.
 
     A step moves by ``rate / batch`` for each of its images, and again by ``momentum`` times that in the next, which adds up
-    to ``rate / (batch * (1 - momentum))``; that is kept. (At an equal rate per image, the momentum .99 would move the
+    to ``rate / (batch * (1 - momentum))``; that is kept. (At an equal learning rate per image, the momentum .99 would move the
     weights ten times as far as .9.)
 
     Examples
@@ -99,18 +97,24 @@ def _sgd() -> list[Variant]:
     Batch norm is left out (kept at its start, the identity): its statistics would be another net's with another batch.
     """
 
-    def train(batch: int, steps: int, momentum: float, rate: float, **more: Any) -> dict[str, Any]:
+    def train(batch: int, steps: int, momentum: float, learning_rate: float, **more: Any) -> dict[str, Any]:
         decay = {"weight_decay": more.pop("weight_decay", DECAY)}
-        optimizer = {"name": "sgd", "learning_rate": rate, "momentum": momentum, "warmup": WARMUP * GROUP // batch, **decay}
+        optimizer = {
+            "name": "sgd",
+            "learning_rate": learning_rate,
+            "momentum": momentum,
+            "warmup": WARMUP * GROUP // batch,
+            **decay,
+        }
         stages = [{"stride": 32, "steps": steps}]
         return {"stages": stages, "batch_size": batch, "optimizer": optimizer, "freeze_batch_norm": True, **more}
 
     batched = train(GROUP, IMAGES // GROUP, 0.9, RATE)
     single = train(1, IMAGES, 0.99, same_reach(RATE, 0.9, GROUP, 0.99, 1))
     averaged = train(EXACT_GROUP, EXACT_STEPS, 0.9, RATE)
-    # decay acts as rate * decay * weight, so it grows as the rate shrinks
-    rate = equivalent_learning_rate(RATE, "mean", PIXELS)
-    summed = train(EXACT_GROUP, EXACT_STEPS, 0.9, rate, weight_decay=DECAY * PIXELS, reduction="sum")
+    # decay acts as learning rate * decay * weight, so it grows as the learning rate shrinks
+    divided = equivalent_learning_rate(RATE, "mean", PIXELS)
+    summed = train(EXACT_GROUP, EXACT_STEPS, 0.9, divided, weight_decay=DECAY * PIXELS, reduction="sum")
     size = {"size": EXACT_SIZE}
     return [
         Variant(BATCHED, "claims-momentum90", "SGD, no batch norm", train=batched),
@@ -120,25 +124,35 @@ def _sgd() -> list[Variant]:
     ]
 
 
-def run(bench: Bench) -> Finding:
+VARIANTS = {variant.name: variant for variant in (*_adamw(), *_sgd())}
+
+
+def plan(context: Context, seed: int) -> Plan:
+    """Return every variant of training; none on real data, where only the cost of sliding is measured."""
+    if not context.on_scenes:
+        return {}
+    return {name: Training(variant.run, variant.recipe(context, seed)) for name, variant in VARIANTS.items()}
+
+
+def run(context: Context) -> Finding:
     """Return the cost of sliding and, on Scenes, what the changes in training do; draws ``sliding.png`` and ``claims.png``."""
-    cost = sliding(bench)
-    if not bench.on_scenes:
+    cost = sliding(context)
+    plans = [plan(context, seed) for seed in range(context.seeds)]
+    if not plans[0]:
         return Finding(cost.rows, cost.claims, cost.pictures, (*cost.notes, NOT_HERE))
-    variants = [*_adamw(), *_sgd()]
-    results = {v.name: [bench.train(v.recipe(bench, seed)) for seed in range(bench.seeds)] for v in variants}
-    data = describe_data(bench.validation(variants[0].recipe(bench, 0)))
-    rows = [row for variant in variants for row in _rows(variant, results[variant.name], data)]
+    results = {name: [context.train(each[name]) for each in plans] for name in plans[0]}
+    data = describe_data(context.validation(plans[0]["plain"].recipe))
+    rows = [row for name, found in results.items() for row in _rows(VARIANTS[name], found, data)]
     pairs = zip(results[AVERAGED], results[SUMMED], strict=True)
     gaps = tuple(100 * loss_gap(losses(mean), [loss / PIXELS for loss in losses(total)]) for mean, total in pairs)
     rows.append(Row(SUMMED, LOSS_GAP, gaps, "scenes train", "loss per pixel, relative, all steps", digits=4))
     finding = Finding(tuple(rows))
-    picture = _draw(bench.folder / "claims.png", rows)
+    picture = _draw(context.folder / "claims.png", rows)
     return Finding(
         (*rows, *cost.rows),
-        (*_no_gain(finding, bench.seeds), *_equivalent(finding, bench.seeds), *cost.claims),
+        (*_no_gain(finding), *_equivalent(finding), *cost.claims),
         (picture, *cost.pictures),
-        (*_notes(bench.seeds), *cost.notes),
+        (*_notes(context.seeds), *cost.notes),
     )
 
 
@@ -169,52 +183,38 @@ def loss_gap(first: Sequence[float], second: Sequence[float]) -> float:
     return max(abs(one - other) / abs(one) for one, other in zip(first, second, strict=True))
 
 
-def _no_gain(finding: Finding, seeds: int) -> list[Claim]:
-    plain = finding.row("plain", MEAN_IU)
+def _no_gain(finding: Finding) -> list[Claim]:
     found = []
     for name in ("class balancing", "mirroring", "jitter"):
-        gap, spread = _compare(finding.row(name, MEAN_IU), plain)
-        others = ", ".join(
-            f"{METRICS[key]} {_compare(finding.row(name, METRICS[key]), finding.row('plain', METRICS[key]))[0]:+.1f}"
-            for key in ("mean_accuracy", "pixel_accuracy")
-        )
+        gaps = {key: Gap.of(finding.row(name, title), finding.row("plain", title)) for key, title in METRICS.items()}
+        others = ", ".join(f"{METRICS[key]} {gaps[key].value:+.1f}" for key in ("mean_accuracy", "pixel_accuracy"))
         text = f"{name} brings no gain in mean IU beyond a point or the spread"
-        found.append(Claim(text, gap <= max(POINT, spread), f"{gap:+.1f}, {_seeds(spread, seeds)}; {others}"))
+        found.append(Claim(text, gaps["mean_iu"].no_gain, f"{gaps['mean_iu']}; {others}"))
     return found
 
 
-def _equivalent(finding: Finding, seeds: int) -> list[Claim]:
-    batched = finding.row(BATCHED, MEAN_IU)
-    gap, spread = _compare(finding.row(SINGLE, MEAN_IU), batched)
+def _equivalent(finding: Finding) -> list[Claim]:
+    gap = Gap.of(finding.row(SINGLE, MEAN_IU), finding.row(BATCHED, MEAN_IU))
     momentum = "momentum .99 with single images gives the mean IU of .9 with batches of 20, within a point or the spread"
-    claims = [Claim(momentum, abs(gap) <= max(POINT, spread), f"{gap:+.1f}, {_seeds(spread, seeds)}")]
+    claims = [Claim(momentum, gap.alike, str(gap))]
     apart = max(finding.row(SUMMED, LOSS_GAP).measured)
-    moved, _ = _compare(finding.row(SUMMED, MEAN_IU), finding.row(AVERAGED, MEAN_IU))
-    text = "the sum of the loss at the equivalent rate is the mean's run, loss by loss"
+    moved = Gap.of(finding.row(SUMMED, MEAN_IU), finding.row(AVERAGED, MEAN_IU)).value
+    text = "the sum of the loss at the equivalent learning rate is the mean's run, loss by loss"
     evidence = f"losses at most {apart:.4f} % apart, mean IU {moved:+.1f}"
     return [*claims, Claim(text, apart < SAME and abs(moved) < SAME, evidence)]
 
 
-def _compare(row: Row, base: Row) -> tuple[float, float]:
-    """Return how much higher ``row`` is, and the larger of both spreads over the seeds."""
-    return row.mean - base.mean, max(row.spread, base.spread)
-
-
-def _seeds(spread: float, seeds: int) -> str:
-    return f"spread {spread:.1f} over {seeds} seeds" if seeds > 1 else "one seed, so no spread: it proves little"
-
-
 def _notes(seeds: int) -> list[str]:
     notes = [
-        "All nets are FCN-32s from random weights on pictures of 96×128; those of a comparison see equal numbers of images. The "
+        "All nets are FCN-32s from random weights on images of 96×128; those of a comparison see equal numbers of images. The "
         "paper's found no gain when fine-tuning nets that a million photographs had trained, so what is compared here is harder.",
-        f"Momentum: .9 with batches of 20 at rate {RATE:g} against .99 with single images at "
+        f"Momentum: .9 with batches of 20 at learning rate {RATE:g} against .99 with single images at "
         f"{same_reach(RATE, 0.9, GROUP, 0.99, 1):g}, so that each image moves the weights as far in all. The mean momentum per "
         "image of the former is .9^(1/20) ≈ .995.",
         "Sum or mean: Scenes ignore no pixel, so every batch has equally many and the two differ by a constant. That constant "
-        "must multiply the weight decay too, which acts as rate × decay: beside the reference's rate of 1e-10 a decay of 5e-4 "
+        "must multiply the weight decay too, which acts as learning rate × decay: beside the reference's 1e-10 a decay of 5e-4 "
         f"does next to nothing. Here it is {PIXELS:,} pixels, a power of two, which rounds nothing; another number would, and "
-        "training makes such differences grow (0.3 % in the first forty steps of 20 pictures of 96×128).",
+        "training makes such differences grow (0.3 % in the first forty steps of 20 images of 96×128).",
     ]
     return notes if seeds > 1 else [*notes, "One seed has no spread: give --seeds 3 to know what a difference is worth."]
 

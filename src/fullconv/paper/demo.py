@@ -129,7 +129,7 @@ def run(out: Path, console: Console | None = None) -> Demo:
 def _classifier(path: Path, console: Console) -> Pretrained:
     classifier = scenes_classifier(path)
     console.print(
-        f"    {classifier.accuracy:.0%} of {CROPS['val']} unseen pictures right (chance {1 / len(CLASSES):.0%})", highlight=False
+        f"    {classifier.accuracy:.0%} of {CROPS['val']} unseen images right (chance {1 / len(CLASSES):.0%})", highlight=False
     )
     return classifier
 
@@ -159,7 +159,7 @@ def _percent(result: RunResult, stage: str) -> tuple[float, ...]:
 
 
 def _predictions(out: Path) -> None:
-    """Draw image, truth and the prediction of every stage for a few scenes."""
+    """Draw image, ground truth and the prediction of every stage for a few scenes."""
     models = {"32s-fixed": out / "fcn32s-fixed"} | {stage: out / "fcn8s" / f"stage-{stage}" for stage in ("32s", "16s", "8s")}
     nets = {stage: load_checkpoint(folder / "model.safetensors").model for stage, folder in models.items()}
     rows: list[Comparison] = []
@@ -182,8 +182,8 @@ def _page(demo: Demo) -> Page:
     page.code("fullconv demo --out DIR")
     page.heading("1. A classifier, made convolutional")
     page.text(
-        f"A small VGG learned to name the object in a picture of 96×96 pixels; it gets {demo.classifier_accuracy:.0%} of unseen "
-        "pictures right. With its dense layers written as convolutions it takes images of any size and scores every window at "
+        f"A small VGG learned to name the object in an image of 96×96 pixels; it gets {demo.classifier_accuracy:.0%} of unseen "
+        "images right. With its dense layers written as convolutions it takes images of any size and scores every window at "
         f"once. The proof that it is the same function: {demo.proof}."
     )
     page.picture("heatmap.png", "Where the classifier, never shown a whole scene, sees a ball.")
@@ -196,7 +196,7 @@ def _page(demo: Demo) -> Page:
         "ones of table 2: another net (VGG16) on other images (PASCAL VOC), so compare their order, not their values."
     )
     page.picture("stages.png", "The same scenes as each net labels them: finer strides find finer borders and smaller things.")
-    page.picture("fcn8s/predictions.png", "FCN-8s on validation scenes: image, truth, prediction, error.")
+    page.picture("fcn8s/predictions.png", "FCN-8s on validation scenes: image, ground truth, prediction, error.")
     page.picture("fcn8s/curves.png", "Loss and scores over the three stages.")
     page.heading("3. Time")
     page.table(("part", "seconds"), [(part, f"{value:.0f}") for part, value in demo.seconds.items()])

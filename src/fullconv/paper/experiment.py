@@ -1,8 +1,12 @@
-"""Where an experiment runs: its data, its folder, how many seeds, and training that goes on where it stopped."""
+"""Where an experiment runs, what it trains as data, and training that goes on where it stopped.
+
+An experiment first states its plan: every training by name, its recipe, and what it starts from. Nothing is trained for that, so
+a plan can be read and compared; the experiment then trains the plan and nothing else.
+"""
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +15,9 @@ import torch
 from rich.console import Console
 
 from fullconv.data import open_dataset
-from fullconv.data.sample import Dataset
+from fullconv.data.sample import Dataset, Sample
 from fullconv.errors import FullconvError, SpecError
+from fullconv.paper import pretrained
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import load_recipe, shipped_recipes
 from fullconv.training import RunResult, train
@@ -20,10 +25,33 @@ from fullconv.training import RunResult, train
 LEAST_STEPS = 2
 SMALL = "minivgg"
 """The backbone of the nets on scenes, which are trained from scratch."""
+CLASSIFIER = "classifier"
+"""In the plan of an experiment: weights of the classifier of single objects, which is trained when a net first needs it."""
 
 
 @dataclass(frozen=True)
-class Bench:
+class Training:
+    """One training of a plan.
+
+    Attributes
+    ----------
+    run
+        Its name: that of its folder, without the seed. Trainings of different recipes have different names.
+    recipe
+        All of it: data and splits, steps, learning rates, batch size, seed. ``recipe.model.weights`` says what the net starts
+        from: ``None`` for random weights, ``imagenet``, :data:`CLASSIFIER`, or by stream the run whose net it goes on from.
+    """
+
+    run: str
+    recipe: Recipe
+
+
+Plan = Mapping[str, Training]
+"""The trainings of one seed of an experiment, by the names of the nets, in the order in which they are trained."""
+
+
+@dataclass(frozen=True)
+class Context:
     """What an experiment is given.
 
     Parameters
@@ -75,12 +103,17 @@ class Bench:
         """The backbone of the nets that are trained."""
         return self.backbone or (SMALL if self.on_scenes else "squeezenet1_1")
 
+    @property
+    def start(self) -> dict[str, Any]:
+        """What a recipe's ``model`` is given to start from a classifier: on Scenes ours; other recipes have one."""
+        return {"weights": CLASSIFIER} if self.on_scenes and self.trunk == SMALL else {}
+
     def run_folder(self, run: str, seed: int = 0) -> Path:
         """Return the folder of a trained net."""
         return self.out / "runs" / f"{run}-seed{seed}"
 
     def recipe(self, name: str, seed: int = 0, overrides: Mapping[str, Any] | None = None) -> Recipe:
-        """Return a shipped recipe for this bench's data, root and seed, its steps scaled.
+        """Return a shipped recipe for this context's data, root and seed, its steps scaled.
 
         Parameters
         ----------
@@ -102,18 +135,33 @@ class Bench:
         """Return a number of training steps, scaled."""
         return max(LEAST_STEPS, round(count * self.scale))
 
-    def train(self, recipe: Recipe, run: str | None = None) -> RunResult:
-        """Train ``recipe`` in :meth:`run_folder`, from where it stopped, or take what was trained there before.
+    def train(self, training: Training) -> RunResult:
+        """Train in :meth:`run_folder`, from where it stopped, or take what was trained there before.
 
-        Parameters
-        ----------
-        recipe
-            From :meth:`recipe`.
-        run
-            What the run is called; the recipe's name by default. Runs of different recipes need different names.
+        Raises
+        ------
+        TrainingError, Interrupted, FullconvError
+            As :func:`fullconv.training.train` does; a TrainingError for a damaged classifier, too.
         """
-        out = self.run_folder(run or recipe.name, recipe.train.seed)
+        recipe = self._with_files(training.recipe)
+        out = self.run_folder(training.run, recipe.train.seed)
         return train(recipe, out, resume=(out / "recipe.yaml").exists(), console=self.console)
+
+    def _with_files(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with files in place of the names that a plan has for what a net starts from."""
+        weights, seed = recipe.model.weights, recipe.train.seed
+        if weights == CLASSIFIER:
+            weights = str(self.classifier(seed))
+        elif isinstance(weights, dict):
+            weights = {stream: str(self.run_folder(run, seed) / "model.safetensors") for stream, run in weights.items()}
+        return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": weights})})
+
+    def classifier(self, seed: int) -> Path:
+        """Return the file of the classifier that nets on Scenes start from; it is trained when it is not there."""
+        path = self.run_folder("classifier", seed) / "minivgg.safetensors"
+        if not path.exists():
+            self.say(f"seed {seed}: a classifier of single objects to start from")
+        return pretrained.scenes_classifier(path, seed, self.steps(pretrained.STEPS)).path
 
     def validation(self, recipe: Recipe) -> Dataset:
         """Return the split that ``recipe`` is measured on."""
@@ -128,9 +176,23 @@ class Bench:
         keys = {"data": "data", "root": "root", "backbone": "trunk", "scale": "scale", "seeds": "seeds"}
         return {key: str(value) if isinstance(value := getattr(self, name), Path) else value for key, name in keys.items()}
 
-    def named(self, name: str, scale: float) -> "Bench":
-        """Return the bench of another experiment."""
+    def named(self, name: str, scale: float) -> "Context":
+        """Return the context of another experiment."""
         return replace(self, name=name, scale=scale)
+
+
+class Part:
+    """Some samples of a data set, by their places in it."""
+
+    def __init__(self, dataset: Dataset, places: Sequence[int]) -> None:
+        self.dataset, self.places = dataset, places
+        self.name, self.labels = dataset.name, dataset.labels
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[self.places[index]]
 
 
 def describe_data(dataset: Dataset) -> str:
@@ -153,26 +215,25 @@ def _processor() -> str:
     return named or f"{platform.system()} {platform.machine()}"
 
 
-def recipe_for(bench: Bench, scenes: str, voc: str = "", nyudv2: str = "", siftflow: str = "") -> str:
-    """Return the name of the recipe for the bench's data and backbone, which takes the place of ``{backbone}`` in it.
+def recipe_for(context: Context, scenes: str, voc: str = "", nyudv2: str = "", siftflow: str = "") -> str:
+    """Return the name of the recipe for the context's data and backbone, which takes the place of ``{backbone}`` in it.
 
     Raises
     ------
     SpecError
         When the experiment does not run on these data, or not with this backbone.
     """
-    if bench.on_scenes and "{backbone}" not in scenes and bench.trunk != SMALL:
-        raise SpecError(f"this experiment trains {SMALL} on scenes, not {bench.trunk!r}; leave --backbone out, or name --data")
+    if context.on_scenes and "{backbone}" not in scenes and context.trunk != SMALL:
+        raise SpecError(f"this experiment trains {SMALL} on scenes, not {context.trunk!r}; leave --backbone out, or name --data")
     offered = {"scenes": scenes, "voc2011": voc, "voc2012": voc, "nyudv2": nyudv2, "siftflow": siftflow}
-    if recipe := offered.get(bench.data):
-        if "{backbone}" in recipe and bench.trunk not in (backbones := _backbones(recipe)):
-            raise SpecError(
-                f"no recipe of this experiment on {bench.data} has the backbone {bench.trunk!r}; there are {', '.join(backbones)}"
-            )
-        return recipe.format(backbone=bench.trunk)
+    if recipe := offered.get(context.data):
+        if "{backbone}" in recipe and context.trunk not in (backbones := _backbones(recipe)):
+            found = f"no recipe of this experiment on {context.data} has the backbone {context.trunk!r}"
+            raise SpecError(f"{found}; there are {', '.join(backbones)}")
+        return recipe.format(backbone=context.trunk)
     accepted = [name for name, recipe in offered.items() if recipe]
     listed = " and ".join((", ".join(accepted[:-1]), accepted[-1]))
-    raise SpecError(f"no recipe of this experiment is for {bench.data!r}; accepted are {listed}")
+    raise SpecError(f"no recipe of this experiment is for {context.data!r}; accepted are {listed}")
 
 
 def _backbones(recipe: str) -> list[str]:

@@ -1,5 +1,7 @@
 """What an experiment of the paper finds: rows beside the published figures, claims with their evidence, pictures.
 
+Whether one net is better than another is judged in one way everywhere, see :class:`Gap`.
+
 All of it goes to ``result.json`` and comes back from there.
 """
 
@@ -18,6 +20,8 @@ from fullconv.paper.published import published
 HEADER = ("what", "quantity", "paper", "reference", "measured", "seconds", "data", "protocol")
 """The columns of every table of experiments."""
 MEASURED = HEADER.index("measured")
+POINT = 1.0
+"""Scores (%) that differ by no more count as alike."""
 REPEATED = tuple(HEADER.index(column) for column in ("what", "seconds", "data", "protocol"))
 
 
@@ -75,6 +79,60 @@ class Row:
             return f"not run: {self.needs}"
         text = f"{self.mean:.{self.digits}f}"
         return f"{text} ± {self.spread:.{self.digits}f}" if len(self.measured) > 1 else text
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much higher one row is than another, beside what chance does to them.
+
+    Attributes
+    ----------
+    value
+        The difference of the means over the seeds.
+    spread
+        The larger of both standard deviations over the seeds; 0 for one seed.
+    seeds
+        Of the rows.
+
+    Examples
+    --------
+    >>> fine, coarse = (Row(name, "mean IU", values, "", "") for name, values in {"8s": (44, 46), "32s": (30, 31)}.items())
+    >>> gap = Gap.of(fine, coarse)
+    >>> print(gap, gap.beyond, gap.alike)
+    +14.5 (spread 1.4, 2 seeds) True False
+    """
+
+    value: float
+    spread: float
+    seeds: int
+
+    @classmethod
+    def of(cls, higher: Row, lower: Row) -> "Gap":
+        """Return how much higher the mean of ``higher`` is."""
+        return cls(higher.mean - lower.mean, max(higher.spread, lower.spread), len(higher.measured))
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the first is better: by more than the spread."""
+        return self.value > self.spread
+
+    @property
+    def no_gain(self) -> bool:
+        """Whether the first is not better by more than a point or the spread."""
+        return self.value <= max(POINT, self.spread)
+
+    @property
+    def alike(self) -> bool:
+        """Whether neither is better by more than a point or the spread."""
+        return abs(self.value) <= max(POINT, self.spread)
+
+    def __str__(self) -> str:
+        return f"{self.value:+.1f} ({over_seeds(self.spread, self.seeds)})"
+
+
+def over_seeds(spread: float, seeds: int) -> str:
+    """Return what stands behind a difference: ``spread 0.7, 2 seeds``, or that there was one seed."""
+    return f"spread {spread:.1f}, {seeds} seeds" if seeds > 1 else "one seed, so no spread"
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ import numpy as np
 from fullconv.crf.mean_field import DEFAULT, Refined
 from fullconv.crf.settings import Tuned, read_crf
 from fullconv.crf.tune import tune
-from fullconv.data.sample import SEMANTIC, Dataset, Sample
-from fullconv.drawing import Comparison, comparison_grid
+from fullconv.data.sample import SEMANTIC, Dataset
+from fullconv.drawing import Comparison
 from fullconv.evaluation import METRICS, Evaluation, compare
 from fullconv.evaluation.plots import draw_trimaps
 from fullconv.evaluation.report import estimate
 from fullconv.evaluation.trimap import WIDTHS
-from fullconv.files import replacing
 from fullconv.inference.predictor import Predictor, load
-from fullconv.paper.experiment import Bench, describe_data
+from fullconv.paper import table2
+from fullconv.paper.experiment import Context, Part, describe_data
 from fullconv.paper.findings import Claim, Finding, Picture, Row
-from fullconv.paper.table2 import staged_recipe
+from fullconv.paper.plots import draw_comparisons, spread_out
 
 PLAIN, UNTUNED, TUNED = "FCN-8s", "FCN-8s, CRF as it comes", "FCN-8s, CRF tuned"
 TUNED_ON, MEASURED = 10, 80
@@ -32,20 +32,6 @@ TUNED_ON, MEASURED = 10, 80
 A photograph takes seconds, and the search refines each of its images some thirty times.
 """
 DRAWN = 4
-
-
-class Part:
-    """Some samples of a data set, by their places in it."""
-
-    def __init__(self, dataset: Dataset, places: Sequence[int]) -> None:
-        self.dataset, self.places = dataset, places
-        self.name, self.labels = dataset.name, dataset.labels
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.dataset[self.places[index]]
 
 
 @dataclass(frozen=True)
@@ -57,15 +43,19 @@ class _Seed:
     seconds: Mapping[str, float]
 
 
-def run(bench: Bench) -> Finding:
+plan = table2.staged
+"""The nets that are refined: those of T2, trained in stages."""
+
+
+def run(context: Context) -> Finding:
     """Return mean IU over all pixels and near borders of the nets of T2, with and without the CRF; draw them."""
-    recipes = [staged_recipe(bench, seed) for seed in range(bench.seeds)]
-    nets = [load(bench.train(recipe).out / "stage-8s" / "model.safetensors") for recipe in recipes]
-    dataset = bench.validation(recipes[0])
+    plans = [plan(context, seed)[table2.STAGED] for seed in range(context.seeds)]
+    nets = [load(context.train(training).out / "stage-8s" / "model.safetensors") for training in plans]
+    dataset = context.validation(plans[0].recipe)
     tuning, measured = divide(dataset)
-    seeds = [_measure(bench, net, _tuned(bench, seed, net, tuning), measured) for seed, net in enumerate(nets)]
+    seeds = [_measure(context, net, _tuned(context, seed, net, tuning), measured) for seed, net in enumerate(nets)]
     finding = Finding(_rows(seeds, describe_data(measured)))
-    pictures = (_draw_labels(bench, nets[0], seeds[0].tuned, measured), _draw_bands(bench, seeds[0].found))
+    pictures = (_draw_labels(context, nets[0], seeds[0].tuned, measured), _draw_bands(context, seeds[0].found))
     return Finding(finding.rows, _claims(finding, seeds[0].found), pictures, _notes(seeds, tuning, measured))
 
 
@@ -78,21 +68,21 @@ def divide(dataset: Dataset) -> tuple[Part, Part]:
     return Part(dataset, places), Part(dataset, [others[place] for place in kept])
 
 
-def _tuned(bench: Bench, seed: int, net: Predictor, tuning: Dataset) -> Tuned:
+def _tuned(context: Context, seed: int, net: Predictor, tuning: Dataset) -> Tuned:
     """Return the CRF for a net; it is kept, as the search is long and a run may be interrupted."""
-    path = bench.folder / f"crf-seed{seed}.json"
+    path = context.folder / f"crf-seed{seed}.json"
     if not path.exists():
-        bench.say(f"tuning a CRF on {describe_data(tuning)}")
+        context.say(f"tuning a CRF on {describe_data(tuning)}")
         found = tune(
-            net, tuning, head=SEMANTIC, better=lambda so_far: bench.say(f"trial {so_far.trials}: {so_far.trimap_iu[1]:.3f}")
+            net, tuning, head=SEMANTIC, better=lambda so_far: context.say(f"trial {so_far.trials}: {so_far.trimap_iu[1]:.3f}")
         )
         found.write(path)
     return read_crf(str(path))
 
 
-def _measure(bench: Bench, net: Predictor, tuned: Tuned, measured: Dataset) -> _Seed:
+def _measure(context: Context, net: Predictor, tuned: Tuned, measured: Dataset) -> _Seed:
     crfs = {UNTUNED: Refined(net, SEMANTIC, DEFAULT), TUNED: Refined(net, SEMANTIC, tuned.crf)}
-    bench.say(f"measuring on the other {len(measured)}")
+    context.say(f"measuring on the other {len(measured)}")
     labels = net.labels[SEMANTIC]
     plain = Refined(net, SEMANTIC, DEFAULT.model_copy(update={"iterations": 0}))
     found = compare({name: (each, labels) for name, each in {PLAIN: plain, **crfs}.items()}, measured, head=SEMANTIC)
@@ -153,20 +143,19 @@ def _notes(seeds: Sequence[_Seed], tuning: Part, measured: Part) -> tuple[str, .
     return split, *found
 
 
-def _draw_labels(bench: Bench, net: Predictor, tuned: Tuned, measured: Part) -> Picture:
+def _draw_labels(context: Context, net: Predictor, tuned: Tuned, measured: Part) -> Picture:
     rows: list[Comparison] = []
     after = Refined(net, SEMANTIC, tuned.crf)
-    for index in np.unique(np.linspace(0, len(measured) - 1, DRAWN + 2).round().astype(int))[1 : DRAWN + 1].tolist():
+    for index in spread_out(measured, DRAWN):
         sample = measured[index]
         before = net.predict(sample.picture, head=SEMANTIC).labels
         rows.append((sample.picture, sample.targets[SEMANTIC].numpy(), {PLAIN: before, TUNED: after(sample.inputs)}))
-    path = bench.folder / "outlines.png"
-    with replacing(path) as temporary:
-        comparison_grid(rows, measured.labels[SEMANTIC]).save(temporary, format="PNG")
-    return Picture(path.name, "Images that nothing was tuned on: truth, FCN-8s, and FCN-8s with the tuned CRF.")
+    path = context.folder / "outlines.png"
+    draw_comparisons(path, rows, measured.labels[SEMANTIC])
+    return Picture(path.name, "Images that nothing was tuned on: ground truth, FCN-8s, and FCN-8s with the tuned CRF.")
 
 
-def _draw_bands(bench: Bench, found: Evaluation) -> Picture:
-    path = bench.folder / "bands.png"
+def _draw_bands(context: Context, found: Evaluation) -> Picture:
+    path = context.folder / "bands.png"
     draw_trimaps(path, {name: study.trimap for name, study in found.studies.items()})
     return Picture(path.name, "Mean IU of the pixels within so many pixels of a border; first seed.")

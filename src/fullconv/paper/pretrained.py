@@ -1,4 +1,4 @@
-"""A classifier to start from on Scenes, as the paper's nets start from ImageNet's: minivgg on pictures of single objects."""
+"""A classifier to start from on Scenes, as the paper's nets start from ImageNet's: minivgg on images of single objects."""
 
 import json
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from fullconv.nn.normalise import Normalise
 from fullconv.paper.classifier import accuracy, train_classifier
 
 CROPS = {"train": 1400, "val": 210}
-"""Pictures of single objects to train the classifier on, and to judge it."""
+"""Images of single objects to train the classifier on, and to judge it."""
 STEPS, BATCH = 300, 32
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A trained classifier: its file, and the share (0..1) of unseen pictures that it gets right."""
+    """A trained classifier: its file, and the share (0..1) of unseen images that it gets right."""
 
     path: Path
     accuracy: float

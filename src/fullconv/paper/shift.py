@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from fullconv.data.sample import RGB, SEMANTIC, Dataset
 from fullconv.data.scenes.scenes import render
-from fullconv.drawing import Comparison, comparison_grid
+from fullconv.drawing import Comparison
 from fullconv.evaluation import METRICS
-from fullconv.files import replacing
 from fullconv.geometry.axis import Place
 from fullconv.geometry.trace import trace
 from fullconv.metrics import ConfusionMatrix, scores
@@ -28,9 +27,10 @@ from fullconv.nn.atrous import atrous
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.nn.shift_and_stitch import defined_region, shift_and_stitch
-from fullconv.paper.experiment import Bench, describe_data
+from fullconv.paper import table2
+from fullconv.paper.experiment import Context, describe_data
 from fullconv.paper.findings import Claim, Finding, Picture, Row
-from fullconv.paper.table2 import staged_recipe
+from fullconv.paper.plots import draw_comparisons
 
 Read = Callable[[Tensor], Tensor]
 """Image uint8 (1, 3, H, W) to logits (1, K, H, W)."""
@@ -115,19 +115,23 @@ def _at_pixels(maps: Tensor, axis: int, place: Place, side: int) -> Tensor:
     return maps.index_select(axis, below) * (1 - weight) + maps.index_select(axis, above) * weight
 
 
-def run(bench: Bench) -> Finding:
+plan = table2.staged
+"""The nets that are read out: FCN-32s and FCN-8s of T2, trained in stages."""
+
+
+def run(context: Context) -> Finding:
     """Return score and time of every way, and how far shift-and-stitch and à trous differ where both are defined."""
-    recipe = staged_recipe(bench, 0)
-    folder = bench.train(recipe).out
+    training = plan(context, 0)[table2.STAGED]
+    folder = context.train(training).out
     coarse, fine = (load_checkpoint(folder / f"stage-{stage}" / "model.safetensors").model.eval() for stage in ("32s", "8s"))
-    dataset = bench.validation(recipe)
-    few = FEW[bench.on_scenes]
+    dataset = context.validation(training.recipe)
+    few = FEW[context.on_scenes]
     ways = readings(coarse, fine)
-    bench.say(f"reading {len(dataset)} images in {len(ways)} ways")
+    context.say(f"reading {len(dataset)} images in {len(ways)} ways")
     found = {name: measure(read, dataset, few if name == SLOW else len(dataset), few) for name, read in ways.items()}
-    picture = _draw(bench, ways, dataset)
+    picture = _draw(context, ways, dataset)
     rows = _rows(found, describe_data(dataset), few)
-    rows.append(_difference(bench, coarse, dataset))
+    rows.append(_difference(context, coarse, dataset))
     return Finding(tuple(rows), _claims(found, rows[-1]), (picture,), (NOTE,))
 
 
@@ -166,9 +170,9 @@ def _rows(found: Mapping[str, Measured], data: str, few: int) -> list[Row]:
     return rows
 
 
-def _difference(bench: Bench, model: FCN, dataset: Dataset) -> Row:
+def _difference(context: Context, model: FCN, dataset: Dataset) -> Row:
     """Return how far the two differ, at most, where neither reads padding."""
-    if bench.on_scenes:
+    if context.on_scenes:
         image = torch.from_numpy(render(0, "val", 0, COMPARED).image.transpose(2, 0, 1).copy())
     else:
         image = dataset[0].inputs[RGB].as_subclass(Tensor)
@@ -208,7 +212,7 @@ def _claims(found: Mapping[str, Measured], difference: Row) -> tuple[Claim, ...]
     )
 
 
-def _draw(bench: Bench, ways: Mapping[str, Read], dataset: Dataset) -> Picture:
+def _draw(context: Context, ways: Mapping[str, Read], dataset: Dataset) -> Picture:
     rows: list[Comparison] = []
     for index in range(DRAWN):
         sample = dataset[index]
@@ -220,7 +224,6 @@ def _draw(bench: Bench, ways: Mapping[str, Read], dataset: Dataset) -> Picture:
             with torch.inference_mode():
                 found[name] = read(image[None].as_subclass(Tensor))[0].argmax(0).numpy()
         rows.append((image.numpy().transpose(1, 2, 0), sample.targets[SEMANTIC].numpy(), found))
-    path = bench.folder / "ways.png"
-    with replacing(path) as temporary:
-        comparison_grid(rows, dataset.labels[SEMANTIC]).save(temporary, format="PNG")
+    path = context.folder / "ways.png"
+    draw_comparisons(path, rows, dataset.labels[SEMANTIC])
     return Picture(path.name, "The same net read out in each way (shift-and-stitch looks like à trous), and FCN-8s.")

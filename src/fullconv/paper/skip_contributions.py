@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fullconv.data.sample import RGB, Dataset
 from fullconv.evaluation import Report
-from fullconv.files import replacing
 from fullconv.metrics import ConfusionMatrix
 from fullconv.nn.fcn import FCN
+from fullconv.paper.plots import figure
 
 STREAMS = {32: "deep", 16: "pool4", 8: "pool3", 4: "pool2"}
 """What the paper calls the map that is read at each stride."""
@@ -69,34 +67,31 @@ def draw_streams(model: FCN, head: str, dataset: Dataset, indices: Sequence[int]
     """Draw the scores of one class of each sample in every stream, and their sum, into a PNG; see :func:`most_refined_class`."""
     model.eval()
     titles = ["image", *(f"{STREAMS[stride]} (stride {stride})" for stride in model.strides), "sum"]
-    figure = Figure(figsize=(2.6 * len(titles), 2.2 * len(indices)), layout="constrained")
-    FigureCanvasAgg(figure)
-    plots = figure.subplots(len(indices), len(titles), squeeze=False)
     labels = dataset.labels[head]
-    for row, index in zip(plots, indices, strict=True):
-        sample = dataset[index]
-        with torch.inference_mode():
-            parts = contributions(model, head, sample.inputs[RGB][None])
-        thing = most_refined_class(list(parts.values())[1:], sample.targets[head].numpy(), labels.ignore_index)
-        maps = [part[0, thing].numpy() for part in parts.values()]
-        maps.append(np.sum(maps, axis=0))
-        bound = max(float(np.abs(values).max()) for values in maps) or 1.0
-        row[0].imshow(sample.inputs[RGB].numpy().transpose(1, 2, 0))
-        row[0].set_ylabel(labels.names[thing])
-        for plot, values in zip(row[1:], maps, strict=True):
-            drawn = plot.imshow(values, cmap="RdBu_r", vmin=-bound, vmax=bound)
-        figure.colorbar(drawn, ax=row.tolist(), label="score", shrink=0.8)
-        for plot in row:
-            plot.set_xticks([])
-            plot.set_yticks([])
-    for plot, title in zip(plots[0], titles, strict=True):
-        plot.set_title(title, fontsize=10)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    with figure(path, 2.6 * len(titles), 2.2 * len(indices)) as drawing:
+        plots = drawing.subplots(len(indices), len(titles), squeeze=False)
+        for row, index in zip(plots, indices, strict=True):
+            sample = dataset[index]
+            with torch.inference_mode():
+                parts = contributions(model, head, sample.inputs[RGB][None])
+            thing = most_refined_class(list(parts.values())[1:], sample.targets[head].numpy(), labels.ignore_index)
+            maps = [part[0, thing].numpy() for part in parts.values()]
+            maps.append(np.sum(maps, axis=0))
+            bound = max(float(np.abs(values).max()) for values in maps) or 1.0
+            row[0].imshow(sample.inputs[RGB].numpy().transpose(1, 2, 0))
+            row[0].set_ylabel(labels.names[thing])
+            for plot, values in zip(row[1:], maps, strict=True):
+                drawn = plot.imshow(values, cmap="RdBu_r", vmin=-bound, vmax=bound)
+            drawing.colorbar(drawn, ax=row.tolist(), label="logit", shrink=0.8)
+            for plot in row:
+                plot.set_xticks([])
+                plot.set_yticks([])
+        for plot, title in zip(plots[0], titles, strict=True):
+            plot.set_title(title, fontsize=10)
 
 
 def most_refined_class(finer: Sequence[Tensor], truth: NDArray[np.integer], ignore_index: int) -> int:
-    """Return the class, of those that fill a hundredth of the truth (H, W), that the finer streams (1, K, H, W) vary most for."""
+    """Return the class that the finer maps (1, K, H, W) vary most for, of those in a hundredth or more of the truth (H, W)."""
     valid = truth[truth != ignore_index]
     present = [int(label) for label in np.unique(valid) if (valid == label).mean() >= 0.01] or [0]
     varied = torch.stack([maps[0].flatten(1).std(1) for maps in finer]).sum(0)

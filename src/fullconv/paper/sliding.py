@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from fullconv.files import replacing
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.backbones.caffe import initialise
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
-from fullconv.paper.experiment import Bench
+from fullconv.paper.experiment import Context
 from fullconv.paper.findings import Claim, Finding, Picture, Row
+from fullconv.paper.plots import figure
 from fullconv.paper.published import published
 
 BACKBONE, SIDE, STRIDE = "caffe-alexnet", 227, 32
@@ -62,9 +60,9 @@ class Timing:
         return Passes(self.windows.forward / self.at_once.forward, self.windows.both / self.at_once.both)
 
 
-def sliding(bench: Bench) -> Finding:
-    """Return what a dense pass saves at each grid of :data:`GRIDS`; draws ``sliding.png`` into the bench's folder."""
-    bench.say("sliding: one dense pass against window by window, AlexNet")
+def sliding(context: Context) -> Finding:
+    """Return what a dense pass saves at each grid of :data:`GRIDS`; draws ``sliding.png`` into the context's folder."""
+    context.say("sliding: one dense pass against window by window, AlexNet")
     difference = small_difference()
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -74,9 +72,9 @@ def sliding(bench: Bench) -> Finding:
     wall, busy = time.perf_counter(), time.process_time()
     for grid, repetitions in GRIDS.items():
         timings.append(measure(classifier, dense, grid, repetitions))
-        bench.say(f"  {grid}x{grid} outputs: {timings[-1].faster.forward:.1f}x, {timings[-1].faster.both:.1f}x with backward")
+        context.say(f"  {grid}x{grid} outputs: {timings[-1].faster.forward:.1f}x, {timings[-1].faster.both:.1f}x with backward")
     wall, busy = time.perf_counter() - wall, time.process_time() - busy
-    picture = _draw(bench.folder / "sliding.png", timings)
+    picture = _draw(context.folder / "sliding.png", timings)
     notes = [] if device == "cuda" else _processor_notes(timings, busy / wall / torch.get_num_threads())
     return Finding(tuple(rows(timings)), tuple(claims(timings, difference)), (picture,), tuple(notes))
 
@@ -243,26 +241,23 @@ def _processor_notes(timings: Sequence[Timing], share: float) -> list[str]:
 
 def _draw(path: Path, timings: Sequence[Timing]) -> Picture:
     """Draw seconds and ratio over the side of the grid."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    seconds, ratio = figure.subplots(1, 2)
     grids, printed = [timing.grid for timing in timings], papers_speed_up()
-    for what, title, style in zip(Passes._fields, PASSES, ("o-", "s--"), strict=True):
-        for way, color in (("windows", "C3"), ("at_once", "C0")):
-            values = [getattr(getattr(timing, way), what) for timing in timings]
-            seconds.plot(grids, values, style, color=color, label=f"{way.replace('_', ' ')}, {title}")
-        color = "C2" if what == "forward" else "C4"
-        ratio.plot(grids, [getattr(timing.faster, what) for timing in timings], style, color=color, label=title)
-        ratio.plot(PAPERS_GRID, getattr(printed, what), "*", markersize=12, color=color, label=f"paper, {title}")
-    seconds.set_yscale("log")
-    seconds.set_ylabel("seconds")
-    ratio.axhline(1, color="grey", linewidth=0.8)
-    ratio.set_ylabel("times faster at once")
-    for plot in (seconds, ratio):
-        plot.set_xlabel("side of the grid of outputs")
-        plot.set_xticks(grids)
-        plot.grid(alpha=0.3)
-        plot.legend(fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    with figure(path, 10, 4) as drawing:
+        seconds, ratio = drawing.subplots(1, 2)
+        for what, title, style in zip(Passes._fields, PASSES, ("o-", "s--"), strict=True):
+            for way, color in (("windows", "C3"), ("at_once", "C0")):
+                values = [getattr(getattr(timing, way), what) for timing in timings]
+                seconds.plot(grids, values, style, color=color, label=f"{way.replace('_', ' ')}, {title}")
+            color = "C2" if what == "forward" else "C4"
+            ratio.plot(grids, [getattr(timing.faster, what) for timing in timings], style, color=color, label=title)
+            ratio.plot(PAPERS_GRID, getattr(printed, what), "*", markersize=12, color=color, label=f"paper, {title}")
+        seconds.set_yscale("log")
+        seconds.set_ylabel("seconds")
+        ratio.axhline(1, color="grey", linewidth=0.8)
+        ratio.set_ylabel("times faster at once")
+        for plot in (seconds, ratio):
+            plot.set_xlabel("side of the grid of outputs")
+            plot.set_xticks(grids)
+            plot.grid(alpha=0.3)
+            plot.legend(fontsize=9)
     return Picture(path.name, "AlexNet at once and window by window on this machine; stars: the paper's figures, on a K40c.")

@@ -13,7 +13,7 @@ from fullconv.evaluation.pages import Page
 from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.paper import bound, claims, figure5, outlines, shift, table1, table2, table3, table4, table5, upsampling
-from fullconv.paper.experiment import SMALL, Bench, machine
+from fullconv.paper.experiment import SMALL, Context, Plan, machine
 from fullconv.paper.findings import HEADER, Finding, not_run
 from fullconv.paper.published import published
 from fullconv.training import Interrupted
@@ -27,31 +27,36 @@ class Experiment:
     ----------
     title
         What it is about, and where the paper has it.
+    plan
+        What it trains for a seed, as data; nothing is trained by it.
     run
-        Measures it.
+        Trains that and measures it.
     minutes
         That it takes on Scenes on two CPU cores with one seed, about; what a budget is compared with.
     """
 
     title: str
-    run: Callable[[Bench], Finding]
+    plan: Callable[[Context, int], Plan]
+    run: Callable[[Context], Finding]
     minutes: float
 
 
 FULL = 0.9
 """The share of the recipes' steps below which a result says how short its trainings were."""
 EXPERIMENTS: dict[str, Experiment] = {
-    "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", table1.run, 4),
-    "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", table2.run, 8),
-    "upsampling": Experiment("fixed against learned deconvolution (section 3.3)", upsampling.run, 6),
-    "T3": Experiment("FCN-8s against classified regions: scores and cost (table 3)", table3.run, 8),
-    "T4": Experiment("colour, depth and HHA, fused early and late (table 4)", table4.run, 8),
-    "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", figure5.run, 4),
-    "T5": Experiment("two tasks by one net: semantic and geometric classes (section 5, table 5)", table5.run, 8),
-    "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.run, 5),
-    "claims": Experiment("dense against sliding; momentum, balancing, augmentation (sections 3.1, 4)", claims.run, 7),
-    "bound": Experiment("the IU that coarse outputs could reach at most (journal version)", bound.run, 1),
-    "outlines": Experiment("coarse outlines before and after a fully connected CRF", outlines.run, 6),
+    "T1": Experiment("AlexNet, VGG16 and GoogLeNet as FCNs (table 1)", table1.plan, table1.run, 4),
+    "T2": Experiment("32s-fixed, 32s, 16s, 8s, at once; what each skip adds (table 2, figure 4)", table2.plan, table2.run, 8),
+    "upsampling": Experiment("fixed against learned deconvolution (section 3.3)", upsampling.plan, upsampling.run, 6),
+    "T3": Experiment("FCN-8s against classified regions: scores and cost (table 3)", table3.plan, table3.run, 8),
+    "T4": Experiment("colour, depth and HHA, fused early and late (table 4)", table4.plan, table4.run, 8),
+    "F5": Experiment("patchwise training is loss sampling (section 4.3, figure 5)", figure5.plan, figure5.run, 4),
+    "T5": Experiment("two tasks by one net: semantic and geometric classes (section 5, table 5)", table5.plan, table5.run, 8),
+    "shift": Experiment("shift-and-stitch, à trous and deconvolution (section 3.2)", shift.plan, shift.run, 5),
+    "claims": Experiment(
+        "dense against sliding; momentum, balancing, augmentation (sections 3.1, 4)", claims.plan, claims.run, 7
+    ),
+    "bound": Experiment("the IU that coarse outputs could reach at most (journal version)", bound.plan, bound.run, 1),
+    "outlines": Experiment("coarse outlines before and after a fully connected CRF", outlines.plan, outlines.run, 6),
 }
 
 
@@ -81,14 +86,14 @@ def _longest() -> float:
     return max(experiment.minutes for experiment in EXPERIMENTS.values())
 
 
-def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Finding:
+def run_experiment(name: str, context: Context, budget: float | None = None) -> Finding:
     """Return what experiment ``name`` finds, from ``result.json`` when it was finished before with the same settings.
 
     Parameters
     ----------
     name
         A key of :data:`EXPERIMENTS`.
-    bench
+    context
         Where it runs; its name and scale are set here.
     budget
         Minutes on two cores for each seed, about: scales all training steps by this over the longest experiment's. One factor
@@ -102,34 +107,33 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
         After Ctrl-C or SIGTERM; the same command goes on.
     """
     experiment = EXPERIMENTS[name]
-    bench = bench.named(name, 1.0 if budget is None else budget / _longest())
-    stored = bench.folder / "result.json"
-    finding = _finished(stored, bench.settings())
+    context = context.named(name, 1.0 if budget is None else budget / _longest())
+    stored = context.folder / "result.json"
+    finding = _finished(stored, context.settings())
     if finding is not None:
-        bench.say(f"{name} is finished already ({stored})")
-        write_page(bench.out)  # which may have failed, or is lost
+        context.say(f"{name} is finished already ({stored})")
+        write_page(context.out)  # which may have failed, or is lost
         return finding
-    bench.say(f"{name}: {experiment.title}")
+    context.say(f"{name}: {experiment.title}")
     start = time.monotonic()
     try:
-        with alone_in(bench.out):
-            finding = experiment.run(bench)
+        with alone_in(context.out):
+            finding = experiment.run(context)
     except (DataError, WeightsError, SpecError) as error:
         if _measured_before(stored):
             raise FullconvError(f"{error}; what was measured before stays in {stored}") from error
-        finding = not_run(name, str(error), bench.data)
+        finding = not_run(name, str(error), context.data)
     except KeyboardInterrupt as stop:
         raise Interrupted(f"{str(stop).partition(';')[0] or 'stopped'}; give the same command again to go on") from None
-    if bench.scale < FULL:
-        note = (
-            f"Trainings had {bench.scale:.0%} of the recipes' steps (--budget): scores and verdicts of so short ones say little."
-        )
+    if context.scale < FULL:
+        share = f"Trainings had {context.scale:.0%} of the recipes' steps (--budget)"
+        note = f"{share}: scores and verdicts of so short ones say little."
         finding = replace(finding, notes=(*finding.notes, note))
     content = {
         "experiment": name,
         "title": experiment.title,
         "complete": finding.complete,
-        "settings": bench.settings(),
+        "settings": context.settings(),
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         "seconds": round(time.monotonic() - start, 1),
@@ -137,9 +141,9 @@ def run_experiment(name: str, bench: Bench, budget: float | None = None) -> Find
     }
     with replacing(stored) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    with replacing(bench.folder / "result.md") as temporary:
+    with replacing(context.folder / "result.md") as temporary:
         temporary.write_text(_heading(content) + finding.markdown(name), encoding="utf-8")
-    write_page(bench.out)
+    write_page(context.out)
     return finding
 
 

@@ -21,11 +21,11 @@ from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.describe import describe
 from fullconv.nn.fcn import FCN
-from fullconv.paper.experiment import Bench, describe_data, recipe_for
-from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
+from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
+from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row, over_seeds, paired
 from fullconv.paper.plots import draw_nets
 from fullconv.paper.published import published
-from fullconv.spec import ModelSpec, Recipe
+from fullconv.spec import ModelSpec
 from fullconv.training import RunResult
 
 NETS = {"FCN-AlexNet": "alexnet", "FCN-VGG16": "vgg16", "FCN-GoogLeNet": "googlenet"}
@@ -111,25 +111,34 @@ def forward_seconds(models: Mapping[str, FCN], side: int, repeats: int) -> dict[
     return found
 
 
-def run(bench: Bench) -> Finding:
-    """Return table 1: scores on the bench's data, time and geometry of the whole nets.
+def plan(context: Context, seed: int) -> Plan:
+    """Return the three nets, each from random weights on Scenes and from ImageNet's on VOC."""
+    # the recipes measure on the paper's part of VOC2011 val; whether VOC2012 trains on some of it is not known
+    changes = {"data": {"val": "val"}} if context.data == "voc2012" else None
+    names = {item: recipe_for(context, f"scenes-fcn32s-narrow-{net}", f"voc-fcn32s-caffe-{net}") for item, net in NETS.items()}
+    return {item: Training(name, context.recipe(name, seed, changes)) for item, name in names.items()}
+
+
+def run(context: Context) -> Finding:
+    """Return table 1: scores on the context's data, time and geometry of the whole nets.
 
     Nets whose data or weights are missing get a row that says what they need; everything else is measured all the same.
     """
+    plans = [plan(context, seed) for seed in range(context.seeds)]
     trained: dict[str, list[RunResult]] = {}
     scores = {}
-    for item, net in NETS.items():
+    for item in NETS:
         try:
-            trained[item] = [bench.train(_recipe(bench, net, seed)) for seed in range(bench.seeds)]
-            scores[item] = _score(bench, item, net, trained[item])
+            trained[item] = [context.train(each[item]) for each in plans]
+            scores[item] = _score(context, item, plans[0][item], trained[item])
         except (DataError, WeightsError) as error:
-            bench.say(f"{item} is not trained: {error}")
-            scores[item] = paired("T1", item, SCORE, (), data=bench.data, protocol="–", needs=str(error))
-    bench.say(f"{REPEATS + 1} passes of the whole nets over {SIDE}×{SIDE} pixels")
+            context.say(f"{item} is not trained: {error}")
+            scores[item] = paired("T1", item, SCORE, (), data=context.data, protocol="–", needs=str(error))
+    context.say(f"{REPEATS + 1} passes of the whole nets over {SIDE}×{SIDE} pixels")
     models = {item: build_model(ModelSpec(name=f"fcn32s-caffe-{net}"), CLASSES).eval() for item, net in NETS.items()}
     seconds = forward_seconds(models, SIDE, REPEATS)
     rows = tuple(row for item, net in NETS.items() for row in (scores[item], *_times(item, seconds), *_architecture(item, net)))
-    pictures = (_draw(bench, trained),) if len(trained) == len(NETS) else ()
+    pictures = (_draw(context, plans[0], trained),) if len(trained) == len(NETS) else ()
     return Finding(rows, tuple(_claims(Finding(rows))), pictures, NOTES)
 
 
@@ -143,19 +152,13 @@ NOTES = (
 )
 
 
-def _recipe(bench: Bench, net: str, seed: int) -> Recipe:
-    name = recipe_for(bench, f"scenes-fcn32s-narrow-{net}", f"voc-fcn32s-caffe-{net}")
-    # the recipes measure on the paper's part of VOC2011 val; whether VOC2012 trains on some of it is not known
-    return bench.recipe(name, seed, {"data": {"val": "val"}} if bench.data == "voc2012" else None)
-
-
-def _score(bench: Bench, item: str, net: str, runs: Sequence[RunResult]) -> Row:
-    recipe, record = _recipe(bench, net, 0), runs[0].stages[-1]
+def _score(context: Context, item: str, training: Training, runs: Sequence[RunResult]) -> Row:
+    recipe, record = training.recipe, runs[0].stages[-1]
     start = "from scratch" if recipe.model.weights is None else f"from {recipe.model.weights}"
     protocol = f"{recipe.model.name} {start}, {record['steps']} steps of {record['images'] // record['steps']}"
     return paired(
         "T1", item, SCORE, [100 * each.score() for each in runs],
-        data=describe_data(bench.validation(recipe)), protocol=protocol, seconds=sum(each.seconds for each in runs),
+        data=describe_data(context.validation(recipe)), protocol=protocol, seconds=sum(each.seconds for each in runs),
     )  # fmt: skip
 
 
@@ -195,12 +198,12 @@ def _claims(finding: Finding) -> list[Claim]:
     scores = {item: finding.row(item, SCORE) for item in NETS}
     if all(row.measured for row in scores.values()):
         best = scores[BEST]
-        others = [row for item, row in scores.items() if item != BEST]
-        holds = all(best.mean - row.mean > max(best.spread, row.spread) for row in others)
-        listed = ", ".join(f"{item} {row.mean:.1f} (spread {row.spread:.1f})" for item, row in scores.items())
-        seeds = len(best.measured)
-        many = f"{seeds} seeds" if seeds > 1 else "one seed, so no spread"
-        claims.append(Claim("VGG16 is the best of the three in mean IU, beyond the spread", holds, f"{listed}; {many}"))
+        gaps = [Gap.of(best, row) for item, row in scores.items() if item != BEST]
+        listed = ", ".join(f"{item} {row.mean:.1f}" for item, row in scores.items())
+        evidence = f"{listed}; {over_seeds(max(gap.spread for gap in gaps), len(best.measured))}"
+        claims.append(
+            Claim("VGG16 is the best of the three in mean IU, beyond the spread", all(g.beyond for g in gaps), evidence)
+        )
     ratios = {item: finding.row(item, RATIO) for item in NETS if item != BEST}
     listed = ", ".join(f"{item} {row.mean:.2f} (paper {row.paper})" for item, row in ratios.items())
     claims.append(
@@ -215,6 +218,6 @@ def _claims(finding: Finding) -> list[Claim]:
     return claims
 
 
-def _draw(bench: Bench, trained: Mapping[str, Sequence[RunResult]]) -> Picture:
+def _draw(context: Context, planned: Plan, trained: Mapping[str, Sequence[RunResult]]) -> Picture:
     nets = {item: load_checkpoint(runs[0].model).model for item, runs in trained.items()}
-    return draw_nets(bench.folder / "predictions.png", nets, bench.validation(_recipe(bench, NETS[BEST], 0)), SEMANTIC)
+    return draw_nets(context.folder / "predictions.png", nets, context.validation(planned[BEST].recipe), SEMANTIC)

@@ -1,6 +1,6 @@
 """Table 2 and figure 4: 32s-fixed, 32s, 16s, 8s; the same at once; what each skip adds, and why not finer still.
 
-Paper, section 4.2. On Scenes all nets start from a classifier that is trained here on pictures of single objects, as the
+Paper, section 4.2. On Scenes all nets start from a classifier that is trained here on images of single objects, as the
 paper's start from ImageNet's; a stage at stride 4 shows what the paper found not worth having.
 """
 
@@ -14,24 +14,23 @@ from fullconv.data.sample import SEMANTIC, Dataset
 from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.paper.bars import draw_bars
-from fullconv.paper.experiment import SMALL, Bench, describe_data, recipe_for
-from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
-from fullconv.paper.plots import draw_nets, spread_out
-from fullconv.paper.pretrained import scenes_classifier
+from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
+from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row, paired
+from fullconv.paper.plots import draw_bars, draw_nets, spread_out
 from fullconv.paper.skip_contributions import STREAMS, ablation, draw_streams
-from fullconv.spec import Recipe
 from fullconv.training import RunResult
+
+FIXED, STAGED, ONCE = "FCN-32s-fixed", "staged", "FCN-8s at once"
+"""The trainings; ``staged`` gives FCN-32s, FCN-16s and FCN-8s, and on Scenes FCN-4s."""
 
 
 @dataclass(frozen=True)
 class Nets:
-    """The recipes of one seed and what training them gave."""
+    """What the trainings of one seed gave."""
 
     fixed: RunResult
     staged: RunResult
     at_once: RunResult
-    recipe: Recipe
 
     def stage_folders(self) -> dict[str, Path]:
         """Return the folder of every net, by its name in the table."""
@@ -44,50 +43,37 @@ class Nets:
         return {"FCN-32s-fixed": self.fixed.stages[-1], **stages, "FCN-8s at once": self.at_once.stages[-1]}
 
 
-def staged_recipe(bench: Bench, seed: int) -> Recipe:
-    """Return the recipe of the net that is trained in stages; on Scenes it goes on to stride 4."""
-    name = recipe_for(bench, "scenes-fcn4s-minivgg", "voc-fcn8s-{backbone}")
-    return bench.recipe(name, seed, starting_weights(bench, seed))
+def plan(context: Context, seed: int) -> Plan:
+    """Return the three trainings of table 2, all from the same start; on Scenes the staged one goes on to stride 4."""
+    names = {
+        FIXED: recipe_for(context, "scenes-fcn32s-fixed-minivgg", "voc-fcn32s-fixed-{backbone}"),
+        STAGED: recipe_for(context, "scenes-fcn4s-minivgg", "voc-fcn8s-{backbone}"),
+        ONCE: recipe_for(context, "scenes-fcn8s-at-once-minivgg", "voc-fcn8s-at-once-{backbone}"),
+    }
+    return {net: Training(name, context.recipe(name, seed, {"model": context.start})) for net, name in names.items()}
 
 
-def starting_weights(bench: Bench, seed: int) -> dict[str, Any]:
-    """Return the override that names the classifier to start from: on Scenes MiniVGG's, which is trained first."""
-    if not bench.on_scenes or bench.trunk != SMALL:
-        return {}
-    path = bench.run_folder("classifier", seed) / "minivgg.safetensors"
-    if not path.exists():
-        bench.say(f"seed {seed}: a classifier of single objects to start from")
-    return {"model": {"weights": str(scenes_classifier(path, seed, bench.steps(300)).path)}}
+def staged(context: Context, seed: int) -> Plan:
+    """Return the training in stages alone: the plan of the experiments that only read its nets."""
+    return {STAGED: plan(context, seed)[STAGED]}
 
 
-def run(bench: Bench) -> Finding:
-    """Return table 2 on the bench's data; draw its nets, streams and scores into the bench's folder."""
-    nets = [_train(bench, seed) for seed in range(bench.seeds)]
-    dataset = bench.validation(nets[0].recipe)
+def run(context: Context) -> Finding:
+    """Return table 2 on the context's data; draw its nets, streams and scores into the context's folder."""
+    plans = [plan(context, seed) for seed in range(context.seeds)]
+    nets = [Nets(*(context.train(each[net]) for net in (FIXED, STAGED, ONCE))) for each in plans]
+    dataset = context.validation(plans[0][STAGED].recipe)
     rows = _table(nets, describe_data(dataset))
     rows += _without_streams(nets, dataset)
     models = {name: _load(folder) for name, folder in nets[0].stage_folders().items()}
     pictures = [
-        _draw_bars(bench.folder / "mean-iu.png", rows),
-        draw_nets(bench.folder / "nets.png", models, dataset, SEMANTIC),
+        _draw_bars(context.folder / "mean-iu.png", rows),
+        draw_nets(context.folder / "nets.png", models, dataset, SEMANTIC),
     ]
-    draw_streams(models["FCN-8s"], SEMANTIC, dataset, spread_out(dataset), bench.folder / "streams.png")
+    draw_streams(models["FCN-8s"], SEMANTIC, dataset, spread_out(dataset), context.folder / "streams.png")
     caption = "What each stream of FCN-8s says about the class that is named at the left; red speaks for it, blue against it."
     pictures.append(Picture("streams.png", caption))
-    return Finding(tuple(rows), tuple(_claims(rows, bench.seeds)), tuple(pictures), tuple(_per_class(nets)))
-
-
-def _train(bench: Bench, seed: int) -> Nets:
-    weights = starting_weights(bench, seed)
-    staged = staged_recipe(bench, seed)
-    fixed = recipe_for(bench, "scenes-fcn32s-fixed-minivgg", "voc-fcn32s-fixed-{backbone}")
-    once = recipe_for(bench, "scenes-fcn8s-at-once-minivgg", "voc-fcn8s-at-once-{backbone}")
-    return Nets(
-        fixed=bench.train(bench.recipe(fixed, seed, weights)),
-        staged=bench.train(staged),
-        at_once=bench.train(bench.recipe(once, seed, weights)),
-        recipe=staged,
-    )
+    return Finding(tuple(rows), tuple(_claims(rows)), tuple(pictures), tuple(_per_class(nets)))
 
 
 def _table(nets: Sequence[Nets], data: str) -> list[Row]:
@@ -128,29 +114,29 @@ def _without_streams(nets: Sequence[Nets], dataset: Dataset) -> list[Row]:
     ]
 
 
-def _claims(rows: Sequence[Row], seeds: int) -> list[Claim]:
+def _claims(rows: Sequence[Row]) -> list[Claim]:
     """Compare as the paper does: an order holds when the means differ by more than either spread over the seeds."""
     score = {row.item: row for row in rows if row.quantity == METRICS["mean_iu"]}
     order = ["FCN-32s-fixed", "FCN-32s", "FCN-16s", "FCN-8s"]
-    gaps = [score[fine].mean - score[coarse].mean for coarse, fine in itertools.pairwise(order)]
-    spreads = [max(score[coarse].spread, score[fine].spread) for coarse, fine in itertools.pairwise(order)]
-    holds = gaps[0] > spreads[0] and gaps[1] > spreads[1] and gaps[2] >= 0
-    steps = ", ".join(f"{gap:+.1f} (spread {spread:.1f})" for gap, spread in zip(gaps, spreads, strict=True))
-    many = f"{seeds} seeds" if seeds > 1 else "one seed, so no spread"
+    gaps = [Gap.of(score[fine], score[coarse]) for coarse, fine in itertools.pairwise(order)]
+    full, middle, fine = gaps
+    holds = full.beyond and middle.beyond and fine.value >= 0
+    seeds = full.seeds
+    steps = ", ".join(map(str, gaps))
     beyond = ", beyond the spread" if seeds > 1 else ""
-    claims = [Claim(f"32s-fixed < 32s < 16s <= 8s in mean IU{beyond}", holds, f"{steps}; {many}")]
-    once = score["FCN-8s at once"].mean - score["FCN-8s"].mean
-    close = abs(once) <= max(1.0, score["FCN-8s"].spread, score["FCN-8s at once"].spread)
-    claims.append(Claim("8s trained at once is as good as in stages, within a point or the spread", close, f"{once:+.1f}"))
+    claims = [Claim(f"32s-fixed < 32s < 16s <= 8s in mean IU{beyond}", holds, steps)]
+    once = Gap.of(score["FCN-8s at once"], score["FCN-8s"])
+    claims.append(Claim("8s trained at once is as good as in stages, within a point or the spread", once.alike, str(once)))
     if "FCN-4s" in score:
-        finer = score["FCN-4s"].mean - score["FCN-8s"].mean
+        finer = Gap.of(score["FCN-4s"], score["FCN-8s"])
         text = "finer skips give less and less: 4s adds less to 8s than 16s to 32s"
-        claims.append(Claim(text, finer < gaps[1], f"16s {gaps[1]:+.1f}, 8s {gaps[2]:+.1f}, 4s {finer:+.1f}"))
+        listed = f"16s {middle.value:+.1f}, 8s {fine.value:+.1f}, 4s {finer.value:+.1f}"
+        claims.append(Claim(text, finer.value < middle.value, listed))
     return claims
 
 
 def _per_class(nets: Sequence[Nets]) -> list[str]:
-    """Return a sentence with the IU of every class that has truth, for each stage of the first seed."""
+    """Return a sentence with the IU of every class of the ground truth, for each stage of the first seed."""
     sentences = []
     for name, record in nets[0].records().items():
         values = record["heads"][SEMANTIC]["iu"].items()

@@ -1,31 +1,32 @@
 """Table 3: FCN-8s against methods that classify region proposals; what they score on the same images, and what they cost.
 
-Paper, section 5 (VOC). The systems it compares with had years of work in them and are not here: the two in
-`paper.regions.nets` are built on the trained FCN-8s's own trunk: they differ in how they use a network, not in which.
+Paper, section 5 (VOC). The systems it compares with had years of work in them and are not here: the two of
+:mod:`fullconv.paper.regions.methods` are built on the trained FCN-8s's own trunk, so they differ in how they use a network and
+not in which.
 """
 
 import shutil
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data import open_dataset
-from fullconv.data.sample import SEMANTIC, Dataset, Sample
-from fullconv.drawing import Comparison, comparison_grid
+from fullconv.data.sample import SEMANTIC, Sample
+from fullconv.drawing import Comparison
 from fullconv.evaluation import METRICS, Report
-from fullconv.files import replacing
 from fullconv.labels import is_background
 from fullconv.metrics import ConfusionMatrix
-from fullconv.paper.experiment import Bench, describe_data
+from fullconv.paper import table2
+from fullconv.paper.experiment import Context, Part, describe_data
 from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
-from fullconv.paper.plots import spread_out
+from fullconv.paper.plots import draw_comparisons, spread_out
 from fullconv.paper.regions.methods import Labeller, Lesson, learn
 from fullconv.paper.regions.proposals import propose
 from fullconv.paper.regions.reader import Reader, Reading, Stopwatch
-from fullconv.paper.table2 import staged_recipe
+from fullconv.spec import DataSpec
 
 FCN_8S, BOXES, REGIONS = "FCN-8s", "R-CNN style", "SDS style"
 PARTS = ("proposals", "features", "classification")
@@ -94,57 +95,78 @@ class Measured:
         return statistics.median(seconds["features"] / regions for seconds, regions in counted)
 
 
-def run(bench: Bench) -> Finding:
-    """Return table 3 on the bench's data: scores, seconds and ratios of the three methods; a picture of what they say."""
+plan = table2.staged
+"""The net that is compared, and whose trunk the region methods read: FCN-8s of T2, trained in stages."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that the region methods learn from, and those that all methods are measured on."""
+
+    training: Part
+    measured: Part
+
+
+def images(context: Context, data: DataSpec) -> Images:
+    """Return images of the split that FCN-8s was trained on, and of the one it is measured on; evenly spread over each."""
+    settings = settings_of(context)
+    training, validation = open_dataset(data, data.train), open_dataset(data, data.val)
+    return Images(
+        Part(training, spread_out(training, settings.training)), Part(validation, spread_out(validation, settings.measured))
+    )
+
+
+def settings_of(context: Context) -> Settings:
+    """Return how much is done; numbers of images are scaled as steps of training are."""
+    given = SCENES if context.on_scenes else PHOTOGRAPHS
+    return replace(given, training=context.steps(given.training), measured=context.steps(given.measured))
+
+
+def run(context: Context) -> Finding:
+    """Return table 3 on the context's data: scores, seconds and ratios of the three methods; a picture of what they say."""
     propose(np.zeros((8, 8, 3), np.uint8), 1)  # says that scikit-image is missing now, and not when FCN-8s has been trained
-    recipe = staged_recipe(bench, 0)
-    checkpoint = bench.train(recipe).out / "stage-8s" / "model.safetensors"
-    given = SCENES if bench.on_scenes else PHOTOGRAPHS
-    settings = replace(given, training=bench.steps(given.training), measured=bench.steps(given.measured))
-    reader = Reader(checkpoint, settings.side, settings.proposals, bench.folder / "kept")
-    training, validation = open_dataset(recipe.data, recipe.data.train), bench.validation(recipe)
-    labels = validation.labels[SEMANTIC]
-    reader.label(validation[0])  # a first pass is slow, and counts for nothing
+    training = plan(context, 0)[table2.STAGED]
+    checkpoint = context.train(training).out / "stage-8s" / "model.safetensors"
+    settings, chosen = settings_of(context), images(context, training.recipe.data)
+    reader = Reader(checkpoint, settings.side, settings.proposals, context.folder / "kept")
+    labels = chosen.measured.labels[SEMANTIC]
+    reader.label(chosen.measured[0])  # a first pass is slow, and counts for nothing
     lessons = [
         Lesson(reading.described, sample.targets[SEMANTIC].numpy())
-        for sample, reading in _readings(bench, reader, training, spread_out(training, settings.training), "training")
+        for sample, reading in _readings(context, reader, chosen.training, "training")
     ]
-    bench.say(f"the region methods learn from the regions of {len(lessons)} images")
+    context.say(f"the region methods learn from the regions of {len(lessons)} images")
     methods = {
         method: learn(lessons, len(labels), background=is_background(labels.names[0]), masked=method == REGIONS)
         for method in (BOXES, REGIONS)
     }
     measured = Measured({method: ConfusionMatrix(len(labels)) for method in (FCN_8S, BOXES, REGIONS)})
-    places = spread_out(validation, settings.measured)
     rows: list[Comparison] = []
-    for sample, reading in _readings(bench, reader, validation, places, "measured"):
+    for sample, reading in _readings(context, reader, chosen.measured, "measured"):
         found = measured.add(sample.targets[SEMANTIC].numpy(), reading, methods)
         if len(rows) < DRAWN:
             rows.append((sample.picture, sample.targets[SEMANTIC].numpy(), found))
-    with replacing(bench.folder / "methods.png") as temporary:
-        comparison_grid(rows, labels).save(temporary, format="PNG")
-    shutil.rmtree(bench.folder / "kept")
-    return _finding(measured, validation, replace(settings, training=len(lessons)), len(places))
+    draw_comparisons(context.folder / "methods.png", rows, labels)
+    shutil.rmtree(context.folder / "kept")
+    return _finding(measured, chosen, settings)
 
 
-def _readings(
-    bench: Bench, reader: Reader, dataset: Dataset, places: Sequence[int], what: str
-) -> Iterator[tuple[Sample, Reading]]:
-    for done, place in enumerate(places):
+def _readings(context: Context, reader: Reader, part: Part, what: str) -> Iterator[tuple[Sample, Reading]]:
+    for done, place in enumerate(part.places):
         if done % 10 == 0:
-            bench.say(f"{done} of {len(places)} {what} images")
-        sample = dataset[place]
+            context.say(f"{done} of {len(part)} {what} images")
+        sample = part[done]
         yield sample, reader.read(sample, f"{what}-{place}")
 
 
-def _finding(measured: Measured, dataset: Dataset, settings: Settings, images: int) -> Finding:
-    data = f"{describe_data(dataset)}, of which {images}"
-    protocol = (
-        f"at most {settings.proposals} proposals, boxes of {settings.side}×{settings.side}, {settings.training} training images"
-    )
+def _finding(measured: Measured, chosen: Images, settings: Settings) -> Finding:
+    dataset = chosen.measured
+    data = f"{describe_data(dataset.dataset)}, of which {len(dataset)}"
+    boxes = f"boxes of {settings.side}×{settings.side}"
+    protocol = f"at most {settings.proposals} proposals, {boxes}, {len(chosen.training)} training images"
     rows = []
     for method, matrix in measured.matrices.items():
-        scores = Report(dataset.name, dataset.labels[SEMANTIC], matrix, images).scores
+        scores = Report(dataset.name, dataset.labels[SEMANTIC], matrix, len(dataset)).scores
         how = "one pass" if method == FCN_8S else protocol
         rows += [
             paired("T3", method, title, [100 * getattr(scores, key)], data=data, protocol=how) for key, title in METRICS.items()

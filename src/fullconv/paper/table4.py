@@ -12,16 +12,17 @@ from fullconv.data import open_dataset
 from fullconv.data.sample import SEMANTIC, Dataset
 from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
-from fullconv.paper.experiment import Bench, describe_data, recipe_for
-from fullconv.paper.findings import Claim, Finding, Row, paired
+from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
+from fullconv.paper.findings import Claim, Finding, Gap, Row, paired
 from fullconv.paper.plots import draw_nets
-from fullconv.paper.table2 import starting_weights
-from fullconv.spec import Recipe
 from fullconv.training import RunResult
 
 SINGLE = {"RGB": "rgb", "RGBD": "rgb+depth", "HHA": "hha"}
 """The stream of each net that has one."""
 CONTROL, LATE, FINER = "FCN-32s RGB, trained on", "FCN-32s RGB-HHA", "FCN-16s RGB-HHA"
+
+
+RGB, HHA = "FCN-32s RGB", "FCN-32s HHA"
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,33 @@ class Net:
     start: str
 
 
-def run(bench: Bench) -> Finding:
+def plan(context: Context, seed: int) -> Plan:
+    """Return the trainings of one seed: those of one stream from the classifier, the control and the late net from trained ones.
+
+    The late net is taken to stride 16 in its second stage.
+    """
+    one = recipe_for(context, "scenes-fcn32s-minivgg", nyudv2="nyudv2-fcn32s-{backbone}")
+    two = recipe_for(context, "scenes-fcn16s-rgb-hha-minivgg", nyudv2="nyudv2-fcn16s-rgb-hha-{backbone}")
+    data = {} if context.on_scenes else {"hha": str(context.out / "hha")}
+
+    def training(name: str, run: str, model: Mapping[str, Any]) -> Training:
+        return Training(run, context.recipe(name, seed, {"model": model, "data": data}))
+
+    runs = {f"FCN-32s {title}": f"{one}-{title.lower()}" for title in SINGLE}
+    nets = {
+        f"FCN-32s {title}": training(one, runs[f"FCN-32s {title}"], {**context.start, "streams": [stream]})
+        for title, stream in SINGLE.items()
+    }
+    nets[CONTROL] = training(one, f"{one}-rgb-on", {"weights": {"rgb": runs[RGB]}})
+    nets[LATE] = training(two, two, {"weights": {"rgb": runs[RGB], "hha": runs[HHA]}})
+    return nets
+
+
+def run(context: Context) -> Finding:
     """Return table 4 on Scenes or NYUDv2; draw what the nets of the first seed say."""
-    nets = [_train(bench, seed) for seed in range(bench.seeds)]
-    recipe = _late(bench, 0, {})
+    plans = [plan(context, seed) for seed in range(context.seeds)]
+    nets = [_nets({name: context.train(training) for name, training in each.items()}) for each in plans]
+    recipe = plans[0][LATE].recipe
     streams = recipe.data.model_copy(update={"streams": ("rgb", "depth", "hha")})
     dataset = open_dataset(streams, recipe.data.val)
     rows = tuple(row for name in nets[0] for row in _rows(name, [each[name] for each in nets], dataset))
@@ -45,7 +69,7 @@ def run(bench: Bench) -> Finding:
         for name, net in nets[0].items()
         if name != CONTROL
     }
-    picture = draw_nets(bench.folder / "nets.png", models, dataset, SEMANTIC)
+    picture = draw_nets(context.folder / "nets.png", models, dataset, SEMANTIC)
     return Finding(rows, tuple(_claims(rows)), (picture,), NOTES)
 
 
@@ -55,34 +79,12 @@ NOTES = (
 )
 
 
-def _single(bench: Bench, seed: int, model: Mapping[str, Any]) -> Recipe:
-    name = recipe_for(bench, "scenes-fcn32s-minivgg", nyudv2="nyudv2-fcn32s-{backbone}")
-    return bench.recipe(name, seed, {"model": dict(model), "data": _kept(bench)})
-
-
-def _late(bench: Bench, seed: int, model: Mapping[str, Any]) -> Recipe:
-    name = recipe_for(bench, "scenes-fcn16s-rgb-hha-minivgg", nyudv2="nyudv2-fcn16s-rgb-hha-{backbone}")
-    return bench.recipe(name, seed, {"model": dict(model), "data": _kept(bench)})
-
-
-def _kept(bench: Bench) -> dict[str, str]:
-    return {} if bench.on_scenes else {"hha": str(bench.out / "hha")}
-
-
-def _train(bench: Bench, seed: int) -> dict[str, Net]:
-    """Return the nets of one seed, by their names in the table."""
-    start = starting_weights(bench, seed).get("model", {})
-    nets: dict[str, Net] = {}
-    for title, stream in SINGLE.items():
-        recipe = _single(bench, seed, {**start, "streams": [stream]})
-        nets[f"FCN-32s {title}"] = Net(bench.train(recipe, f"{recipe.name}-{title.lower()}"), "32s", "the classifier")
-    trained = {stream: str(nets[f"FCN-32s {title}"].run.model) for title, stream in SINGLE.items() if stream != SINGLE["RGBD"]}
-    control = _single(bench, seed, {"weights": {"rgb": trained["rgb"]}})
-    nets[CONTROL] = Net(bench.train(control, f"{control.name}-rgb-on"), "32s", "FCN-32s RGB")
-    fused = bench.train(_late(bench, seed, {"weights": trained}))
-    nets[LATE] = Net(fused, "32s", "FCN-32s RGB and HHA")
-    nets[FINER] = Net(fused, "16s", "FCN-32s RGB-HHA")
-    return nets
+def _nets(runs: Mapping[str, RunResult]) -> dict[str, Net]:
+    """Return the rows' nets of one seed, by their names in the table."""
+    singles = {f"FCN-32s {title}": "the classifier" for title in SINGLE}
+    starts = {**singles, CONTROL: RGB, LATE: f"{RGB} and HHA"}
+    nets = {name: Net(runs[name], "32s", start) for name, start in starts.items()}
+    return {**nets, FINER: Net(runs[LATE], "16s", LATE)}
 
 
 def _rows(name: str, nets: Sequence[Net], dataset: Dataset) -> list[Row]:
@@ -104,16 +106,14 @@ def _claims(rows: Sequence[Row]) -> list[Claim]:
     score = {row.item: row for row in rows if row.quantity == METRICS["mean_iu"]}
 
     def above(text: str, better: str, worse: str) -> Claim:
-        gap, spread = score[better].mean - score[worse].mean, max(score[better].spread, score[worse].spread)
-        seeds = len(score[better].measured)
-        many = f"spread {spread:.1f}, {seeds} seeds" if seeds > 1 else "one seed, so no spread"
-        return Claim(text, gap > spread, f"{gap:+.1f}; {many}")
+        gap = Gap.of(score[better], score[worse])
+        return Claim(text, gap.beyond, str(gap))
 
     return [
-        above("RGB-HHA is better than RGB in mean IU", LATE, "FCN-32s RGB"),
-        above("RGB-HHA is better than HHA alone", LATE, "FCN-32s HHA"),
+        above("RGB-HHA is better than RGB in mean IU", LATE, RGB),
+        above("RGB-HHA is better than HHA alone", LATE, HHA),
         above("RGB-HHA is better than RGB that was trained for as long", LATE, CONTROL),
-        above("RGBD is better than RGB", "FCN-32s RGBD", "FCN-32s RGB"),
-        above("RGB is better than HHA alone", "FCN-32s RGB", "FCN-32s HHA"),
+        above("RGBD is better than RGB", "FCN-32s RGBD", RGB),
+        above("RGB is better than HHA alone", RGB, HHA),
         above("16s is better than 32s", FINER, LATE),
     ]

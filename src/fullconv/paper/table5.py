@@ -17,12 +17,11 @@ from fullconv.data.sample import SEMANTIC, Dataset
 from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.paper.experiment import Bench, describe_data, recipe_for
-from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
+from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
+from fullconv.paper.findings import POINT, Claim, Finding, Gap, Picture, Row, over_seeds, paired
 from fullconv.paper.plots import draw_nets
 from fullconv.paper.published import published
 from fullconv.paper.table1 import forward_seconds
-from fullconv.paper.table2 import starting_weights
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
 
@@ -42,8 +41,6 @@ TRAINING, FORWARD, SIZE = "training s", "forward ms", "parameters M"
 SIDE = 256
 """Of the image that is timed, in pixels: SIFT Flow's."""
 REPEATS = 9
-POINT = 1.0
-"""How far the joint net may stay behind (%) and still be as good."""
 
 
 @dataclass(frozen=True)
@@ -74,43 +71,40 @@ class Net:
         return f"{self.recipe.model.name}, {steps} steps of {train.images_per_step}"
 
 
-def run(bench: Bench) -> Finding:
-    """Return table 5 on the bench's data: scores, parameters and times of the nets; draws what they say of both tasks."""
-    nets = _train(bench)
+def plan(context: Context, seed: int) -> Plan:
+    """Return the four nets: the joint net's recipe with the heads of each, and once with another weight of the loss."""
+    name = recipe_for(context, "scenes-fcn16s-joint-{backbone}", siftflow="siftflow-fcn16s-{backbone}")
+    nets = {}
+    for item, heads in HEADS.items():
+        changes: dict[str, Any] = {"data": {"heads": list(heads)}, "model": context.start}
+        if item == WEIGHED:
+            changes["train"] = {"head_weights": {GEOMETRIC: 0.25}}
+        run_name = f"T5-{context.data}-{context.trunk}-{RUNS[item]}"
+        nets[item] = Training(run_name, context.recipe(name, seed, changes))
+    return nets
+
+
+def run(context: Context) -> Finding:
+    """Return table 5 on the context's data: scores, parameters and times of the nets; draws what they say of both tasks."""
+    nets = _train(context)
     models = {item: trained.load() for item, trained in nets.items()}
-    bench.say(f"{REPEATS + 1} passes of the nets over {SIDE}×{SIDE} pixels")
+    context.say(f"{REPEATS + 1} passes of the nets over {SIDE}×{SIDE} pixels")
     seconds = forward_seconds(models, SIDE, REPEATS)
-    dataset = bench.validation(nets[JOINT].recipe)
+    dataset = context.validation(nets[JOINT].recipe)
     data = describe_data(dataset)
     costs = _costs(nets, models, seconds)
     rows = [row for item in nets for row in (*_scores(item, nets[item], data), *costs[item])]
     finding = Finding((*rows, *costs[BOTH]))
-    pictures = tuple(_draw(bench, head, models, dataset) for head in ALONE)
-    notes = (*(_per_class(head, nets) for head in ALONE), context())
+    pictures = tuple(_draw(context, head, models, dataset) for head in ALONE)
+    notes = (*(_per_class(head, nets) for head in ALONE), published_beside())
     return Finding(finding.rows, (*_as_good(finding), *_cheaper(finding)), pictures, notes)
 
 
-def recipe_of(bench: Bench, item: str, seed: int) -> Recipe:
-    """Return the recipe of a net of :data:`HEADS`: that of the joint net with these heads, or with another weight."""
-    name = recipe_for(bench, "scenes-fcn16s-joint-{backbone}", siftflow="siftflow-fcn16s-{backbone}")
-    changes: dict[str, Any] = {"data": {"heads": list(HEADS[item])}, **starting_weights(bench, seed)}
-    if item == WEIGHED:
-        changes["train"] = {"head_weights": {GEOMETRIC: 0.25}}
-    return bench.recipe(name, seed, changes)
-
-
-def run_name(bench: Bench, item: str) -> str:
-    """Return what the runs of a net are called."""
-    return f"T5-{bench.data}-{bench.trunk}-{RUNS[item]}"
-
-
-def _train(bench: Bench) -> dict[str, Net]:
+def _train(context: Context) -> dict[str, Net]:
     """Train every net; those of one seed one after the other, so that other load on the machine meets all of them."""
-    runs: dict[str, list[RunResult]] = {item: [] for item in HEADS}
-    for seed in range(bench.seeds):
-        for item in HEADS:
-            runs[item].append(bench.train(recipe_of(bench, item, seed), run_name(bench, item)))
-    return {item: Net(recipe_of(bench, item, 0), found) for item, found in runs.items()}
+    plans = [plan(context, seed) for seed in range(context.seeds)]
+    runs = [{item: context.train(training) for item, training in each.items()} for each in plans]
+    return {item: Net(training.recipe, [each[item] for each in runs]) for item, training in plans[0].items()}
 
 
 def _scores(item: str, net: Net, data: str) -> list[Row]:
@@ -149,13 +143,12 @@ def _as_good(finding: Finding) -> list[Claim]:
     heads = {SEMANTIC: ("mean IU", "pixel accuracy"), GEOMETRIC: (GEOMETRIC_SCORE,)}
     for (net, text), (head, titles) in product({JOINT: "the joint net", WEIGHED: "the weighed joint net"}.items(), heads.items()):
         pairs = {title: (finding.row(net, title), finding.row(ALONE[head], title)) for title in titles}
-        gaps = {title: joint.mean - alone.mean for title, (joint, alone) in pairs.items()}
-        spread = max(row.spread for pair in pairs.values() for row in pair)
-        seeds = len(pairs[titles[0]][0].measured)
-        many = f"spread {spread:.1f} over {seeds} seeds" if seeds > 1 else "one seed, so no spread"
-        listed = ", ".join(f"{title} {gap:+.1f}" for title, gap in gaps.items())
+        gaps = {title: Gap.of(joint, alone) for title, (joint, alone) in pairs.items()}
+        behind, spread = min(gap.value for gap in gaps.values()), max(gap.spread for gap in gaps.values())
+        listed = ", ".join(f"{title} {gap.value:+.1f}" for title, gap in gaps.items())
+        seeds = next(iter(gaps.values())).seeds
         claim = f"the {head} head of {text} is as good as a net of its own, at most a point behind"
-        claims.append(Claim(claim, min(gaps.values()) >= -POINT, f"{listed}; {many}"))
+        claims.append(Claim(claim, behind >= -POINT, f"{listed}; {over_seeds(spread, seeds)}"))
     return claims
 
 
@@ -174,7 +167,7 @@ def _cheaper(finding: Finding) -> list[Claim]:
 
 
 def _per_class(head: str, nets: Mapping[str, Net]) -> str:
-    """Return a sentence with the IU of every class that has truth, of the joint net and of the one alone."""
+    """Return a sentence with the IU of every class of the ground truth, of the joint net and of the one alone."""
     found = [nets[item].runs[0].stages[-1]["heads"][head]["iu"] for item in (JOINT, WEIGHED, ALONE[head])]
     listed = ", ".join(
         f"{name} {' / '.join(f'{100 * each[name]:.1f}' for each in found)}" for name, iu in found[0].items() if iu is not None
@@ -182,7 +175,7 @@ def _per_class(head: str, nets: Mapping[str, Net]) -> str:
     return f"IU by {head} class, joint / weighed / alone, seed 0: {listed}."
 
 
-def context() -> str:
+def published_beside() -> str:
     """Return a sentence with what table 5 holds beside the paper's own net."""
     methods = (
         f"{name} {', '.join(f'{value:g} {quantity}' for quantity, value in figures.items())}"
@@ -191,10 +184,10 @@ def context() -> str:
     return f"Published on SIFT Flow beside the paper's net: {'; '.join(methods)}."
 
 
-def _draw(bench: Bench, head: str, models: Mapping[str, FCN], dataset: Dataset) -> Picture:
-    """Draw a few images, their truth, and what the joint net and the one alone say, for one head."""
+def _draw(context: Context, head: str, models: Mapping[str, FCN], dataset: Dataset) -> Picture:
+    """Draw a few images, their ground truth, and what the joint net and the one alone say, for one head."""
     return draw_nets(
-        bench.folder / f"{head}.png",
+        context.folder / f"{head}.png",
         {"joint": models[JOINT], "weighed": models[WEIGHED], "alone": models[ALONE[head]]},
         dataset,
         head,

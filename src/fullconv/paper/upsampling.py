@@ -8,29 +8,30 @@ from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.upsample import Deconvolution, bilinear_kernel
-from fullconv.paper.experiment import Bench, describe_data, recipe_for
-from fullconv.paper.findings import Claim, Finding, Row
-from fullconv.paper.table2 import staged_recipe, starting_weights
+from fullconv.paper import table2
+from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
+from fullconv.paper.findings import Claim, Finding, Gap, Row
 from fullconv.training import RunResult
 
 COMPARED = ("16s", "8s")
 """The stages that have an intermediate upsampling."""
 
 
-def run(bench: Bench) -> Finding:
-    """Return the scores of both kinds; the nets with fixed upsampling are those of T2."""
-    name = recipe_for(bench, "scenes-fcn8s-minivgg", "voc-fcn8s-{backbone}")
-    found: dict[str, list[RunResult]] = {"fixed": [], "learned": []}
-    for seed in range(bench.seeds):
-        fixed = staged_recipe(bench, seed)
-        found["fixed"].append(bench.train(fixed))
-        weights = starting_weights(bench, seed).get("model", {})
-        learned = bench.recipe(name, seed, {"model": {**weights, "deconvolution": "learned"}})
-        found["learned"].append(bench.train(learned, f"{name}-learned"))
-    data = describe_data(bench.validation(fixed))
-    rows = [_row(kind, stage, metric, found[kind], data) for stage in COMPARED for kind in found for metric in METRICS]
-    finding = Finding(tuple(rows), notes=(_moved(found["learned"][0]),))
-    return Finding(finding.rows, (_claim(finding, bench.seeds),), notes=finding.notes)
+def plan(context: Context, seed: int) -> Plan:
+    """Return the staged nets with fixed upsampling, which are those of T2, and the same with the 2× upsampling learned."""
+    name = recipe_for(context, "scenes-fcn8s-minivgg", "voc-fcn8s-{backbone}")
+    learned = context.recipe(name, seed, {"model": {**context.start, "deconvolution": "learned"}})
+    return {"fixed": table2.plan(context, seed)[table2.STAGED], "learned": Training(f"{name}-learned", learned)}
+
+
+def run(context: Context) -> Finding:
+    """Return the scores of both kinds."""
+    plans = [plan(context, seed) for seed in range(context.seeds)]
+    trained = [{kind: context.train(training) for kind, training in each.items()} for each in plans]
+    found = {kind: [each[kind] for each in trained] for kind in plans[0]}
+    data = describe_data(context.validation(plans[0]["fixed"].recipe))
+    rows = tuple(_row(kind, stage, metric, found[kind], data) for stage in COMPARED for kind in found for metric in METRICS)
+    return Finding(rows, (_claim(Finding(rows)),), notes=(_moved(found["learned"][0]),))
 
 
 def _row(kind: str, stage: str, metric: str, results: list[RunResult], data: str) -> Row:
@@ -39,14 +40,10 @@ def _row(kind: str, stage: str, metric: str, results: list[RunResult], data: str
     return Row(f"FCN-{stage}, {kind}", METRICS[metric], values, data, f"{kind} 2× upsampling, staged", seconds)
 
 
-def _claim(finding: Finding, seeds: int) -> Claim:
-    title = METRICS["mean_iu"]
-    fixed, learned = (finding.row(f"FCN-8s, {kind}", title) for kind in ("fixed", "learned"))
-    gap, spread = learned.mean - fixed.mean, max(fixed.spread, learned.spread)
-    evidence = f"{gap:+.1f} at 8s, spread {spread:.1f}, {seeds} seed{'s' if seeds > 1 else ''}"
-    return Claim(
-        "learning the upsampling changes mean IU by less than a point or the spread", abs(gap) <= max(1, spread), evidence
-    )
+def _claim(finding: Finding) -> Claim:
+    learned, fixed = (finding.row(f"FCN-8s, {kind}", METRICS["mean_iu"]) for kind in ("learned", "fixed"))
+    gap = Gap.of(learned, fixed)
+    return Claim("learning the upsampling changes mean IU by no more than a point or the spread", gap.alike, f"at 8s {gap}")
 
 
 def _moved(result: RunResult) -> str:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from in_small import BUDGET, Small, assert_trained_as_planned
 from rich.console import Console
 
 from fullconv.data import open_dataset
@@ -19,18 +20,16 @@ from fullconv.errors import SpecError
 from fullconv.labels import LabelSet, voc_colors
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
-from fullconv.paper.experiment import Bench
+from fullconv.paper import table3
+from fullconv.paper.experiment import Context
 from fullconv.paper.plots import spread_out
-from fullconv.paper.regions.methods import Described, Lesson, learn, mean_iu
+from fullconv.paper.regions.methods import Described, Labeller, Lesson, learn, mean_iu
 from fullconv.paper.regions.nets import NONE, crop, features, fit_linear, paste, refine, region_labels, shapes, things
 from fullconv.paper.regions.proposals import Proposals, propose
 from fullconv.paper.regions.reader import Reader, Stopwatch
 from fullconv.paper.suite import run_experiment
 from fullconv.paper.table3 import Measured
 from fullconv.spec import DataSpec, ModelSpec
-
-BUDGET = 0.012
-"""Minutes: two steps a stage, two training and two measured images."""
 
 
 def two_halves() -> Proposals:
@@ -97,7 +96,7 @@ def without_scikit_image(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_scikit_image_nothing_is_trained(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"^region proposals need scikit-image: pip install 'fullconv\[regions\]'$"):
         propose(np.zeros((8, 8, 3), np.uint8), 5)
-    found = run_experiment("T3", Bench(tmp_path, "", console=Console(quiet=True)), BUDGET)
+    found = run_experiment("T3", Context(tmp_path, "", console=Console(quiet=True)), BUDGET)
     assert {row.needs for row in found.rows} == {"region proposals need scikit-image: pip install 'fullconv[regions]'"}
     assert not (tmp_path / "runs").exists()
 
@@ -247,10 +246,17 @@ def test_a_stopwatch_counts_from_look_to_look(monkeypatch: pytest.MonkeyPatch) -
     assert [watch.lap(), watch.lap()] == [2.5, 0.5]
 
 
-def test_the_experiment_in_small(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, "", console=Console(quiet=True))
-    run_experiment("T3", bench, BUDGET)
-    content = json.loads((tmp_path / "T3/result.json").read_text())
+def test_the_experiment_in_small(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    lessons: list[Lesson] = []
+
+    def watched(given: list[Lesson], *classes: int, **how: bool) -> Labeller:
+        lessons[:] = given
+        return learn(given, *classes, **how)
+
+    monkeypatch.setattr(table3, "learn", watched)
+    run_experiment("T3", small, BUDGET)
+    assert_trained_as_planned(small, "T3")
+    content = json.loads((small.out / "T3/result.json").read_text())
     rows = {(row["item"], row["quantity"]): row["measured"] for row in content["rows"]}
     for method in ("R-CNN style", "SDS style"):
         parts = [rows[method, f"seconds an image, {part}"][0] for part in ("proposals", "features", "classification")]
@@ -258,9 +264,12 @@ def test_the_experiment_in_small(tmp_path: Path) -> None:
         assert rows[method, "times FCN-8s, network only"][0] == pytest.approx(parts[1] / rows["FCN-8s", "seconds an image"][0])
         assert 0 <= rows[method, "mean IU"][0] <= 100
     assert rows["SDS style", "seconds an image, features"] > rows["R-CNN style", "seconds an image, features"]
-    assert (tmp_path / "T3/methods.png").stat().st_size > 5000
-    dataset = bench.validation(bench.recipe("scenes-fcn4s-minivgg"))
-    regions = [len(propose(dataset[place].picture, 200)) for place in spread_out(dataset, 2)]
+    assert (small.out / "T3/methods.png").stat().st_size > 5000
+    training, validation = (open_dataset(DataSpec(count=12, val_count=4, size=(96, 128)), split) for split in ("train", "val"))
+    for lesson_of, place in zip(lessons, spread_out(training, 2), strict=True):  # nothing is learned from held-out images
+        np.testing.assert_array_equal(lesson_of.truth, training[place].targets["semantic"])
+        assert len(lesson_of.described.proposals) == len(propose(training[place].picture, 200))
+    regions = [len(propose(validation[place].picture, 200)) for place in spread_out(validation, 2)]
     assert f"The median image had {statistics.median(regions):.0f} proposals" in content["notes"][0]
 
 
