@@ -116,7 +116,8 @@ def align(places: Sequence[Place], sizes: Callable[[int], Sequence[int]]) -> Ali
     places
         Where the maps lie, coarse to fine.
     sizes
-        Gives the maps' sizes, coarse to fine, for an image side; raises GeometryError when it is too small.
+        Gives the maps' sizes, coarse to fine, and behind them those of all other maps inside the trunk, for an image side; raises
+        GeometryError when it is too small.
 
     Raises
     ------
@@ -162,7 +163,7 @@ def _padding(before: int, places: Sequence[Place], steps: Sequence[Step], sizes:
             found = sizes(padded)
         except GeometryError:
             return 0
-        return min(_covered(found, places, steps), padded - before) if min(found) > 1 else 0
+        return min(_covered(found[: len(places)], places, steps), padded - before) if min(found) > 1 else 0
 
     if not before and all(holds(side) == side for side in range(1, 2 * period + 1)):
         return Padding()

@@ -228,7 +228,9 @@ def alignment_of(trunks: Mapping[str, Trunk]) -> Alignment:
     first = next(iter(trunks.values()))
     if any(trunk.places(axis) != first.places(0) for trunk in trunks.values() for axis in (0, 1)):
         raise GeometryError("the streams' maps (or their two axes) lie differently on the image; use one backbone for all")
-    return align(first.places(0), lambda side: first.geometry.sizes_along(0, side, first.taps))
+    geometry = first.geometry
+    inner = [i for i in range(len(geometry.layers)) if geometry.place(i) is not None]  # what is pooled over the image has size 1
+    return align(first.places(0), lambda side: geometry.sizes_along(0, side, [*first.taps, *inner]))
 
 
 def _joined(stream: str, images: Mapping[str, Tensor]) -> Tensor:

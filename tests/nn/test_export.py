@@ -1,0 +1,125 @@
+"""Nets that are exported or compiled once run at every size: against the eager net, at sizes that they were not traced with."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import openvino
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.export import Dim
+
+from fullconv.nn.build import build_model
+from fullconv.nn.fcn import FCN
+from fullconv.spec import ModelSpec
+
+CLOSE = 1e-4
+SIZES = ((1, 1), (2, 3), (1, 300), (31, 33), (32, 32), (65, 64), (233, 301), (375, 500), (500, 375), (700, 500))
+NETS = {
+    "caffe, pad 100": (ModelSpec(name="fcn8s-narrow-vgg16", padding="paper"), {"semantic": 4}),
+    "caffe, pools of three": (ModelSpec(name="fcn32s-narrow-alexnet"), {"semantic": 4}),
+    "pools that round up": (ModelSpec(name="fcn8s-squeezenet1_1"), {"semantic": 4}),
+    "residual": (ModelSpec(name="fcn16s-resnet18"), {"semantic": 4}),
+    "fixed pads": (ModelSpec(name="fcn8s-efficientnet_lite0"), {"semantic": 4}),
+    "two heads, learned": (ModelSpec(name="fcn4s-minivgg", deconvolution="learned"), {"semantic": 4, "geometric": 3}),
+    "colour and HHA": (ModelSpec(name="fcn8s-minivgg", streams=("rgb", "hha")), {"semantic": 4}),
+    "colour with depth": (ModelSpec(name="fcn8s-minivgg", streams=("rgb+depth",)), {"semantic": 4}),
+}
+
+
+def build(name: str) -> FCN:
+    spec, heads = NETS[name]
+    torch.manual_seed(0)
+    model = build_model(spec, heads).eval()
+    for parameter in model.score_parameters():
+        nn.init.normal_(parameter, std=0.01)
+    return model
+
+
+def inputs(model: FCN, size: tuple[int, int], images: int = 1) -> dict[str, Tensor]:
+    torch.manual_seed(size[0])
+    depth = torch.rand(images, 1, *size) * 8
+    return {
+        name: depth if name == "depth" else torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8) for name in model.inputs
+    }
+
+
+def every_size(model: FCN) -> tuple[dict[str, dict[int, Dim]]]:
+    """What ``dynamic_shapes`` takes: the axes that may have any length."""
+    return ({name: {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC} for name in model.inputs},)
+
+
+def cases(model: FCN) -> Iterator[tuple[dict[str, Tensor], dict[str, np.ndarray]]]:
+    """Batches of one and two images with what the eager net says of them."""
+    for i, size in enumerate(SIZES):
+        given = inputs(model, size, 1 + i % 2)
+        with torch.inference_mode():
+            yield given, {head: logits.numpy() for head, logits in model(given).items()}
+
+
+def far(found: np.ndarray, truth: np.ndarray) -> float:
+    assert found.shape == truth.shape
+    return float(np.abs(found - truth).max()) / max(1.0, float(np.abs(truth).max()))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning:torch.onnx")
+@pytest.mark.parametrize("name", NETS)
+def test_one_export_runs_at_every_size(name: str, tmp_path: Path) -> None:
+    model = build(name)
+    program = torch.export.export(model, (inputs(model, (64, 96), 2),), dynamic_shapes=every_size(model))
+    file = str(tmp_path / "net.onnx")
+    torch.onnx.export(program, dynamo=True, verbose=False).save(file)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    # its own choice on some processors is bfloat16
+    compiled = openvino.compile_model(openvino.convert_model(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    exported = program.module()
+    for given, truth in cases(model):
+        feed = {port.name: tensor.numpy() for port, tensor in zip(session.get_inputs(), given.values(), strict=True)}
+        answers = {
+            "torch.export": [logits.detach().numpy() for logits in exported(given).values()],
+            "onnxruntime": session.run(None, feed),
+            "openvino": list(compiled(list(feed.values())).values()),
+        }
+        for engine, answer in answers.items():
+            for found, logits in zip(answer, truth.values(), strict=True):
+                assert far(found, logits) <= CLOSE, (engine, logits.shape)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_compiled_whole_once_for_every_size(name: str) -> None:
+    model = build(name)
+    torch.compiler.reset()
+    graphs = CompileCounterWithBackend("eager")
+    compiled = torch.compile(model, dynamic=True, fullgraph=True, backend=graphs)
+    for given, truth in cases(model):
+        with torch.inference_mode():
+            for head, logits in compiled(given).items():
+                assert far(logits.numpy(), truth[head]) <= CLOSE
+    # one for images, and one each for sides and batches of 1, which the compiler takes for a constant
+    assert graphs.frame_count <= 8
+
+
+def test_fifty_sizes_need_few_graphs() -> None:
+    model = build("two heads, learned")
+    torch.compiler.reset()
+    graphs = CompileCounterWithBackend("eager")
+    compiled = torch.compile(model, dynamic=True, fullgraph=True, backend=graphs)
+    for i in range(50):
+        given = inputs(model, (1 + i * 37 % 101, 1 + i * 53 % 157))
+        with torch.inference_mode():
+            assert far(compiled(given)["semantic"].numpy(), model(given)["semantic"].numpy()) <= CLOSE
+    assert graphs.frame_count <= 4
+
+
+def test_the_core_exports_by_itself() -> None:
+    model = build("pools that round up")
+    normal = {"rgb": model.fit(model.normalise["rgb"](inputs(model, (64, 96), 2)["rgb"]))}
+    program = torch.export.export(model.core, (normal,), dynamic_shapes=every_size(model))
+    for given, truth in cases(model):
+        padded = {"rgb": model.fit(model.normalise["rgb"](given["rgb"]))}
+        with torch.inference_mode():
+            logits = model.crop(program.module()(padded)["semantic"], given["rgb"])
+        assert far(logits.numpy(), truth["semantic"]) <= CLOSE
