@@ -9,7 +9,8 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from fullconv.data.scenes.scenes import CLASSES
-from fullconv.nn.backbones import BACKBONES, minivgg
+from fullconv.nn.backbones import BACKBONES
+from fullconv.nn.backbones.minivgg import minivgg
 from fullconv.nn.normalise import Normalise
 
 

@@ -196,5 +196,7 @@ def test_backbones_that_an_experiment_does_not_train_on_scenes() -> None:
 
 def test_a_backbone_without_recipe_is_told_with_those_that_have_one() -> None:
     voc = Context(Path("out"), "T2", "voc2012", backbone="vgg61")
-    with pytest.raises(SpecError, match=r"on voc2012 has the backbone 'vgg61'; there are caffe-vgg16, squeezenet1_1, vgg16$"):
+    with pytest.raises(
+        SpecError, match=r"on voc2012 has the backbone 'vgg61'; there are caffe-vgg16, efficientnet_lite0, squeezenet1_1, vgg16$"
+    ):
         recipe_for(voc, "scenes-minivgg", "voc-fcn8s-{backbone}")

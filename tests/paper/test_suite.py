@@ -11,7 +11,8 @@ from rich.console import Console
 
 from fullconv.data.scenes.scenes import object_crop
 from fullconv.errors import DataError, FullconvError, SpecError, TrainingError
-from fullconv.nn.backbones import BACKBONES, minivgg
+from fullconv.nn.backbones import BACKBONES
+from fullconv.nn.backbones.minivgg import minivgg
 from fullconv.nn.normalise import Normalise
 from fullconv.paper import suite, table2
 from fullconv.paper.classifier import train_classifier

@@ -12,7 +12,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from fullconv.errors import SpecError, TrainingError
-from fullconv.nn.backbones import minivgg
+from fullconv.nn.backbones.minivgg import minivgg
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.spec import ModelSpec, Recipe

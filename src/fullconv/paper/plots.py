@@ -96,7 +96,9 @@ def draw_nets(path: Path, nets: Mapping[str, FCN], dataset: Dataset, head: str) 
         sample = dataset[index]
         images = {name: image[None] for name, image in sample.inputs.items()}
         with torch.inference_mode():
-            found = {name: net(images)[head][0].argmax(0).numpy() for name, net in nets.items()}
+            found = {
+                name: net({each: images[each] for each in net.inputs})[head][0].argmax(0).numpy() for name, net in nets.items()
+            }
         rows.append((sample.picture, sample.targets[head].numpy(), found))
     draw_comparisons(path, rows, dataset.labels[head])
     return Picture(path.name, "The same images as each net labels them.")

@@ -73,7 +73,7 @@ def architecture(backbone: str) -> Architecture:
     """
     model = build_on_meta(ModelSpec(name=f"fcn32s-{backbone}"), CLASSES)
     geometry = model.geometry
-    score = geometry.index[f"score.{SEMANTIC}.{RGB}.{model.strides[0]}"]
+    score = geometry.index[f"core.heads.{SEMANTIC}.score.{RGB}.0"]  # the coarsest one
     place, field = geometry.place(score), geometry.receptive_field(score)
     assert place is not None  # a score has a place, and no trunk of the paper sees the whole image
     assert field is not None
