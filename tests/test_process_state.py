@@ -45,9 +45,10 @@ ALLOWED = {
     # a training is the main thread's work: Ctrl-C saves it, and its draws follow from seed and step alone
     ("training/interrupt.py", "signal.signal"),
     ("training/module.py", "torch.manual_seed"),
-    ("training/stages.py", "torch.manual_seed"),
-    ("training/stages.py", "warnings.catch_warnings"),
-    ("training/stages.py", "warnings.filterwarnings"),
+    ("training/start.py", "torch.manual_seed"),
+    # what a training changes is put back when it ends
+    ("training/process.py", "warnings.catch_warnings"),
+    ("training/process.py", "warnings.filterwarnings"),
     # experiments, which train
     ("paper/classifier.py", "torch.manual_seed"),
     ("paper/pretrained.py", "torch.manual_seed"),

@@ -249,12 +249,12 @@ def test_heatmap_mistakes(
 
 def test_predict_as_json(shell: Shell, checkpoint: Path, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert shell("predict", checkpoint, photo, "--out", out, "--overlay", "--scores", "--json") == 0
+    assert shell("predict", checkpoint, photo, "--out", out, "--overlay", "--probabilities", "--json") == 0
     assert sum(shell.json["predicted"][str(photo)].values()) == pytest.approx(1)
     assert shell.json["failed"] == {}
     with Image.open(out / "photo.png") as labels:
         assert (labels.mode, labels.size) == ("P", (37, 24))
-    assert np.load(out / "photo-scores.npy").shape[1:] == (24, 37)
+    assert np.load(out / "photo-probabilities.npy").shape[1:] == (24, 37)
     assert (out / "photo-overlay.png").is_file()
 
 

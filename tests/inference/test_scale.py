@@ -96,7 +96,11 @@ def test_training_stores_it_and_measures_what_the_predictor_gives(tmp_path: Path
             "name": "half",
             "model": {"name": "fcn32s-minivgg", "hidden_layers": False},
             "data": {"name": "scenes", "count": 4, "val_count": 3, "size": SIZE, "scale": 0.5},
-            "train": {"stages": [{"stride": 32, "steps": 6}], "optimizer": {"rate": 1e-3, "name": "adamw"}, "loss": "mean"},
+            "train": {
+                "stages": [{"stride": 32, "steps": 6}],
+                "optimizer": {"learning_rate": 1e-3, "name": "adamw"},
+                "reduction": "mean",
+            },
         }
     )
     result = train(recipe, tmp_path / "run")

@@ -52,10 +52,10 @@ def every_size(model: FCN) -> tuple[dict[str, dict[int, Dim]]]:
     return ({name: {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC} for name in model.inputs},)
 
 
-def cases(model: FCN) -> Iterator[tuple[dict[str, Tensor], dict[str, np.ndarray]]]:
+def cases(model: FCN, batches: tuple[int, int] = (1, 2)) -> Iterator[tuple[dict[str, Tensor], dict[str, np.ndarray]]]:
     """Batches of one and two images with what the eager net says of them."""
     for i, size in enumerate(SIZES):
-        given = inputs(model, size, 1 + i % 2)
+        given = inputs(model, size, batches[i % 2])
         with torch.inference_mode():
             yield given, {head: logits.numpy() for head, logits in model(given).items()}
 
@@ -75,7 +75,9 @@ def test_one_export_runs_at_every_size(name: str, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     # its own choice on some processors is bfloat16
     compiled = openvino.compile_model(openvino.convert_model(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    exported = program.module()
+    # of a net that is never padded the deepest map of a tiny image has one entry; export guards against that and computes it all the
+    # same
+    exported = program.module(check_guards=bool(model.alignment.padding.period))
     for given, truth in cases(model):
         feed = {port.name: tensor.numpy() for port, tensor in zip(session.get_inputs(), given.values(), strict=True)}
         answers = {
@@ -94,12 +96,11 @@ def test_compiled_whole_once_for_every_size(name: str) -> None:
     torch.compiler.reset()
     graphs = CompileCounterWithBackend("eager")
     compiled = torch.compile(model, dynamic=True, fullgraph=True, backend=graphs)
-    for given, truth in cases(model):
+    for given, truth in cases(model, (2, 3)):  # a batch of 1 would be a constant, and a graph of its own
         with torch.inference_mode():
             for head, logits in compiled(given).items():
                 assert far(logits.numpy(), truth[head]) <= CLOSE
-    # one for images, and one each for sides and batches of 1, which the compiler takes for a constant
-    assert graphs.frame_count <= 8
+    assert graphs.frame_count <= 4  # sides of 1 are constants too
 
 
 def test_fifty_sizes_need_few_graphs() -> None:

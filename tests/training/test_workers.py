@@ -30,7 +30,7 @@ class Watched(Scenes):
 def test_readers_stay_and_results_are_the_same(
     tiny: Callable[..., Recipe], tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def opened(spec: DataSpec, split: str) -> Watched:
+    def opened(spec: DataSpec, split: str, *, own_size: bool = False) -> Watched:
         made = Watched(split, spec.count or 8 if split == "train" else 3, (48, 64))
         made.book = book / split
         return made

@@ -157,15 +157,15 @@ def _padding(before: int, places: Sequence[Place], steps: Sequence[Step], sizes:
     """Return the padding with which every pixel lies in the cell of an output; see :class:`Padding`."""
     period = math.ceil(max(place.stride for place in places))
 
-    def holds(padded: int) -> int:
-        """Return the longest side that can be padded to ``padded``; 0 when a map has less than two entries."""
+    def holds(padded: int, entries: int = 2) -> int:
+        """Return the longest side that can be padded to ``padded``; 0 when a map has fewer than so many entries."""
         try:
             found = sizes(padded)
         except GeometryError:
             return 0
-        return min(_covered(found[: len(places)], places, steps), padded - before) if min(found) > 1 else 0
+        return min(_covered(found[: len(places)], places, steps), padded - before) if min(found) >= entries else 0
 
-    if not before and all(holds(side) == side for side in range(1, 2 * period + 1)):
+    if not before and all(holds(side, 1) == side for side in range(1, 2 * period + 1)):
         return Padding()
     first = next((padded for padded in range(1, LONGEST) if holds(padded) > 0), None)
     if first is None:

@@ -8,16 +8,23 @@ import contextlib
 import copy
 import operator
 import random
+import threading
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.overrides import TorchFunctionMode
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.trace import Tracer, node_names
 
 WEIGHTS = ("weight", "bias")
+DRAWING = {
+    *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson", "rand_like", "randn_like"),
+    *("randint_like", "random_", "uniform_", "normal_", "bernoulli_", "exponential_", "geometric_", "log_normal_", "cauchy_"),
+}
+"""Functions and methods of torch that draw random numbers."""
 MODULES: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     F.conv2d: (nn.Conv2d, (*WEIGHTS, "stride", "padding", "dilation", "groups")),
     F.linear: (nn.Linear, WEIGHTS),
@@ -40,14 +47,16 @@ def read_graph(net: nn.Module) -> fx.GraphModule:
         be the same for ever.
     """
     name = type(net).__name__
-    before = torch.random.get_rng_state(), random.getstate()
+    watch, before = _Draws(), random.getstate()
     try:
-        graph = fx.GraphModule(net, Tracer().trace(net))
+        with watch:
+            graph = fx.GraphModule(net, Tracer().trace(net))
     except GeometryError:
         raise
     except Exception as error:  # the net's own code runs on symbols, so anything can be raised
         raise GeometryError(f"{name} cannot be traced by torch.fx: {_first_line(error)}") from error
-    if not torch.equal(before[0], torch.random.get_rng_state()) or before[1] != random.getstate():
+    # Python's own generator is everybody's: with other threads at work nobody can say who drew
+    if watch.drew or (threading.active_count() == 1 and before != random.getstate()):
         raise GeometryError(
             f"{name} draws random numbers in its forward, so that its path through the layers differs from call to call; "
             "call eval() first if it does so in training alone, or draw in a module such as nn.Dropout"
@@ -60,6 +69,18 @@ def read_graph(net: nn.Module) -> fx.GraphModule:
         _make_module(graph, node)
     keep_needed(graph)
     return graph
+
+
+class _Draws(TorchFunctionMode):
+    """Notices whether random numbers are drawn by the code that runs inside, in this thread, other than as a step of a graph."""
+
+    drew = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Return what the function gives."""
+        given = (*args, *(kwargs or {}).values())
+        self.drew |= getattr(func, "__name__", "") in DRAWING and not any(isinstance(each, fx.Proxy) for each in given)
+        return func(*args, **(kwargs or {}))
 
 
 def _make_module(graph: fx.GraphModule, node: fx.Node) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fullconv.data.scenes import scenes as module
 from fullconv.data.scenes.raycast import Ball, Box, Cone, Cylinder, Pose, cast
 from fullconv.data.scenes.scenes import CLASSES, GEOMETRIC, SEMANTIC, SPLITS, Scenes, contact_sheet, object_crop, render
-from fullconv.data.scenes.scenes import scenes as module
 from fullconv.data.scenes.shading import picture
 from fullconv.data.scenes.sky import Light, Sky
 from fullconv.data.scenes.textures import TEXTURES, Material, albedo, draw_material
