@@ -186,3 +186,27 @@ for delay in (0.0, 0.004, 0.011, 0.03, 0.07):
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "semantic\n" * 5
+
+
+def test_a_file_of_format_1_is_read(model: FCN, path: Path) -> None:
+    """Its names are written out here; FCN-16s has the score layers 32 and 16 and upsamplings to 16 and to the image."""
+    old = {
+        "core.heads.semantic.score.rgb.0.weight": "score.semantic.rgb.32.weight",
+        "core.heads.semantic.score.rgb.0.bias": "score.semantic.rgb.32.bias",
+        "core.heads.semantic.score.rgb.1.weight": "score.semantic.rgb.16.weight",
+        "core.heads.semantic.score.rgb.1.bias": "score.semantic.rgb.16.bias",
+        "core.heads.semantic.upsample.0.weight": "upsample.semantic.16.weight",
+        "core.heads.semantic.upsample.1.weight": "upsample.semantic.1.weight",
+    }
+    tensors = {old.get(name, name.replace("core.trunks", "trunks")): value for name, value in load_file(path).items()}
+    tensors |= {"normalise.rgb.mean": torch.zeros(3, 1, 1), "normalise.rgb.std": torch.ones(3, 1, 1)}
+    header = read_header(path) | {"format": 1}
+    save_file(tensors, path, {KEY: json.dumps(header)})
+    image = torch.randint(0, 256, (1, 3, 37, 50), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(load_checkpoint(path).model(image)["semantic"], model(image)["semantic"])
+
+
+def test_preprocessing_stands_in_the_header_alone(path: Path) -> None:
+    assert not [name for name in load_file(path) if name.startswith("normalise")]
+    assert read_header(path)["preprocessing"]["rgb"]["mean"] == [1, 2, 3]

@@ -75,8 +75,7 @@ def test_one_export_runs_at_every_size(name: str, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     # its own choice on some processors is bfloat16
     compiled = openvino.compile_model(openvino.convert_model(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    # of a net that is never padded the deepest map of a tiny image has one entry; export guards against that and computes it all the
-    # same
+    # a net that is never padded has maps of one entry for tiny images: export guards against those, and computes them right
     exported = program.module(check_guards=bool(model.alignment.padding.period))
     for given, truth in cases(model):
         feed = {port.name: tensor.numpy() for port, tensor in zip(session.get_inputs(), given.values(), strict=True)}
