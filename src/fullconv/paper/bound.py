@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from fullconv.data.sample import RGB, SEMANTIC, Dataset
 from fullconv.drawing import Comparison
 from fullconv.evaluation import METRICS
+from fullconv.evaluation.plots import figure
 from fullconv.geometry.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.labels import LabelSet
 from fullconv.metrics import Scores, scores
 from fullconv.paper.experiment import Context, Plan, describe_data, recipe_for
 from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
-from fullconv.paper.plots import draw_comparisons, figure
+from fullconv.paper.plots import draw_comparisons
 
 TITLE = METRICS["mean_iu"]
 PROTOCOL: Mapping[Resampling, str] = {
@@ -143,7 +144,7 @@ def _draw_curves(path: Path, found: Found, rows: tuple[Row, ...], labels: LabelS
     order = _suffering(found)
     paper = {row.item: row.paper for row in rows}
     places = range(len(FACTORS))
-    with figure(path, 12, max(4.5, 0.3 * len(order) + 1.5)) as drawing:
+    with figure(path, (12, max(4.5, 0.3 * len(order) + 1.5))) as drawing:
         means, classes = drawing.subplots(1, 2)
         for way in RESAMPLINGS:
             means.plot(places, [100 * found[way, factor].mean_iu for factor in FACTORS], "o-", label=way)

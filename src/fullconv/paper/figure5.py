@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fullconv.evaluation import METRICS
+from fullconv.evaluation.plots import figure
 from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
 from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row
-from fullconv.paper.plots import figure
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
 from fullconv.training.log import MetricsFile
@@ -116,7 +116,7 @@ def _claims(finding: Finding) -> tuple[Claim, ...]:
 
 
 def _draw(path: Path, logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    with figure(path, 10, 7) as drawing:
+    with figure(path, (10, 7)) as drawing:
         plots = drawing.subplots(2, 2, sharey="row")
         for net, rows in logs.items():
             losses = [row for row in rows if "loss" in row]

@@ -1,16 +1,14 @@
 """Everything that the experiments draw with: figures of numbers, bars, and what several nets say about the same images."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from fullconv.data.sample import Dataset
 from fullconv.drawing import Comparison, comparison_grid
+from fullconv.evaluation.plots import figure
 from fullconv.files import replacing
 from fullconv.labels import LabelSet
 from fullconv.nn.fcn import FCN
@@ -18,26 +16,6 @@ from fullconv.paper.findings import Picture, Row
 
 DRAWN = 3
 """How many samples of a data set are drawn unless it is said."""
-
-
-@contextmanager
-def figure(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """Yield an empty figure of so many inches; write it into a PNG when the body is done.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "line.png"
-    >>> with figure(path, 4, 3) as drawing:
-    ...     _ = drawing.subplots().plot([1, 2, 4])
-    >>> path.exists()
-    True
-    """
-    drawing = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(drawing)
-    yield drawing
-    with replacing(path) as temporary:
-        drawing.savefig(temporary, format="png", dpi=100)
 
 
 def draw_bars(path: Path, rows: Sequence[Row], colors: Sequence[str]) -> None:
@@ -52,7 +30,7 @@ def draw_bars(path: Path, rows: Sequence[Row], colors: Sequence[str]) -> None:
     colors
         Of the bars, as matplotlib calls them.
     """
-    with figure(path, 8, 0.42 * len(rows) + 1) as drawing:
+    with figure(path, (8, 0.42 * len(rows) + 1)) as drawing:
         plot = drawing.subplots()
         names, means, spreads = zip(*((row.item, row.mean, row.spread) for row in rows), strict=True)
         plot.bar_label(plot.barh(names, means, xerr=spreads, color=colors), fmt="%.1f", padding=4)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from fullconv.data.sample import RGB, Dataset
 from fullconv.evaluation import Report
+from fullconv.evaluation.plots import figure
 from fullconv.metrics import ConfusionMatrix
 from fullconv.nn.fcn import FCN
-from fullconv.paper.plots import figure
 
 STREAMS = {32: "deep", 16: "pool4", 8: "pool3", 4: "pool2"}
 """What the paper calls the map that is read at each stride."""
@@ -68,7 +68,7 @@ def draw_streams(model: FCN, head: str, dataset: Dataset, indices: Sequence[int]
     model.eval()
     titles = ["image", *(f"{STREAMS[stride]} (stride {stride})" for stride in model.strides), "sum"]
     labels = dataset.labels[head]
-    with figure(path, 2.6 * len(titles), 2.2 * len(indices)) as drawing:
+    with figure(path, (2.6 * len(titles), 2.2 * len(indices))) as drawing:
         plots = drawing.subplots(len(indices), len(titles), squeeze=False)
         for row, index in zip(plots, indices, strict=True):
             sample = dataset[index]

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fullconv.evaluation.plots import figure
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.backbones.caffe import initialise
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.paper.experiment import Context
 from fullconv.paper.findings import Claim, Finding, Picture, Row
-from fullconv.paper.plots import figure
 from fullconv.paper.published import published
 
 BACKBONE, SIDE, STRIDE = "caffe-alexnet", 227, 32
@@ -242,7 +242,7 @@ def _processor_notes(timings: Sequence[Timing], share: float) -> list[str]:
 def _draw(path: Path, timings: Sequence[Timing]) -> Picture:
     """Draw seconds and ratio over the side of the grid."""
     grids, printed = [timing.grid for timing in timings], papers_speed_up()
-    with figure(path, 10, 4) as drawing:
+    with figure(path, (10, 4)) as drawing:
         seconds, ratio = drawing.subplots(1, 2)
         for what, title, style in zip(Passes._fields, PASSES, ("o-", "s--"), strict=True):
             for way, color in (("windows", "C3"), ("at_once", "C0")):

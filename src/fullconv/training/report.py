@@ -5,12 +5,10 @@ from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from fullconv.evaluation import METRICS, Report
-from fullconv.files import replacing
+from fullconv.evaluation.plots import figure
 from fullconv.training.log import MetricsFile
 
 
@@ -37,27 +35,24 @@ def write_reports(folder: Path, reports: Mapping[str, Report]) -> None:
 def draw_curves(path: Path, log: MetricsFile, stages: Sequence[Mapping[str, Any]]) -> None:
     """Draw loss, learning rate and the heads' mean IU over the steps of all stages, one after the other, into a PNG."""
     rows = _along_the_run(log, stages)
-    figure = Figure(figsize=(8, 8), layout="constrained")
-    FigureCanvasAgg(figure)
-    plots = figure.subplots(3, 1, sharex=True)
-    heads = [column.removesuffix("_mean_iu") for column in log.columns if column.endswith("_mean_iu")]
-    groups = ["loss"], ["learning_rate"], [f"{head}_mean_iu" for head in heads]
-    for plot, columns, title in zip(plots, groups, ("loss", "learning rate", "mean IU"), strict=True):
-        for number, column in enumerate(columns):
-            _draw_line(plot, column, rows, f"C{number}")
-        plot.set_ylabel(title)
-        plot.grid(alpha=0.3)
-        for end in accumulate(stage["steps"] for stage in stages[:-1]):
-            plot.axvline(end, color="grey", linewidth=0.8)
-    positive = [row["loss"] for row in rows if "loss" in row and row["loss"] > 0]
-    if positive and max(positive) > 20 * min(positive):
-        plots[0].set_yscale("log")
-    plots[1].set_yscale("log")
-    if len(heads) > 1:
-        plots[2].legend()
-    plots[2].set_xlabel(f"step ({' → '.join(str(stage['stage']) for stage in stages)})")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    with figure(path, (8, 8)) as drawing:
+        plots = drawing.subplots(3, 1, sharex=True)
+        heads = [column.removesuffix("_mean_iu") for column in log.columns if column.endswith("_mean_iu")]
+        groups = ["loss"], ["learning_rate"], [f"{head}_mean_iu" for head in heads]
+        for plot, columns, title in zip(plots, groups, ("loss", "learning rate", "mean IU"), strict=True):
+            for number, column in enumerate(columns):
+                _draw_line(plot, column, rows, f"C{number}")
+            plot.set_ylabel(title)
+            plot.grid(alpha=0.3)
+            for end in accumulate(stage["steps"] for stage in stages[:-1]):
+                plot.axvline(end, color="grey", linewidth=0.8)
+        positive = [row["loss"] for row in rows if "loss" in row and row["loss"] > 0]
+        if positive and max(positive) > 20 * min(positive):
+            plots[0].set_yscale("log")
+        plots[1].set_yscale("log")
+        if len(heads) > 1:
+            plots[2].legend()
+        plots[2].set_xlabel(f"step ({' → '.join(str(stage['stage']) for stage in stages)})")
 
 
 def _draw_line(plot: Any, column: str, rows: Sequence[Mapping[str, Any]], color: str) -> None:
