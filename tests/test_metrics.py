@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fullconv.errors import DataError
-from fullconv.metrics import ABSENT, ConfusionMatrix, count_pairs, scores, tally, tally_scores
+from fullconv.metrics import ABSENT, ConfusionMatrix, count_pairs, metrics_of, tally, tally_metrics
 
 
 @st.composite
@@ -63,7 +63,7 @@ def naive(count: int, ignore: int, images, absent: str) -> dict:
 
 @given(problems(), st.sampled_from(ABSENT))
 def test_scores_agree_with_a_loop_over_pixels(problem, absent: str):
-    result = scores(counted(*problem), absent)
+    result = metrics_of(counted(*problem), absent)
     assert result.absent == absent
     for name, value in naive(*problem, absent).items():
         np.testing.assert_allclose(getattr(result, name), value, rtol=1e-12, err_msg=name)
@@ -93,7 +93,7 @@ def test_union_is_the_references_score_py(problem):
         iu = np.diag(hist) / (hist.sum(1) + hist.sum(0) - np.diag(hist))
         freq = hist.sum(1) / hist.sum()
         weighted = (freq[freq > 0] * iu[freq > 0]).sum()
-    result = scores(hist.astype(np.int64), "union")
+    result = metrics_of(hist.astype(np.int64), "union")
     np.testing.assert_allclose(
         [result.pixel_accuracy, result.mean_accuracy, result.mean_iu, result.frequency_weighted_iu],
         [overall, mean_accuracy, np.nanmean(iu), weighted],
@@ -117,8 +117,8 @@ def test_order_batches_and_merging_change_nothing(problem, random):
 
 def test_the_mean_is_not_a_mean_of_image_means():
     images = [(np.zeros((1, 4), int), np.zeros((1, 4), int)), (np.array([[0, 1]]), np.array([[1, 1]]))]
-    single = np.mean([scores(counted(2, 255, [pair])).mean_iu for pair in images])
-    assert scores(counted(2, 255, images)).mean_iu == pytest.approx((4 / 5 + 1 / 2) / 2)
+    single = np.mean([metrics_of(counted(2, 255, [pair])).mean_iu for pair in images])
+    assert metrics_of(counted(2, 255, images)).mean_iu == pytest.approx((4 / 5 + 1 / 2) / 2)
     assert single == pytest.approx((1 + (0 + 1 / 2) / 2) / 2)
 
 
@@ -138,7 +138,7 @@ def test_counts_go_beyond_32_bits():
     matrix.update(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8))
     total = matrix + matrix
     assert total.matrix.tolist() == [[2 * (big + 4), 2 * (big // 3)], [0, 2]]
-    result = scores(total)
+    result = metrics_of(total)
     assert result.iu[0] == pytest.approx((big + 4) / (big + 4 + big // 3), rel=1e-15)
     assert result.pixel_accuracy == pytest.approx((big + 5) / (big + 5 + big // 3), rel=1e-15)
 
@@ -156,14 +156,14 @@ def test_stray_pixels_of_an_absent_class_lower_the_union_mean_only():
     stray = clean.copy()
     stray[0, 0] = 2  # absent from the truth; class 0's IU changes by this pixel alone
     before, after = (counted(4, 255, [(truth, found)]) for found in (clean, stray))
-    skip, union = (scores(after, absent).mean_iu for absent in ("skip", "union"))
-    assert scores(before, "skip").mean_iu == scores(before, "union").mean_iu == pytest.approx((40 / 50 + 50 / 60) / 2)
+    skip, union = (metrics_of(after, absent).mean_iu for absent in ("skip", "union"))
+    assert metrics_of(before, "skip").mean_iu == metrics_of(before, "union").mean_iu == pytest.approx((40 / 50 + 50 / 60) / 2)
     assert skip == pytest.approx((39 / 50 + 50 / 60) / 2)
     assert union == pytest.approx(skip * 2 / 3)
-    assert scores(after, "zero").mean_iu == pytest.approx(skip * 2 / 4)
-    assert scores(after, "union").mean_accuracy == scores(after, "skip").mean_accuracy
-    assert np.isnan(scores(after).iu).tolist() == [False, False, True, True]
-    assert np.isnan(scores(after, "union").iu).tolist() == [False, False, False, True]
+    assert metrics_of(after, "zero").mean_iu == pytest.approx(skip * 2 / 4)
+    assert metrics_of(after, "union").mean_accuracy == metrics_of(after, "skip").mean_accuracy
+    assert np.isnan(metrics_of(after).iu).tolist() == [False, False, True, True]
+    assert np.isnan(metrics_of(after, "union").iu).tolist() == [False, False, False, True]
 
 
 def test_the_papers_example_moves_by_four_points():
@@ -172,15 +172,15 @@ def test_the_papers_example_moves_by_four_points():
     for k in range(30):
         matrix[k, k], matrix[k, (k + 1) % 30] = 970, 515
     matrix[0, 30:] = 1
-    assert [round(100 * scores(matrix, absent).mean_iu, 1) for absent in ("skip", "union")] == [48.5, 44.1]
+    assert [round(100 * metrics_of(matrix, absent).mean_iu, 1) for absent in ("skip", "union")] == [48.5, 44.1]
 
 
 @pytest.mark.parametrize("absent", ABSENT)
 def test_perfect_is_one_and_nothing_counted_is_nan(absent: str):
     labels = np.arange(4).reshape(2, 2)
-    perfect = scores(counted(4, 255, [(labels, labels)]), absent)
+    perfect = metrics_of(counted(4, 255, [(labels, labels)]), absent)
     assert perfect.pixel_accuracy == perfect.mean_accuracy == perfect.mean_iu == perfect.frequency_weighted_iu == 1
-    nothing = scores(counted(4, 255, [(np.full((2, 2), 255), labels)]), absent)
+    nothing = metrics_of(counted(4, 255, [(np.full((2, 2), 255), labels)]), absent)
     for value in (nothing.pixel_accuracy, nothing.mean_accuracy, nothing.mean_iu, nothing.frequency_weighted_iu):
         assert math.isnan(value)
 
@@ -217,9 +217,9 @@ def test_strange_labels_are_named_and_nothing_is_counted(truth, found, message):
 
 def test_what_is_no_matrix_or_policy_is_refused():
     with pytest.raises(DataError, match="no policy 'drop' for absent classes; there are skip, union, zero"):
-        scores(ConfusionMatrix(2), "drop")
+        metrics_of(ConfusionMatrix(2), "drop")
     with pytest.raises(DataError, match=r"square \(K, K\), rows = truth; got \(2, 3\)"):
-        scores(np.zeros((2, 3), np.int64))
+        metrics_of(np.zeros((2, 3), np.int64))
     with pytest.raises(DataError, match="matrices of 2 and 3 classes cannot be added"):
         ConfusionMatrix(2) + ConfusionMatrix(3)
 
@@ -239,10 +239,10 @@ def test_layers_are_counted_apart(problem, layers: int, random):
 def test_scores_of_many_tallies_are_those_of_each(problem, absent: str):
     count, ignore, images = problem
     matrices = np.stack([counted(count, ignore, [pair]).matrix for pair in images])
-    found = tally_scores(tally(matrices).reshape(1, len(images), 3, count), absent)
+    found = tally_metrics(tally(matrices).reshape(1, len(images), 3, count), absent)
     for index, matrix in enumerate(matrices):
-        expected = scores(matrix, absent)
+        expected = metrics_of(matrix, absent)
         for name, values in found.items():
             np.testing.assert_allclose(values[0, index], getattr(expected, name), rtol=1e-12, err_msg=name)
-    total = tally_scores(tally(matrices).sum(0), absent)
-    assert float(total["mean_iu"]) == pytest.approx(scores(matrices.sum(0), absent).mean_iu, rel=1e-12, nan_ok=True)
+    total = tally_metrics(tally(matrices).sum(0), absent)
+    assert float(total["mean_iu"]) == pytest.approx(metrics_of(matrices.sum(0), absent).mean_iu, rel=1e-12, nan_ok=True)

@@ -126,7 +126,7 @@ class ConfusionMatrix:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Metrics:
     """The paper's metrics, all in 0..1; ``nan`` where nothing was counted.
 
     Attributes
@@ -154,8 +154,8 @@ class Scores:
     absent: Absent
 
 
-def scores(matrix: ConfusionMatrix | NDArray[np.int64], absent: Absent = "skip") -> Scores:
-    """Return the :class:`Scores` of a confusion matrix (K, K), rows = truth.
+def metrics_of(matrix: ConfusionMatrix | NDArray[np.int64], absent: Absent = "skip") -> Metrics:
+    """Return the :class:`Metrics` of a confusion matrix (K, K), rows = truth.
 
     The policy ``absent`` only changes the means over classes and the per-class values it leaves out.
 
@@ -166,14 +166,14 @@ def scores(matrix: ConfusionMatrix | NDArray[np.int64], absent: Absent = "skip")
 
     Examples
     --------
-    >>> scores(np.array([[3, 1], [0, 4]])).mean_iu
+    >>> metrics_of(np.array([[3, 1], [0, 4]])).mean_iu
     0.775
     """
     counts = matrix.matrix if isinstance(matrix, ConfusionMatrix) else matrix
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise DataError(f"a confusion matrix is square (K, K), rows = truth; got {counts.shape}")
-    found = tally_scores(tally(counts), absent)
-    return Scores(
+    found = tally_metrics(tally(counts), absent)
+    return Metrics(
         pixel_accuracy=float(found["pixel_accuracy"]),
         mean_accuracy=float(found["mean_accuracy"]),
         mean_iu=float(found["mean_iu"]),
@@ -197,10 +197,10 @@ def tally(matrices: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([np.diagonal(matrices, axis1=-2, axis2=-1), matrices.sum(-1), matrices.sum(-2)], -2)
 
 
-def tally_scores(tallies: NDArray[np.number], absent: Absent = "skip") -> dict[str, NDArray[np.float64]]:
-    """Return the metrics of many tallies (..., 3, K) at once, by their names in :class:`Scores`.
+def tally_metrics(tallies: NDArray[np.number], absent: Absent = "skip") -> dict[str, NDArray[np.float64]]:
+    """Return the metrics of many tallies (..., 3, K) at once, by their names in :class:`Metrics`.
 
-    The four are float64 (...), ``iu`` and ``accuracy`` (..., K); values and policy are those of :func:`scores`.
+    The four are float64 (...), ``iu`` and ``accuracy`` (..., K); values and policy are those of :func:`metrics_of`.
 
     Raises
     ------

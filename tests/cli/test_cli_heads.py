@@ -11,7 +11,7 @@ from PIL import Image
 
 from fullconv.cli import main
 from fullconv.data.scenes.scenes import HEADS
-from fullconv.metrics import count_pairs, scores
+from fullconv.metrics import count_pairs, metrics_of
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.spec import ModelSpec
@@ -56,8 +56,8 @@ def test_what_is_predicted_for_a_head_is_what_is_measured(
         written = Image.open(tmp_path / f"{index}.png")
         assert tuple(written.getpalette()[:9]) == sum(HEADS[head].colors[:3], ())  # type: ignore[index]
         matrix += count_pairs(getattr(render(0, "val", index), head), np.asarray(written), len(HEADS[head]))[0]
-    assert report["mean_iu"] == pytest.approx(scores(matrix).mean_iu)
-    assert report["pixel_accuracy"] == pytest.approx(scores(matrix).pixel_accuracy)
+    assert report["mean_iu"] == pytest.approx(metrics_of(matrix).mean_iu)
+    assert report["pixel_accuracy"] == pytest.approx(metrics_of(matrix).pixel_accuracy)
 
 
 def test_which_head_was_taken_is_said_when_none_was_given(

@@ -77,8 +77,8 @@ def test_what_is_told_is_what_evaluation_measures(scenes: Scenes, predictor: Pre
     plain = Refined(predictor, "semantic", CRFSpec(iterations=0))
     models = {"before": (plain, SEMANTIC), "after": (Refined(predictor, "semantic", found.crf), SEMANTIC)}
     studies = compare(models, scenes).studies.values()
-    assert found.mean_iu == pytest.approx([study.report.scores.mean_iu for study in studies])
-    assert found.trimap_iu == pytest.approx([np.mean([b.mean_iu for b in study.trimap.scores()]) for study in studies])
+    assert found.mean_iu == pytest.approx([study.report.metrics.mean_iu for study in studies])
+    assert found.trimap_iu == pytest.approx([np.mean([b.mean_iu for b in study.trimap.metrics()]) for study in studies])
     assert found.trimap_iu[1] > found.trimap_iu[0]
     assert (found.data, found.images) == ("scenes val", 4)
 

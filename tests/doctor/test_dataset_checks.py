@@ -9,7 +9,7 @@ from planted import LABELS, Folder, mask, photograph, says
 
 from fullconv.doctor.near_duplicates import hashes, twins
 from fullconv.geometry.bound import bounds
-from fullconv.metrics import scores
+from fullconv.metrics import metrics_of
 
 
 def test_pictures_in_both_splits(folder: Folder) -> None:
@@ -135,7 +135,7 @@ def test_the_bound_is_that_of_the_bound_module(folder: Folder) -> None:
     expected = bounds([mask(number) for number in range(10)], 3, (32, 16, 8))
     (note,) = (f.what for f in folder.examine().findings if f.kind == "what coarse outputs can reach")
     for stride in (32, 16, 8):
-        assert f"{100 * scores(expected['linear', stride]).mean_iu:.1f} % at stride {stride}" in note
+        assert f"{100 * metrics_of(expected['linear', stride]).mean_iu:.1f} % at stride {stride}" in note
     assert note.endswith("(10 masks of train)")
 
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from fullconv.evaluation.bootstrap import interval, resample
 from fullconv.evaluation.report import METRICS
-from fullconv.metrics import ABSENT, scores, tally
+from fullconv.metrics import ABSENT, metrics_of, tally
 
 
 def tallies(*matrices) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_draws_agree_with_counting_one_after_the_other(matrices: np.ndarray, abs
 
 def in_a_draw(drawn: np.ndarray, whole: np.ndarray, absent: str) -> dict[str, float]:
     """The four metrics of what was drawn; classes that were not keep their scores over all images."""
-    found, kept = scores(drawn, absent), scores(whole, absent)
+    found, kept = metrics_of(drawn, absent), metrics_of(whole, absent)
     metrics = {key: getattr(found, key) for key in METRICS}
     if drawn.any():
         for mean, single in (("mean_iu", "iu"), ("mean_accuracy", "accuracy")):

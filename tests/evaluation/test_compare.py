@@ -83,7 +83,7 @@ def test_a_strange_prediction_names_the_sample(drawn, models):
 
 def test_intervals_hold_their_scores_and_differences_are_to_the_first(drawn, models):
     found = compare(models, drawn)
-    first, second = (study.report.scores for study in found.studies.values())
+    first, second = (study.report.metrics for study in found.studies.values())
     for name, scores in zip(models, (first, second), strict=True):
         for key, (low, high) in found.intervals(name).items():
             assert low <= getattr(scores, key) <= high
@@ -121,7 +121,7 @@ def test_tables_are_in_percent(drawn, models):
     found = compare(models, drawn)
     report = found.first.report
     low, high = found.intervals("red")["mean_iu"]
-    assert score_rows(found)[2][:2] == ("mean IU", f"{100 * report.scores.mean_iu:.1f} ({100 * low:.1f} to {100 * high:.1f})")
+    assert score_rows(found)[2][:2] == ("mean IU", f"{100 * report.metrics.mean_iu:.1f} ({100 * low:.1f} to {100 * high:.1f})")
     value, (low, high) = found.differences("_green $x")["mean_iu"]
     assert difference_rows(found)[2] == ("mean IU", "–", f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})")
     assert class_rows(found)[3] == ("never", "–", "–", "0.00")
@@ -150,7 +150,7 @@ def test_csv_files_of_several_models_read_back(drawn, models, tmp_path):
     write_classes(found, tmp_path / "classes.csv")
     rows = read(tmp_path / "classes.csv")
     assert list(rows[0]) == ["class", "iu red", "accuracy red", "iu _green $x", "accuracy _green $x", "pixels"]
-    assert float(rows[1]["iu _green $x"]) == found.studies["_green $x"].report.scores.iu[1]
+    assert float(rows[1]["iu _green $x"]) == found.studies["_green $x"].report.metrics.iu[1]
     write_images(found, tmp_path / "images.csv")
     rows = read(tmp_path / "images.csv")
     assert len(rows) == 9

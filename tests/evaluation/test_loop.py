@@ -13,7 +13,7 @@ from fullconv.data.sample import Sample
 from fullconv.errors import DataError, FullconvError
 from fullconv.evaluation import Report, evaluate
 from fullconv.labels import LabelSet, voc_colors
-from fullconv.metrics import ConfusionMatrix, scores
+from fullconv.metrics import ConfusionMatrix, metrics_of
 
 LABELS = LabelSet(("[red]", "wall", "ball", "never"), voc_colors(4))
 
@@ -56,7 +56,7 @@ def test_counts_are_those_of_all_pixels(report: Report):
         expected.update(sample.targets["semantic"].numpy(), read_red(sample.inputs))
     assert np.array_equal(report.matrix.matrix, expected.matrix)
     assert (report.dataset, report.images, report.classes) == ("drawn val", 5, 3)
-    assert report.scores.mean_iu == scores(expected).mean_iu
+    assert report.metrics.mean_iu == metrics_of(expected).mean_iu
 
 
 def test_progress_and_policy_are_handed_on():
@@ -64,7 +64,7 @@ def test_progress_and_policy_are_handed_on():
     report = evaluate(read_red, Drawn(3), LABELS, absent="zero", progress=lambda *counts: seen.append(counts))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert (report.absent, report.classes) == ("zero", 4)
-    assert report.scores.mean_iu == pytest.approx(evaluate(read_red, Drawn(3), LABELS).scores.mean_iu * 3 / 4)
+    assert report.metrics.mean_iu == pytest.approx(evaluate(read_red, Drawn(3), LABELS).metrics.mean_iu * 3 / 4)
 
 
 def test_another_head_can_be_measured():
@@ -76,10 +76,10 @@ def test_to_dict_is_json_and_says_what_was_left_out(report: Report):
     data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert (data["dataset"], data["images"], data["absent"], data["classes"]) == ("drawn val", 5, "skip", 3)
     for key in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu"):
-        assert data[key] == getattr(report.scores, key)
+        assert data[key] == getattr(report.metrics, key)
     assert list(data["iu"]) == list(data["accuracy"]) == list(data["pixels"]) == list(LABELS.names)
     assert data["iu"]["never"] is data["accuracy"]["never"] is None
-    assert data["iu"]["wall"] == report.scores.iu[1]
+    assert data["iu"]["wall"] == report.metrics.iu[1]
     assert sum(data["pixels"].values()) == report.matrix.matrix.sum()
 
 
@@ -102,11 +102,11 @@ def test_table_is_in_percent_and_takes_names_as_they_are(report: Report):
     text = shown(report)
     assert "[red]" in text  # no markup
     assert "mean over 3 classes" in text
-    for name, value in {"mean IU": report.scores.mean_iu, "pixel accuracy": report.scores.pixel_accuracy}.items():
+    for name, value in {"mean IU": report.metrics.mean_iu, "pixel accuracy": report.metrics.pixel_accuracy}.items():
         assert f"{name} {100 * value:.1f}" in text
     wall = next(line for line in text.splitlines() if "wall" in line)
     share = 100 * report.matrix.matrix[1].sum() / report.matrix.matrix.sum()
-    assert [f"{100 * report.scores.iu[1]:.1f}", f"{100 * report.scores.accuracy[1]:.1f}", f"{share:.2f}"] == [
+    assert [f"{100 * report.metrics.iu[1]:.1f}", f"{100 * report.metrics.accuracy[1]:.1f}", f"{share:.2f}"] == [
         cell.strip() for cell in wall.replace("┃", "│").split("│")[2:5]
     ]
 
@@ -116,7 +116,7 @@ def test_markdown_has_four_metrics_and_a_row_a_class(report: Report, tmp_path):
     lines = (tmp_path / "new" / "report.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "drawn val, 5 images; means over 3 classes (absent classes: skip)"
     assert lines[2] == "| pixel accuracy | mean accuracy | mean IU | f.w. IU |"
-    assert lines[4].split(" | ")[2] == f"{100 * report.scores.mean_iu:.1f}"
+    assert lines[4].split(" | ")[2] == f"{100 * report.metrics.mean_iu:.1f}"
     assert len(lines) == 8 + 4
     assert lines[-1] == "| never | – | – | 0 |"
 
@@ -126,7 +126,7 @@ def test_csv_reads_back(report: Report, tmp_path):
     with (tmp_path / "classes.csv").open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     assert [row["class"] for row in rows] == list(LABELS.names)
-    assert float(rows[1]["iu"]) == report.scores.iu[1]
+    assert float(rows[1]["iu"]) == report.metrics.iu[1]
     assert rows[3] == {"class": "never", "iu": "", "accuracy": "", "pixels": "0"}
     assert math.isnan(report.rows()[3][1])
 

@@ -70,7 +70,7 @@ def test_ignored_pixels_make_borders_but_are_not_scored(drawn):
 
 def test_scores_of_a_band_agree_with_a_loop_over_its_pixels(drawn, models):
     study = compare(models, drawn).first
-    for width, score in zip(WIDTHS, study.trimap.scores(), strict=True):
+    for width, score in zip(WIDTHS, study.trimap.metrics(), strict=True):
         pixels = []
         for sample in drawn.samples:
             truth, found = sample.targets["semantic"].numpy(), sample.inputs["rgb"][0].numpy()
@@ -88,6 +88,6 @@ def test_a_band_without_pixels_has_no_score():
     rings = np.zeros((3, 2, 2), np.int64)
     rings[1:, 0, 0] = 5
     trimap = Trimap((1, 4), rings)
-    assert math.isnan(trimap.scores()[0].mean_iu)
+    assert math.isnan(trimap.metrics()[0].mean_iu)
     assert trimap.to_dict()["mean_iu"] == [None, 1.0]
     assert trimap.to_dict()["widths"] == [1, 4]

@@ -12,7 +12,7 @@ from rich.console import Console
 from fullconv.data import open_dataset
 from fullconv.errors import DataError, SpecError
 from fullconv.geometry.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
-from fullconv.metrics import scores
+from fullconv.metrics import metrics_of
 from fullconv.paper import bound
 from fullconv.paper.experiment import Context, recipe_for
 from fullconv.paper.published import published
@@ -110,9 +110,9 @@ def test_a_band_without_truth_hides_a_border() -> None:
     """As VOC's: the object's border is off by up to half a cell, and nobody counts there."""
     labels = np.zeros((16, 16), np.uint8)
     labels[:, 6:] = 1
-    assert scores(bounds([labels], 2, [4])["nearest", 4]).mean_iu < 1
+    assert metrics_of(bounds([labels], 2, [4])["nearest", 4]).mean_iu < 1
     labels[:, 4:8] = IGNORE
-    assert scores(bounds([labels], 2, [4])["nearest", 4]).mean_iu == 1
+    assert metrics_of(bounds([labels], 2, [4])["nearest", 4]).mean_iu == 1
 
 
 def test_one_cell_for_the_whole_map_is_its_most_frequent_class() -> None:
@@ -171,7 +171,7 @@ def test_voc_comes_near_the_papers_figures() -> None:
     found = bounds(bound.Maps(dataset), 21, [64, 32, 8])
     for factor in (64, 32, 8):
         paper = published("bound").paper[bound.item(factor, "linear")]["mean IU"]
-        assert abs(100 * scores(found["linear", factor]).mean_iu - paper) < 5
+        assert abs(100 * metrics_of(found["linear", factor]).mean_iu - paper) < 5
 
 
 def test_data_that_an_experiment_is_not_for() -> None:

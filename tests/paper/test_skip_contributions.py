@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from fullconv.data.scenes.scenes import Scenes
-from fullconv.metrics import ConfusionMatrix, scores
+from fullconv.metrics import ConfusionMatrix, metrics_of
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
 from fullconv.paper.skip_contributions import ablation, contributions, draw_streams, most_refined_class
@@ -50,7 +50,7 @@ def test_without_a_stream_is_the_net_whose_score_layer_is_zero(model: FCN) -> No
             matrix.update(scenes[i].targets["semantic"].numpy(), labels)
         model.load_state_dict(weights)
         assert np.abs(found[name].matrix.matrix - matrix.matrix).sum() <= 4, name  # float ties at class borders
-        assert found[name].scores.mean_iu == pytest.approx(scores(matrix).mean_iu, abs=2e-3)
+        assert found[name].metrics.mean_iu == pytest.approx(metrics_of(matrix).mean_iu, abs=2e-3)
 
 
 def test_the_class_that_is_drawn_is_in_the_truth_and_varies_most() -> None:

@@ -76,8 +76,8 @@ def test_the_result_is_what_an_evaluation_of_the_checkpoint_finds(finished: tupl
                 return model({"rgb": inputs["rgb"][None]})["semantic"][0].argmax(0).numpy()
 
         report = evaluate(predict, open_dataset(recipe.data, "val"), checkpoint.labels["semantic"])  # type: ignore[arg-type]
-        assert result.score("pixel_accuracy", stage=name) == pytest.approx(report.scores.pixel_accuracy, abs=2e-3)
-        assert result.score(stage=name) == pytest.approx(report.scores.mean_iu, abs=2e-3)
+        assert result.score("pixel_accuracy", stage=name) == pytest.approx(report.metrics.pixel_accuracy, abs=2e-3)
+        assert result.score(stage=name) == pytest.approx(report.metrics.mean_iu, abs=2e-3)
 
 
 def test_the_checkpoint_tells_its_history(finished: tuple[Recipe, RunResult, str]) -> None:

@@ -21,7 +21,7 @@ from fullconv.crf.settings import Tuned
 from fullconv.data.sample import Dataset
 from fullconv.errors import DataError
 from fullconv.evaluation.trimap import WIDTHS, Trimap, bands
-from fullconv.metrics import count_pairs, scores
+from fullconv.metrics import count_pairs, metrics_of
 
 FACTORS = (2.0, 2.0**0.5)
 """Steps of the search, one round each."""
@@ -85,8 +85,8 @@ def tune(
             if crf is not None:
                 refined += 1
                 progress(refined)
-        near = [band.mean_iu for band in Trimap(WIDTHS, rings).scores()]
-        return float(np.mean(near)), scores(rings.sum(0)).mean_iu
+        near = [band.mean_iu for band in Trimap(WIDTHS, rings).metrics()]
+        return float(np.mean(near)), metrics_of(rings.sum(0)).mean_iu
 
     before = measure(None)
     if np.isnan(before[0]):

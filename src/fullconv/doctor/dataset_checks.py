@@ -17,7 +17,7 @@ from fullconv.doctor.near_duplicates import twins
 from fullconv.errors import DataError
 from fullconv.geometry.bound import coarsen
 from fullconv.labels import is_background
-from fullconv.metrics import ConfusionMatrix, scores
+from fullconv.metrics import ConfusionMatrix, metrics_of
 
 LEAK = 0.05
 """The share of validation images from which on a score misleads, if they are in training as the very same file."""
@@ -164,7 +164,7 @@ def bound(context: Context) -> Iterator[Finding]:
         count += 1
         for stride, matrix in matrices.items():
             matrix.update(truth, coarsen(truth, stride, "linear", labels.ignore_index), labels.ignore_index)
-    reached = {stride: scores(matrix).mean_iu for stride, matrix in matrices.items()}
+    reached = {stride: metrics_of(matrix).mean_iu for stride, matrix in matrices.items()}
     if count and not np.isnan(reached[STRIDES[0]]):
         shown = ", ".join(f"{100 * iu:.1f} % at stride {stride}" for stride, iu in reached.items())
         what = f"the truth itself, made coarse, has a mean IU of {shown} ({counted(count, 'mask')} of {source.split})"

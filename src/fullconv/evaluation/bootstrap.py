@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.evaluation.report import METRICS, Interval
-from fullconv.metrics import Absent, mean_of_known, tally_scores
+from fullconv.metrics import Absent, mean_of_known, tally_metrics
 
 RESAMPLES = 2000
 """Draws for one interval."""
@@ -35,7 +35,7 @@ def resample(
         Of the draws, and their number.
     """
     models, images = tallies.shape[:2]
-    whole = tally_scores(tallies.sum(1), absent)
+    whole = tally_metrics(tallies.sum(1), absent)
     # sums stay below 2**53, so floats count exactly, and matrix products of floats are fast
     flat = tallies.astype(np.float64).transpose(1, 0, 2, 3).reshape(images, -1)
     generator = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def resample(
         size = min(_CHUNK, resamples - start)
         weights = generator.multinomial(images, np.full(images, 1 / images), size=size)
         drawn = (weights.astype(np.float64) @ flat).reshape(size, models, *tallies.shape[2:])
-        result = tally_scores(drawn, absent)
+        result = tally_metrics(drawn, absent)
         present = drawn[:, :, 1] > 0
         for mean, single in (("mean_iu", "iu"), ("mean_accuracy", "accuracy")):
             means = mean_of_known(np.where(present, result[single], whole[single]))

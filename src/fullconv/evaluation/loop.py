@@ -16,7 +16,7 @@ from fullconv.evaluation.report import Report
 from fullconv.evaluation.study import Evaluation, Study, Worst
 from fullconv.evaluation.trimap import WIDTHS, Trimap, bands
 from fullconv.labels import LabelSet
-from fullconv.metrics import Absent, ConfusionMatrix, count_pairs, tally, tally_scores
+from fullconv.metrics import Absent, ConfusionMatrix, count_pairs, tally, tally_metrics
 
 Predict = Callable[[Mapping[str, Tensor]], NDArray[np.integer]]
 """Input streams of one sample, uint8 (C, H, W) each, to the labels (H, W) of one head."""
@@ -136,7 +136,7 @@ class _Counts:
         rings = count_pairs(truth, prediction, self.num_classes, self.ignore_index, layers, len(self.rings))
         self.rings += rings
         self.tallies.append(tally(rings.sum(0)))
-        score = float(tally_scores(self.tallies[-1], "union")["mean_iu"])
+        score = float(tally_metrics(self.tallies[-1], "union")["mean_iu"])
         if not np.isnan(score):
             self.worst = sorted([*self.worst, (score, index, prediction)], key=lambda image: image[:2])[:WORST]
 

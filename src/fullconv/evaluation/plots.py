@@ -94,7 +94,7 @@ def draw_trimaps(path: Path, trimaps: Mapping[str, Trimap]) -> None:
         plot = drawn.subplots()
         for name, trimap in trimaps.items():
             # a label that begins with an underscore would be left out of the legend
-            plot.plot(trimap.widths, [100 * band.mean_iu for band in trimap.scores()], marker=".", label=f" {drawable(name)}")
+            plot.plot(trimap.widths, [100 * band.mean_iu for band in trimap.metrics()], marker=".", label=f" {drawable(name)}")
         plot.set_xscale("log", base=2)
         widths = next(iter(trimaps.values())).widths
         plot.set_xticks(widths, [str(width) for width in widths])

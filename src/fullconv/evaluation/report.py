@@ -14,7 +14,7 @@ from rich.table import Table
 
 from fullconv.files import replacing
 from fullconv.labels import LabelSet
-from fullconv.metrics import Absent, ConfusionMatrix, Scores, scores
+from fullconv.metrics import Absent, ConfusionMatrix, Metrics, metrics_of
 
 METRICS = {
     "pixel_accuracy": "pixel accuracy",
@@ -52,19 +52,19 @@ class Report:
     absent: Absent = "skip"
 
     @cached_property
-    def scores(self) -> Scores:
+    def metrics(self) -> Metrics:
         """The paper's metrics, all in 0..1."""
-        return scores(self.matrix, self.absent)
+        return metrics_of(self.matrix, self.absent)
 
     @property
     def classes(self) -> int:
         """How many classes the mean IU is taken over."""
-        return int((~np.isnan(self.scores.iu)).sum())
+        return int((~np.isnan(self.metrics.iu)).sum())
 
     def rows(self) -> list[tuple[str, float, float, int]]:
         """Return (class, IU, accuracy, pixels of truth) for every class, scores in 0..1 or ``nan`` where left out."""
         truth = self.matrix.matrix.sum(1)
-        columns = zip(self.labels.names, self.scores.iu, self.scores.accuracy, truth, strict=True)
+        columns = zip(self.labels.names, self.metrics.iu, self.metrics.accuracy, truth, strict=True)
         return [(name, float(iu), float(accuracy), int(pixels)) for name, iu, accuracy, pixels in columns]
 
     def table(self, intervals: Mapping[str, Interval] | None = None) -> Table:
@@ -72,7 +72,7 @@ class Report:
 
         ``intervals``, by the keys of :data:`METRICS`, stand behind the four.
         """
-        result = self.scores
+        result = self.metrics
         total = max(int(self.matrix.matrix.sum()), 1)
         known = dict.fromkeys(METRICS, (math.nan, math.nan)) | dict(intervals or {})
         parts = [f"{title} {estimate(getattr(result, key), known[key])}" for key, title in METRICS.items()]
@@ -94,9 +94,9 @@ class Report:
             "images": self.images,
             "absent": self.absent,
             "classes": self.classes,
-            **{key: or_none(getattr(self.scores, key)) for key in METRICS},
-            "iu": dict(zip(names, map(or_none, self.scores.iu), strict=True)),
-            "accuracy": dict(zip(names, map(or_none, self.scores.accuracy), strict=True)),
+            **{key: or_none(getattr(self.metrics, key)) for key in METRICS},
+            "iu": dict(zip(names, map(or_none, self.metrics.iu), strict=True)),
+            "accuracy": dict(zip(names, map(or_none, self.metrics.accuracy), strict=True)),
             "pixels": dict(zip(names, self.matrix.matrix.sum(1).tolist(), strict=True)),
         }
 
@@ -107,7 +107,7 @@ class Report:
             "",
             f"| {' | '.join(METRICS.values())} |",
             "|---:|---:|---:|---:|",
-            f"| {' | '.join(percent(getattr(self.scores, key)) for key in METRICS)} |",
+            f"| {' | '.join(percent(getattr(self.metrics, key)) for key in METRICS)} |",
             "",
             "| class | IU % | accuracy % | pixels of truth |",
             "|---|---:|---:|---:|",

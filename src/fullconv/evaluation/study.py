@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fullconv.evaluation.bootstrap import LEVEL, RESAMPLES, interval, resample
 from fullconv.evaluation.report import METRICS, Interval, Report, or_none
 from fullconv.evaluation.trimap import Trimap
-from fullconv.metrics import tally_scores
+from fullconv.metrics import tally_metrics
 
 Worst = tuple[float, int, NDArray[np.integer]]
 """An image's score, its place in the data set, and what was predicted (H, W)."""
@@ -47,7 +47,7 @@ class Study:
         A mean is taken over the classes present in truth or prediction of that image (the policy ``union``): what is
         predicted but is not there counts 0.
         """
-        found = tally_scores(self.tallies, "union")
+        found = tally_metrics(self.tallies, "union")
         return {key: found[key] for key in METRICS}
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Evaluation:
 
     def differences(self, name: str) -> dict[str, tuple[float, Interval]]:
         """Return how far each metric of a model lies above the first model's, and the interval of that, paired over images."""
-        mine, firsts = self.studies[name].report.scores, self.first.report.scores
+        mine, firsts = self.studies[name].report.metrics, self.first.report.metrics
         opponent = next(iter(self.studies))
         return {
             key: (getattr(mine, key) - getattr(firsts, key), self._interval(draws[name] - draws[opponent]))

@@ -21,7 +21,7 @@ def score_rows(evaluation: Evaluation) -> Rows:
     return [
         (
             title,
-            *(estimate(getattr(study.report.scores, key), intervals[name][key]) for name, study in evaluation.studies.items()),
+            *(estimate(getattr(study.report.metrics, key), intervals[name][key]) for name, study in evaluation.studies.items()),
         )
         for key, title in METRICS.items()
     ]
@@ -38,14 +38,14 @@ def class_rows(evaluation: Evaluation) -> Rows:
     studies = evaluation.studies.values()
     truth = evaluation.first.report.matrix.matrix.sum(1)
     shares = truth / max(int(truth.sum()), 1)
-    columns = [map(percent, study.report.scores.iu) for study in studies]
+    columns = [map(percent, study.report.metrics.iu) for study in studies]
     return list(zip(evaluation.first.report.labels.names, *columns, (f"{100 * share:.2f}" for share in shares), strict=True))
 
 
 def trimap_rows(evaluation: Evaluation) -> Rows:
     """Return a row a band: its width in pixels, and each model's mean IU in it."""
     trimaps = [study.trimap for study in evaluation.studies.values()]
-    columns = [[percent(band.mean_iu) for band in trimap.scores()] for trimap in trimaps]
+    columns = [[percent(band.mean_iu) for band in trimap.metrics()] for trimap in trimaps]
     return list(zip(map(str, trimaps[0].widths), *columns, strict=True))
 
 
@@ -79,7 +79,7 @@ def write_classes(evaluation: Evaluation, path: Path) -> None:
     reports = {name: study.report for name, study in evaluation.studies.items()}
     header = ["class", *_columns(reports, ("iu", "accuracy")), "pixels"]
     pixels = evaluation.first.report.matrix.matrix.sum(1).tolist()
-    values = [column for report in reports.values() for column in (report.scores.iu, report.scores.accuracy)]
+    values = [column for report in reports.values() for column in (report.metrics.iu, report.metrics.accuracy)]
     cells = ([or_none(value) for value in row] for row in zip(*values, strict=True))
     names = evaluation.first.report.labels.names
     _write(path, header, ((name, *row, count) for name, row, count in zip(names, cells, pixels, strict=True)))

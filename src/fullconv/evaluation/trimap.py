@@ -1,4 +1,4 @@
-"""Scores near label borders only: the trimap of Krähenbühl and Koltun, NIPS 2011 (section 5; after Kohli et al., IJCV 2009).
+"""Metrics near label borders only: the trimap of Krähenbühl and Koltun, NIPS 2011 (section 5; after Kohli et al., IJCV 2009).
 
 The band of width w are the pixels within w of a label border of the truth. Distance is the chessboard distance, exact: a pixel
 is within w when the (2w + 1)×(2w + 1) window around it, cut at the image's edge, holds another label than its own. The edge
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fullconv.evaluation.report import or_none
-from fullconv.metrics import Absent, Scores, scores
+from fullconv.metrics import Absent, Metrics, metrics_of
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
 """Of the bands, in pixels."""
@@ -63,13 +63,13 @@ class Trimap:
     rings: NDArray[np.int64]
     absent: Absent = "skip"
 
-    def scores(self) -> list[Scores]:
+    def metrics(self) -> list[Metrics]:
         """Return the scores of every band, the narrowest first."""
-        return [scores(matrix, self.absent) for matrix in self.rings.cumsum(0)[:-1]]
+        return [metrics_of(matrix, self.absent) for matrix in self.rings.cumsum(0)[:-1]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return widths and, for each, mean IU and pixel accuracy in 0..1; ``None`` where no pixel is."""
-        found = self.scores()
+        found = self.metrics()
         return {
             "distance": "chessboard",
             "widths": list(self.widths),

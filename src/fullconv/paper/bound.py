@@ -20,7 +20,7 @@ from fullconv.evaluation import METRICS
 from fullconv.evaluation.plots import figure
 from fullconv.geometry.bound import FACTORS, RESAMPLINGS, Resampling, bounds, coarsen
 from fullconv.labels import LabelSet
-from fullconv.metrics import Scores, scores
+from fullconv.metrics import Metrics, metrics_of
 from fullconv.paper.experiment import Context, Plan, describe_data, recipe_for
 from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
 from fullconv.paper.plots import draw_comparisons
@@ -30,7 +30,7 @@ PROTOCOL: Mapping[Resampling, str] = {
     "linear": "ground truth's shares in cells, bilinear up-sampling, largest",
     "nearest": "ground truth at the cells' centres, repeated",
 }
-Found = Mapping[tuple[Resampling, int], Scores]
+Found = Mapping[tuple[Resampling, int], Metrics]
 
 
 @dataclass
@@ -80,7 +80,7 @@ def run(context: Context) -> Finding:
     labels, maps = dataset.labels[SEMANTIC], Maps(dataset)
     context.say(f"resampling the ground truth of {describe_data(dataset)} at {len(FACTORS)} factors in {len(RESAMPLINGS)} ways")
     start = time.monotonic()
-    found = {key: scores(matrix) for key, matrix in bounds(maps, len(labels), FACTORS, labels.ignore_index).items()}
+    found = {key: metrics_of(matrix) for key, matrix in bounds(maps, len(labels), FACTORS, labels.ignore_index).items()}
     rows = _rows(found, f"{describe_data(dataset)} of {maps.size}", time.monotonic() - start)
     pictures = (
         _draw_curves(context.folder / "bound.png", found, rows, labels),

@@ -105,8 +105,8 @@ def _rows(seeds: Sequence[_Seed], data: str) -> tuple[Row, ...]:
     for name in (PLAIN, UNTUNED, TUNED):
         studies = [seed.found.studies[name] for seed in seeds]
         protocol = {PLAIN: "the net alone", UNTUNED: "default settings", TUNED: "tuned on other images"}[name]
-        values = [tuple(100 * study.report.scores.mean_iu for study in studies)]
-        values += list(zip(*([100 * band.mean_iu for band in study.trimap.scores()] for study in studies), strict=True))
+        values = [tuple(100 * study.report.metrics.mean_iu for study in studies)]
+        values += list(zip(*([100 * band.mean_iu for band in study.trimap.metrics()] for study in studies), strict=True))
         for title, scores in zip([METRICS["mean_iu"], *map(near, WIDTHS)], values, strict=True):
             rows.append(Row(name, title, scores, data, protocol))
         if name != PLAIN:

@@ -22,7 +22,7 @@ from fullconv.drawing import Comparison
 from fullconv.evaluation import METRICS
 from fullconv.geometry.axis import Place
 from fullconv.geometry.trace import trace
-from fullconv.metrics import ConfusionMatrix, scores
+from fullconv.metrics import ConfusionMatrix, metrics_of
 from fullconv.nn.atrous import atrous
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
@@ -154,8 +154,8 @@ def measure(read: Read, dataset: Dataset, count: int, few: int) -> Measured:
         seconds.append(time.perf_counter() - start)
         matrix.update(sample.targets[SEMANTIC].numpy(), found, labels.ignore_index)
         if index + 1 == few:
-            first = 100 * scores(matrix).mean_iu
-    return Measured(100 * scores(matrix).mean_iu, first, seconds)
+            first = 100 * metrics_of(matrix).mean_iu
+    return Measured(100 * metrics_of(matrix).mean_iu, first, seconds)
 
 
 def _rows(found: Mapping[str, Measured], data: str, few: int) -> list[Row]:

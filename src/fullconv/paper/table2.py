@@ -106,7 +106,7 @@ def _without_streams(nets: Sequence[Nets], dataset: Dataset) -> list[Row]:
         Row(
             f"FCN-8s {name}",
             METRICS["mean_iu"],
-            tuple(100 * reports[name].scores.mean_iu for reports in found),
+            tuple(100 * reports[name].metrics.mean_iu for reports in found),
             describe_data(dataset),
             "left out of the trained net",
         )

@@ -166,7 +166,7 @@ def _finding(measured: Measured, chosen: Images, settings: Settings) -> Finding:
     protocol = f"at most {settings.proposals} proposals, {boxes}, {len(chosen.training)} training images"
     rows = []
     for method, matrix in measured.matrices.items():
-        scores = Report(dataset.name, dataset.labels[SEMANTIC], matrix, len(dataset)).scores
+        scores = Report(dataset.name, dataset.labels[SEMANTIC], matrix, len(dataset)).metrics
         how = "one pass" if method == FCN_8S else protocol
         rows += [
             paired("T3", method, title, [100 * getattr(scores, key)], data=data, protocol=how) for key, title in METRICS.items()

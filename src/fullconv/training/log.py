@@ -75,4 +75,4 @@ class MetricsFile:
 
 def metrics_of(reports: Mapping[str, Report]) -> dict[str, float]:
     """Return the four metrics of every head by their columns' names, in 0..1."""
-    return {f"{head}_{key}": getattr(report.scores, key) for head, report in reports.items() for key in METRICS}
+    return {f"{head}_{key}": getattr(report.metrics, key) for head, report in reports.items() for key in METRICS}

@@ -14,7 +14,7 @@ from fullconv.data.sets.siftflow import HEADS, SIFTFlow
 from fullconv.doctor.sources import open_sources, read_target
 from fullconv.errors import DataError, SpecError
 from fullconv.evaluation import evaluate
-from fullconv.metrics import scores
+from fullconv.metrics import metrics_of
 from fullconv.spec import DataSpec
 
 LISTS = Path(str(resources.files("fullconv.data.sets") / "lists"))
@@ -87,8 +87,8 @@ def test_classes_that_test_lacks_are_left_out_of_the_mean() -> None:
     absent = [names.index(name) for name in ("cow", "desert", "moon")]
     matrix = np.diag([0 if label in absent else 100 for label in range(33)]).astype(np.int64)
     matrix[names.index("sea"), names.index("cow")] = 1
-    assert scores(matrix).mean_iu == pytest.approx((29 + 100 / 101) / 30, abs=1e-12)
-    assert scores(matrix, absent="union").mean_iu == pytest.approx((29 + 100 / 101) / 31, abs=1e-12)
+    assert metrics_of(matrix).mean_iu == pytest.approx((29 + 100 / 101) / 30, abs=1e-12)
+    assert metrics_of(matrix, absent="union").mean_iu == pytest.approx((29 + 100 / 101) / 31, abs=1e-12)
 
 
 def test_files_whose_truth_lacks_classes_are_measured_on_the_others(root: Path) -> None:
@@ -100,13 +100,13 @@ def test_files_whose_truth_lacks_classes_are_measured_on_the_others(root: Path) 
     right = {"balcony": 1.0, "sky": 1.0, "window": 1.0, "cow": 1.0}
     assert {name: iu for name, iu, _, pixels in report.rows() if pixels} == {"awning": 0.0, **right}
     assert (report.classes, report.images, int(report.matrix.matrix.sum())) == (5, 200, 200 * 5)
-    assert report.scores.mean_iu == pytest.approx(4 / 5, abs=1e-12)
-    assert report.scores.mean_accuracy == pytest.approx(4 / 5, abs=1e-12)
+    assert report.metrics.mean_iu == pytest.approx(4 / 5, abs=1e-12)
+    assert report.metrics.mean_accuracy == pytest.approx(4 / 5, abs=1e-12)
     # the reference's score.py counts building, which is only predicted; desert stands on void alone and counts nowhere
-    assert evaluate(lambda inputs: guess, data, semantic, absent="union").scores.mean_iu == pytest.approx(4 / 6, abs=1e-12)
+    assert evaluate(lambda inputs: guess, data, semantic, absent="union").metrics.mean_iu == pytest.approx(4 / 6, abs=1e-12)
     other = evaluate(lambda inputs: np.zeros((2, 3), int), data, geometric, head="geometric")  # sky, and void twice
     assert int(other.matrix.matrix.sum()) == 200 * 4
-    assert other.scores.pixel_accuracy == pytest.approx(2 / 4)
+    assert other.metrics.pixel_accuracy == pytest.approx(2 / 4)
 
 
 def test_a_copy_without_the_other_truth_is_enough_for_one_head(root: Path) -> None:

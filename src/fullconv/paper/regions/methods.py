@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fullconv.metrics import ConfusionMatrix, scores
+from fullconv.metrics import ConfusionMatrix, metrics_of
 from fullconv.paper.regions.nets import NONE, Linear, fit_linear, paste, refine, region_labels, shapes, things, with_class
 from fullconv.paper.regions.proposals import Proposals
 
@@ -110,7 +110,7 @@ def mean_iu(labeller: Labeller, lessons: Sequence[Lesson], classes: int) -> floa
     matrix = ConfusionMatrix(classes)
     for lesson in lessons:
         matrix.update(lesson.truth, labeller(lesson.described))
-    return scores(matrix).mean_iu
+    return metrics_of(matrix).mean_iu
 
 
 def _fit(lessons: Sequence[Lesson], classes: int, share: float, decay: float, *, background: bool, masked: bool) -> Labeller:
