@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
     from fullconv.nn.convolutionalize import convolutionalize
     from fullconv.nn.fcn import FCN
+    from fullconv.nn.proof import prove
     from fullconv.spec import DataSpec, ModelSpec, Recipe
     from fullconv.spec.recipe import load_recipe
     from fullconv.training import train
@@ -63,6 +64,7 @@ __all__ = [
     "load_checkpoint",
     "load_recipe",
     "open_dataset",
+    "prove",
     "save_checkpoint",
     "train",
     "use_backbone",
@@ -84,6 +86,7 @@ _HOMES = {
     "nn.checkpoint": ("load_checkpoint", "save_checkpoint"),
     "nn.convolutionalize": ("convolutionalize",),
     "nn.fcn": ("FCN",),
+    "nn.proof": ("prove",),
     "spec": ("DataSpec", "ModelSpec", "Recipe"),
     "spec.recipe": ("load_recipe",),
     "training": ("train",),

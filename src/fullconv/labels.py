@@ -53,7 +53,7 @@ class LabelSet:
     names
         One name a class, all different; 1 to 255, as ``ignore_index`` needs a number too.
     colors
-        One (red, green, blue) in 0..255 a class.
+        One (red, green, blue) in 0..255 a class; VOC's palette where there are none.
     ignore_index
         The label of pixels without truth, after the classes, at most 255; drawn in VOC's light void colour.
 
@@ -64,7 +64,7 @@ class LabelSet:
 
     Examples
     --------
-    >>> labels = LabelSet(("floor", "wall"), voc_colors(2))
+    >>> labels = LabelSet(("floor", "wall"))
     >>> len(labels)
     2
     >>> labels.colorize(np.array([[0, 1, 255]]))[0].tolist()
@@ -72,13 +72,15 @@ class LabelSet:
     """
 
     names: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
+    colors: tuple[tuple[int, int, int], ...] = ()
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
         count = len(self.names)
         if not 1 <= count <= 255 or len(set(self.names)) != count:
             raise DataError(f"a label set needs 1 to 255 different names; got {count}: {', '.join(self.names)}")
+        if not self.colors:
+            object.__setattr__(self, "colors", voc_colors(count))
         if len(self.colors) != count or not all(len(c) == 3 and all(0 <= v <= 255 for v in c) for c in self.colors):
             raise DataError(f"{count} classes need {count} colours of three values in 0..255; got {self.colors}")
         if not count <= self.ignore_index <= 255:

@@ -5,7 +5,9 @@ import gc
 import pickle
 import weakref
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -35,10 +37,28 @@ def test_a_name_and_a_number_are_enough() -> None:
     assert build_model("fcn16s-minivgg", {"semantic": 33, "geometric": 3}).heads == {"semantic": 33, "geometric": 3}
 
 
-@pytest.mark.parametrize("classes", [0, -1, {}, {"semantic": 0}])
-def test_classes_are_counted_from_one(classes: int | dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "classes", [0, -1, {}, {"semantic": 0}, "21", 2.5, None, True, ["a"], {"semantic": "b"}, {"semantic": True}]
+)
+def test_classes_are_counted_from_one(classes: Any) -> None:
     with pytest.raises(SpecError, match="give a number from 1 on, or one for each head"):
         build_model("fcn8s-minivgg", classes=classes)
+
+
+def test_numbers_of_numpy_count_too() -> None:
+    assert build_model("fcn8s-minivgg", classes=np.int64(3)).heads == {"semantic": 3}
+
+
+@pytest.mark.parametrize("name", ["", "a.b", 3, None, "keys", "training", "forward"])
+def test_heads_are_called_by_words_of_their_own(name: Any) -> None:
+    with pytest.raises(SpecError, match="no head can be called"):
+        build_model("fcn8s-minivgg", classes={name: 2})
+
+
+@pytest.mark.parametrize("model", [None, 3, b"fcn8s-minivgg", {"name": "fcn8s-minivgg"}])
+def test_a_model_is_a_name_or_a_spec(model: Any) -> None:
+    with pytest.raises(SpecError, match="give names, such as 'fcn8s-vgg16' and 'imagenet'"):
+        build_model(model, 2)
 
 
 def test_another_name_is_refused() -> None:
@@ -110,6 +130,19 @@ def test_the_parts_are_the_whole(model: FCN) -> None:
         padded = {"rgb": model.fit(model.normalise["rgb"](IMAGES))}
         parts = {head: model.crop(logits, IMAGES) for head, logits in model.core(padded).items()}
         assert all(torch.equal(logits, parts[head]) for head, logits in model(IMAGES).items())
+
+
+def test_a_module_of_ones_own_is_a_backbone() -> None:
+    net = nn.Sequential(
+        *(layer for k in range(5) for layer in (nn.Conv2d(3 if k == 0 else 4, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 5),
+    )
+    model = build_model("fcn8s-mine", classes=3, backbone=net).eval()
+    assert model(IMAGES)["semantic"].shape == (2, 3, 45, 70)
+    with pytest.raises(SpecError, match="mine"):
+        build_model("fcn8s-mine", classes=3, backbone=lambda: "no net")
 
 
 def test_a_net_put_together_by_hand_has_no_spec() -> None:

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -52,6 +53,12 @@ def test_a_model_comes_back_with_all_that_it_needs(model: FCN, path: Path) -> No
     assert found.header["versions"].keys() >= {"fullconv", "torch"}
     assert not found.model.training
     assert read_header(path) == found.header
+
+
+@pytest.mark.parametrize("labels", [["a", "b", "c"], {"semantic": ["a", "b", "c"]}, LABELS["semantic"]])
+def test_labels_are_a_label_set_for_each_head(model: FCN, labels: object, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"give a LabelSet for every head, such as \{'semantic': LabelSet\(names\)\}"):
+        save_checkpoint(tmp_path / "m.safetensors", model, labels)  # type: ignore[arg-type]  # that is what is tested
 
 
 def test_labels_must_fit_the_heads(model: FCN, tmp_path: Path) -> None:
@@ -121,6 +128,11 @@ def rewrite(path: Path, **changes: object) -> None:
         ({"model": {"name": "fcn8s-minivgg"}}, "contradicts itself: RuntimeError"),
         ({"model": {"name": "fcn8s-nonesuch"}}, "a backbone that is not here: no backbone is called 'nonesuch'"),
         ({"model": {"nam": "fcn8s-minivgg"}}, "contradicts itself: ValidationError"),
+        ({"preprocessing": {"rgb": GREY}}, r"contradicts itself: preprocessing .* is not of rgb, which has 3 channels"),
+        ({"preprocessing": {"rgb": {"channels": "log depth", "mean": [7.8]}}}, "is not of rgb, which has 3 channels"),
+        ({"preprocessing": {"rgb": GREY | {"mean": [0] * 3, "std": [math.inf] * 3}}}, "preprocessing .* is not known"),
+        ({"preprocessing": {"rgb": GREY | {"mean": [10**400] * 3}}}, "contradicts itself: preprocessing .* is not complete"),
+        ({"scale": 10**400}, "contradicts itself: OverflowError"),
         ({"preprocessing": {"rgb": {}}}, "contradicts itself: preprocessing"),
         ({"preprocessing": {"thermal": GREY}}, "contradicts itself: it prepares thermal, and reads rgb"),
         ({"preprocessing": {}}, "contradicts itself: it prepares nothing, and reads rgb"),

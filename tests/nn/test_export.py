@@ -95,11 +95,13 @@ def test_compiled_whole_once_for_every_size(name: str) -> None:
     torch.compiler.reset()
     graphs = CompileCounterWithBackend("eager")
     compiled = torch.compile(model, dynamic=True, fullgraph=True, backend=graphs)
-    for given, truth in cases(model, (2, 3)):  # a batch of 1 would be a constant, and a graph of its own
+    for given, truth in cases(model, (2, 3)):  # a side or a batch of 1 is a constant to the compiler, and a graph of its own
+        if 1 in next(iter(given.values())).shape[2:]:
+            continue
         with torch.inference_mode():
             for head, logits in compiled(given).items():
                 assert far(logits.numpy(), truth[head]) <= CLOSE
-    assert graphs.frame_count <= 4  # sides of 1 are constants too
+    assert graphs.frame_count == 1
 
 
 def test_fifty_sizes_need_few_graphs() -> None:

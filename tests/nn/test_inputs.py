@@ -42,6 +42,11 @@ def test_refused_with_what_is_accepted(model: FCN, changes: dict[str, Tensor], m
         model(given(**changes))
 
 
+def test_a_path_is_for_the_predictor() -> None:
+    with pytest.raises(SpecError, match=r"rgb is a str; a model reads tensors, Predictor.predict reads files and images"):
+        build_model("fcn32s-minivgg", classes=2)("photo.jpg")
+
+
 def test_empty_batches_are_refused(model: FCN) -> None:
     with pytest.raises(SpecError, match=r"rgb is \(0, 3, 20, 30\), which is empty; the model reads images of at least 1×1 pixel"):
         model({"rgb": torch.zeros(0, 3, 20, 30), "depth": torch.zeros(0, 1, 20, 30)})

@@ -1,6 +1,7 @@
 """A model ready to be trained: built from its spec, with the weights that the spec names."""
 
-from collections.abc import Mapping
+import numbers
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from torch import nn
@@ -8,6 +9,7 @@ from torch import nn
 from fullconv.errors import SpecError
 from fullconv.nn.assemble import assemble
 from fullconv.nn.backbones import Classifier
+from fullconv.nn.backbones.own_models import as_classifier
 from fullconv.nn.fcn import FCN
 from fullconv.nn.fusion import join_streams
 from fullconv.nn.normalise import preprocessing_of
@@ -24,7 +26,7 @@ def build_model(
     classes: int | Mapping[str, int],
     *,
     weights: str | None = None,
-    backbone: Classifier | None = None,
+    backbone: Classifier | nn.Module | Callable[[], Classifier | nn.Module] | None = None,
 ) -> FCN:
     """Return an FCN in training mode: backbone weights as asked for, zero score layers, bilinear upsampling.
 
@@ -38,7 +40,8 @@ def build_model(
         Of the backbone, in place of the spec's: ``imagenet``, or a path or name, see :mod:`fullconv.nn.weights`; random ones
         where neither says anything.
     backbone
-        One's own, in place of the one that the name says; what stands behind ``fcn8s-`` is then only what it is called.
+        One's own, in place of the one that the name says: a :class:`~fullconv.nn.backbones.Classifier`, a module, or a function
+        that returns either. What stands behind ``fcn8s-`` is then only what it is called.
 
     Raises
     ------
@@ -55,15 +58,28 @@ def build_model(
     >>> model(torch.zeros(1, 3, 37, 50, dtype=torch.uint8))["semantic"].shape
     torch.Size([1, 21, 37, 50])
     """
+    if not isinstance(model, ModelSpec | str) or not isinstance(weights, str | None):
+        raise SpecError(
+            f"the model is {model!r:.60} and its weights {weights!r:.60}; give names, such as 'fcn8s-vgg16' and 'imagenet'"
+        )
     spec = ModelSpec.named(model) if isinstance(model, str) else model
     if weights is not None:
         spec = spec.model_copy(update={"weights": weights})
-    heads = {SEMANTIC: classes} if isinstance(classes, int) else dict(classes)
-    if not heads or min(heads.values()) < 1:
-        raise SpecError(f"classes are {classes}; give a number from 1 on, or one for each head, such as {{'semantic': 21}}")
-    built = assemble(spec, heads, backbone)
+    built = assemble(spec, _heads(classes), None if backbone is None else as_classifier(backbone, spec.backbone))
     load_weights(built)
     return built
+
+
+def _heads(classes: int | Mapping[str, int]) -> dict[str, int]:
+    heads = dict(classes) if isinstance(classes, Mapping) else {SEMANTIC: classes}
+    for name, count in heads.items():
+        if not isinstance(name, str) or not name or "." in name or hasattr(nn.ModuleDict(), name):
+            raise SpecError(f"no head can be called {name!r}; give it a word of its own without a point, such as {SEMANTIC!r}")
+        if not isinstance(count, numbers.Integral) or isinstance(count, bool) or count < 1:
+            raise SpecError(f"classes are {classes!r}; give a number from 1 on, or one for each head, such as {{'semantic': 21}}")
+    if not heads:
+        raise SpecError("classes are {}; give a number from 1 on, or one for each head, such as {'semantic': 21}")
+    return {name: int(count) for name, count in heads.items()}
 
 
 def load_weights(model: FCN) -> TransplantReport | None:

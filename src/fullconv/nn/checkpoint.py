@@ -104,6 +104,9 @@ def save_checkpoint(
     WeightsError
         When label sets and heads do not fit together.
     """
+    if not isinstance(labels, Mapping) or not all(isinstance(classes, LabelSet) for classes in labels.values()):
+        head = next(iter(model.heads))
+        raise WeightsError(f"labels are {labels!r:.80}; give a LabelSet for every head, such as {{{head!r}: LabelSet(names)}}")
     if {head: len(classes) for head, classes in labels.items()} != model.heads:
         raise WeightsError(f"label sets for the heads {sorted(labels)} do not fit a model with the heads {model.heads}")
     header = {
@@ -160,7 +163,7 @@ def load_checkpoint(source: Source) -> Checkpoint:
         scale = float(header.get("scale", 1.0))
         if not 0 < scale < math.inf:
             raise WeightsError(f"its scale is {scale:g}, and a factor on height and width is above 0")
-    except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+    except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
     return Checkpoint(model.eval(), labels, history, scale, header)
 
@@ -194,7 +197,7 @@ def _read(source: Source, weights: bool = True) -> tuple[str, dict[str, Any], di
         raise WeightsError(f"{file} holds weights, but no fullconv model: {said}; {ADVICE}")
     try:
         header = json.loads(metadata[KEY])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{file} has a damaged header ({error}); copy it again, or {ADVICE}") from error
     if not isinstance(header, dict):
         raise WeightsError(f"{file} has a header that is no mapping; {ADVICE}")

@@ -73,7 +73,7 @@ class DenseClassifier(nn.Module):
         return trace(self.graph)
 
 
-def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224, 224)) -> DenseClassifier:
+def convolutionalize(classifier: nn.Module, native_size: int | tuple[int, int] = (224, 224)) -> DenseClassifier:
     """Return ``classifier`` as a dense scorer that shares its weights (dense layers are views of them).
 
     Parameters
@@ -82,7 +82,7 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
         Takes float (N, C, H, W) at the native size, gives logits (N, K) or what follows on them, such as log-probabilities.
         Traceable by torch.fx.
     native_size
-        (height, width) in pixels that it was trained for.
+        (height, width), or one side of a square, in pixels that it was trained for.
 
     Raises
     ------
@@ -112,6 +112,7 @@ def convolutionalize(classifier: nn.Module, native_size: tuple[int, int] = (224,
             f"{name} computes {output.args[0]} from {', '.join(map(str, inputs))}; accepted is a net of one input, the images, "
             "and one output, the logits; wrap it in a module that has both"
         )
+    native_size = (native_size, native_size) if isinstance(native_size, int) else native_size
     values = values_at(graph, native_size)
     data = _data(graph.graph, values)
     end = _features_end(graph, data, values)

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from fullconv.errors import GeometryError, SpecError
+from fullconv.errors import GeometryError, SpecError, WeightsError
 from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import trace
 from fullconv.nn.align import Alignment, align
@@ -32,7 +32,7 @@ from fullconv.nn.head import Head
 from fullconv.nn.inputs import check_inputs
 from fullconv.nn.normalise import Normalise, NormaliseDepth, normaliser, preprocessing_of
 from fullconv.nn.trunk import Trunk
-from fullconv.spec import ModelSpec, inputs_of
+from fullconv.spec import INPUT_CHANNELS, ModelSpec, inputs_of
 
 
 class Core(nn.Module):
@@ -189,11 +189,14 @@ class FCN(nn.Module):
         Raises
         ------
         WeightsError
-            When one is not known, see :class:`fullconv.nn.normalise.Normalise`.
+            When one is not known, see :class:`fullconv.nn.normalise.Normalise`, or is for another kind of input.
         """
         device = next(self.parameters()).device
         for name, stated in preprocessing.items():
-            self.normalise[name] = normaliser(stated).to(device)
+            made = normaliser(stated)
+            if isinstance(made, NormaliseDepth) != (name == "depth") or made.mean.numel() != INPUT_CHANNELS[name]:
+                raise WeightsError(f"preprocessing {dict(stated)} is not of {name}, which has {INPUT_CHANNELS[name]} channels")
+            self.normalise[name] = made.to(device)
 
     def preprocessing_tensors(self) -> dict[str, Tensor]:
         """Return the part of the state that :attr:`preprocessing` says too, and that a checkpoint's header holds."""

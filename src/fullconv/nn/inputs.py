@@ -52,6 +52,8 @@ def check_inputs(names: Iterable[str], given: Mapping[str, Tensor]) -> None:
 
 
 def _check_tensor(name: str, images: Tensor) -> None:
+    if not isinstance(images, Tensor):
+        raise SpecError(f"{name} is a {type(images).__name__}; a model reads tensors, Predictor.predict reads files and images")
     channels = INPUT_CHANNELS[name]
     if images.dim() != 4 or images.shape[1] != channels:
         advice = ": add an axis in front, images[None]" if images.dim() == 3 and images.shape[0] == channels else ""

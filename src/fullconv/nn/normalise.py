@@ -1,5 +1,6 @@
 """The model's first layer: channel order, mean and standard deviation of an input, so that no data set can get it wrong."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,7 +78,7 @@ class Normalise(nn.Module):
         try:
             order, top = str(preprocessing["channels"]), float(preprocessing["range"][1])
             mean, std = ([float(number) * 255 / top for number in preprocessing[key]] for key in ("mean", "std"))
-        except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
             raise WeightsError(
                 f"preprocessing {preprocessing} is not complete ({error!r}); it needs channels, range, mean and std"
             ) from error
@@ -85,6 +86,7 @@ class Normalise(nn.Module):
             order not in ("RGB", "BGR")
             or len(mean) != len(std)
             or min(std, default=0) <= 0
+            or not all(map(math.isfinite, (*mean, *std)))
             or (order == "BGR" and len(mean) != 3)
         ):
             raise WeightsError(
@@ -141,7 +143,7 @@ class NormaliseDepth(nn.Module):
         super().__init__()
         try:
             (mean,) = map(float, preprocessing["mean"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(f"preprocessing {dict(preprocessing)} of depth needs mean, a list of one number") from error
         self.register_buffer("mean", torch.tensor(mean).view(1, 1, 1))
 
