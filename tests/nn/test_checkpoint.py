@@ -76,6 +76,11 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
+def test_a_name_that_is_too_long() -> None:
+    with pytest.raises(WeightsError, match="cannot read a+: File name too long"):
+        load_checkpoint("a" * 5000)
+
+
 def test_an_empty_file(path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(WeightsError, match="is empty; copy it again"):

@@ -41,7 +41,7 @@ def memory_for(images: Tensor) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         # how torch says on every device that memory is used up, and how C++ below it does
-        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in ("allocate", "bad_alloc")):
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in ("allocate", "bad_alloc", "size calculation overflowed")):
             raise
         height, width = images.shape[2:]
         raise DataError(f"no memory for an image of {height}×{width} pixels; cut it into parts or shrink it") from error

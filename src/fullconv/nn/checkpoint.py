@@ -219,12 +219,12 @@ def _name_and_content(source: Source) -> tuple[str, bytes | None]:
     """Return what to call a source, and the content of what is no path; what is plainly no checkpoint is refused."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if not path.is_file():
-            raise WeightsError(f"no checkpoint {path}: {'it is a folder' if path.is_dir() else 'no such file'}; {ADVICE}")
         try:
+            if not path.is_file():
+                raise WeightsError(f"no checkpoint {path}: {'it is a folder' if path.is_dir() else 'no such file'}; {ADVICE}")
             with path.open("rb") as opened:
                 _refuse_other_kinds(str(path), opened.read(8))
-        except OSError as error:
+        except OSError as error:  # a name that is too long is one too
             raise WeightsError(f"cannot read {path}: {error.strerror}; {ADVICE}") from error
         return str(path), None
     name = getattr(source, "name", None)  # of an open file, unless it was opened by number
