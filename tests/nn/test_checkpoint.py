@@ -77,7 +77,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_too_long() -> None:
-    with pytest.raises(WeightsError, match="cannot read a+: File name too long"):
+    with pytest.raises(WeightsError, match=r"cannot read a+: File name too long"):
         load_checkpoint("a" * 5000)
 
 

@@ -34,14 +34,17 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+SIGNS = ("allocate", "bad_alloc", "size calculation overflowed")
+"""How torch says on every device that memory is used up, or would be, and how C++ below it does."""
+
+
 @contextlib.contextmanager
 def memory_for(images: Tensor) -> Iterator[None]:
     """Turn the end of the memory into an error that says for which images (N, C, H, W)."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # how torch says on every device that memory is used up, and how C++ below it does
-        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in ("allocate", "bad_alloc", "size calculation overflowed")):
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in SIGNS):
             raise
         height, width = images.shape[2:]
         raise DataError(f"no memory for an image of {height}×{width} pixels; cut it into parts or shrink it") from error
