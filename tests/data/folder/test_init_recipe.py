@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from fullconv.data import open_dataset
+from fullconv.data.folder.guess_labels import guess_labels, look_into
 from fullconv.data.folder.init_recipe import starter
-from fullconv.data.folder.layout import guess_labels, guess_layout, look_into
+from fullconv.data.folder.layout import guess_layout
 from fullconv.errors import DataError
 from fullconv.spec.recipe import load_recipe
 

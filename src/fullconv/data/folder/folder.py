@@ -9,12 +9,13 @@
 What the numbers or colours of the masks mean is declared in the recipe (:mod:`fullconv.labelmap`), never guessed.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
+from fullconv.data.folder.files import files_by_key
+from fullconv.data.folder.splits import drawn_split
 from fullconv.data.images import SUFFIXES, read_image_of_size
 from fullconv.data.masks import MASK_SUFFIXES, read_labels
 from fullconv.data.pairs import Pair, listed_pairs
@@ -22,8 +23,6 @@ from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, parse_label_map
 from fullconv.spec import DataSpec, FolderSpec
-
-SPLITS = ("train", "val", "test")
 
 
 class FolderSegmentation:
@@ -166,14 +165,14 @@ def with_depths(root: Path, folder: FolderSpec, split: str, pairs: Iterable[Pair
     DataError
         When two files would be the depth of one.
     """
-    found = _by_key(root, folder.depth, split, DEPTH_SUFFIXES, "") if folder.depth is not None else {}
+    found = files_by_key(root, folder.depth, split, DEPTH_SUFFIXES, "") if folder.depth is not None else {}
     return [replace(pair, depth=pair.depth or found.get(pair.name)) for pair in pairs]
 
 
 def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path], dict[str, Path]]:
     """Return images and masks of a split by name; of all splits where they are drawn."""
-    images = _by_key(root, folder.images, split, SUFFIXES, "")
-    masks = _by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_suffix)
+    images = files_by_key(root, folder.images, split, SUFFIXES, "")
+    masks = files_by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_suffix)
     if folder.images == folder.masks:
         images = {name: path for name, path in images.items() if not name.endswith(folder.mask_suffix)}
     if not images:
@@ -185,54 +184,6 @@ def _paired(images: dict[str, Path], masks: dict[str, Path], names: Sequence[str
     if "{split}" not in folder.images:
         names = drawn_split(names, split, folder)
     return [Pair(name, images[name], masks[name]) for name in names]
-
-
-def drawn_split(names: Sequence[str], split: str, folder: FolderSpec) -> list[str]:
-    """Return the names that fall to ``split`` when shares are drawn by seed; adding a file moves no other.
-
-    Each name is hashed with the seed to a number in 0..1: the lowest ``test_share`` go to test, the next ``val_share`` to val,
-    the others to train.
-
-    Raises
-    ------
-    DataError
-        When there is no such split, or nothing falls to it.
-    """
-    if split not in SPLITS:
-        raise DataError(f"no split {split!r}: the folder has none of its own, and those drawn are {', '.join(SPLITS)}")
-    chosen = [name for name in names if _drawn(name, folder) == split]
-    if not chosen:
-        raise DataError(
-            f"none of {len(names)} images falls to the split {split!r} with data.folder.val_share {folder.val_share}, test_share "
-            f"{folder.test_share} and seed {folder.seed}; give it a larger share or another seed"
-        )
-    return chosen
-
-
-def _drawn(name: str, folder: FolderSpec) -> str:
-    digest = hashlib.sha256(f"{folder.seed}/{name}".encode()).digest()
-    at = int.from_bytes(digest[:8], "big") / 2**64
-    if at < folder.test_share:
-        return "test"
-    return "val" if at < folder.test_share + folder.val_share else "train"
-
-
-def _by_key(root: Path, pattern: str, split: str, suffixes: Iterable[str], ending: str) -> dict[str, Path]:
-    """Return the files below a folder by their path without suffix (and without ``ending``), such as ``street/0012``."""
-    base = root / pattern.format(split=split)
-    found: dict[str, Path] = {}
-    for path in sorted(base.rglob("*")) if base.is_dir() else []:
-        relative = path.relative_to(base)
-        if path.suffix.lower() not in suffixes or any(part.startswith(".") for part in relative.parts):
-            continue
-        key = relative.with_suffix("").as_posix()
-        if not key.endswith(ending):
-            continue
-        key = key.removesuffix(ending)
-        if key in found:
-            raise DataError(f"{found[key]} and {path} would both be {key!r}; keep one of them")
-        found[key] = path
-    return found
 
 
 def _splits_there(root: Path, folder: FolderSpec) -> str:

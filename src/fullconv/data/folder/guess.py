@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.folder.folder import match_files
-from fullconv.data.folder.layout import Contents, guess_labels, guess_layout, refuse_swapped
+from fullconv.data.folder.guess_labels import Contents, guess_labels, refuse_swapped
+from fullconv.data.folder.layout import guess_layout
 from fullconv.data.images import decode
 from fullconv.data.mask_runs import Runs, inner
 from fullconv.data.masks import undeclared_in

@@ -7,7 +7,8 @@ from statistics import median
 import yaml
 
 from fullconv.data.folder.folder import find_pairs
-from fullconv.data.folder.layout import Layout, guess_labels, guess_layout, look_into, refuse_swapped
+from fullconv.data.folder.guess_labels import guess_labels, look_into, refuse_swapped
+from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
 
 IMAGES = 16000
