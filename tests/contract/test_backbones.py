@@ -1,5 +1,7 @@
 """What every backbone promises, over all of them or one of each family."""
 
+import functools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -49,8 +51,9 @@ def test_convolutionalised_it_is_the_classifier(name: str) -> None:
     assert NOT_SLID.get(name, "windows") in proof.compared
 
 
-@pytest.mark.parametrize("stride", [32, 16, 8, 4])
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    ("name", "stride"), [*((name, 4) for name in BACKBONES), *((name, 32) for name in FAMILIES), ("resnet18", 16)]
+)
 def test_every_backbone_becomes_an_fcn(name: str, stride: int) -> None:
     model = build_on_meta(ModelSpec(name=f"fcn{stride}s-{name}"), {"semantic": 5}).eval()
     assert model.strides[-1] == stride
@@ -60,30 +63,22 @@ def test_every_backbone_becomes_an_fcn(name: str, stride: int) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(max_examples=12)
-@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([32, 16, 8]))
-def test_output_size_is_input_size(name: str, height: int, width: int, stride: int) -> None:
-    model = cached(name, stride)
+@settings(max_examples=8)
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_output_size_is_input_size(name: str, height: int, width: int) -> None:
+    model = cached(name)
     with torch.no_grad():
-        assert model(torch.empty(1, 3, height, width, device="meta"))["semantic"].shape == (
-            1,
-            5,
-            height,
-            width,
-        )
+        assert model(torch.empty(1, 3, height, width, device="meta"))["semantic"].shape == (1, 5, height, width)
 
 
-MODELS: dict[tuple[str, int], torch.nn.Module] = {}
+@functools.cache
+def cached(name: str) -> torch.nn.Module:
+    return build_on_meta(ModelSpec(name=f"fcn8s-{name}"), {"semantic": 5}).eval()
 
 
-def cached(name: str, stride: int) -> torch.nn.Module:
-    if (name, stride) not in MODELS:
-        MODELS[name, stride] = build_on_meta(ModelSpec(name=f"fcn{stride}s-{name}"), {"semantic": 5}).eval()
-    return MODELS[name, stride]
-
-
-@pytest.mark.parametrize("stride", [32, 16, 8])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    ("name", "stride"), [*((name, 8) for name in FAMILIES), ("minivgg", 32), ("resnet18", 16), ("minivgg", 4)]
+)
 def test_a_training_step_lowers_the_loss(name: str, stride: int) -> None:
     torch.manual_seed(0)
     # without fc6 and fc7, which make nine tenths of AlexNet's and VGG's weights and are the same layers as any
@@ -95,7 +90,7 @@ def test_a_training_step_lowers_the_loss(name: str, stride: int) -> None:
     target = (image.float().mean(1) > 128).long()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
     losses = []
-    for _ in range(4):
+    for _ in range(3):
         torch.manual_seed(1)
         loss = F.cross_entropy(model(image)["semantic"], target)
         optimizer.zero_grad()
