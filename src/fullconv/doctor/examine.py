@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from fullconv.doctor import dataset_checks, file_checks
+from fullconv.doctor import dataset_checks, file_checks, split_checks
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Progress, scan
 from fullconv.doctor.finding import LEVELS, Diagnosis, Finding
@@ -18,6 +18,8 @@ CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     file_checks.depths,
     file_checks.cameras,
     values,
+    split_checks.few_to_measure_on,
+    split_checks.groups_on_both_sides,
     dataset_checks.leaks,
     dataset_checks.empty_masks,
     dataset_checks.classes,
