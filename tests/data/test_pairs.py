@@ -14,7 +14,11 @@ from fullconv.data.pairs import read_list
 from fullconv.errors import DataError
 from fullconv.spec import DataSpec, FolderSpec
 
-ROWS = [("images/a.jpg", "masks/a.png", "train"), ("images/b.jpg", "masks/b.png", "val"), ("images/c.jpg", "masks/c.png", "train")]
+ROWS = [
+    ("images/a.jpg", "masks/a.png", "train"),
+    ("images/b.jpg", "masks/b.png", "val"),
+    ("images/c.jpg", "masks/c.png", "train"),
+]
 EXPECTED = [("images/a", "train"), ("images/b", "val"), ("images/c", "train")]
 HEADER = ("image", "mask", "split")
 
@@ -78,7 +82,10 @@ def test_what_a_csv_writer_writes_is_read(tmp_path_factory: pytest.TempPathFacto
         ("image,mask,image\n", "the column image stands twice"),
         ("image,mask,split\na.png,,train\n", "line 2: the cell of the column mask is empty"),
         ("image,mask,split\na.png,a_m.png,train\nb.png,b_m.png,\n", "line 3: the split is empty, as in 1 of 2 lines; fill them"),
-        ("image,mask\na.png,1.png\nb.png,2.png\n./a.png,3.png\n", r"a.png stands in lines 2 and 4, with the masks 1.png and 3.png"),
+        (
+            "image,mask\na.png,1.png\nb.png,2.png\n./a.png,3.png\n",
+            r"a.png stands in lines 2 and 4, with the masks 1.png and 3.png",
+        ),
         ("image,mask\na.png,1.png\na.png,1.png\n", r"a.png stands in lines 2 and 3; keep one"),
         ("image,mask\na, b.png,1.png\n", r"line 2: 3 cells, but the header has 2; put a cell that holds ',' into quotes"),
         ('image,mask\n"a.png,1.png\nb.png,2.png\n', "a quote that is opened before line 3 is not closed"),
@@ -94,7 +101,7 @@ def test_other_encodings_and_missing_lists_are_named(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_bytes("image,mask\nstraße.png,m.png\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"is no text in UTF-8 .*; save it as UTF-8"):
         read_list(tmp_path / "pairs.csv")
-    with pytest.raises(DataError, match="none.csv: .*No such file"):
+    with pytest.raises(DataError, match=r"none.csv: .*No such file"):
         read_list(tmp_path / "none.csv")
 
 
@@ -129,7 +136,9 @@ def test_groups_of_a_list_stay_together(tmp_path: Path) -> None:
 
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, text([*ROWS, ("images/z.jpg", "C:\\data\\z.png", "train")]), "abc")
-    with pytest.raises(DataError, match=r"2 of the files that it names are not there: .*images/z.jpg, .*z.png; paths are relative"):
+    with pytest.raises(
+        DataError, match=r"2 of the files that it names are not there: .*images/z.jpg, .*z.png; paths are relative"
+    ):
         find_pairs(tmp_path, folder, "train")
     assert len(find_pairs(tmp_path, folder, "val")) == 1
 
@@ -151,15 +160,16 @@ def test_splits_and_folds_do_not_mix(tmp_path: Path) -> None:
         find_pairs(tmp_path, folder.model_copy(update={"folds": 3}), "train")
     spec = DataSpec(name="folder", root=tmp_path, folder=folder, labels={"a": 0}, train="Train ")
     assert len(open_dataset(spec, "Train ")) == 2
+    drawn = folder_of(tmp_path, text([row[:2] for row in ROWS], header=HEADER[:2]), "abc")
+    grouped = drawn.model_copy(update={"group": "film([0-9]+)"})
     with pytest.raises(DataError, match=r"gives 3 of 3 images no group, such as images/a"):
-        drawn = folder_of(tmp_path, text([row[:2] for row in ROWS], header=HEADER[:2]), "abc")
-        find_pairs(tmp_path, drawn.model_copy(update={"group": "film([0-9]+)"}), "train")
+        find_pairs(tmp_path, grouped, "train")
 
 
 def test_a_file_of_splits_is_kept_and_only_new_images_are_drawn(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, text([row[:2] for row in ROWS], header=HEADER[:2]), "abc")
     (tmp_path / "old.csv").write_text("name,split\nimages/a,val\nimages/b,train\nimages/gone,val\n")
-    kept = folder.model_copy(update={"splits": Path("old.csv")})
+    kept = folder.model_copy(update={"splits": tmp_path / "old.csv"})
     assert [pair.name for pair in find_pairs(tmp_path, kept, "val")] == ["images/a"]
     assert [pair.name for pair in find_pairs(tmp_path, kept, "train")] == ["images/b", "images/c"]
     (tmp_path / "old.csv").write_text("name,split\nimages/a,val\nimages/a,train\n")

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from planted import Folder, mask, photograph, says
 from PIL import Image
+from planted import Folder, mask, photograph, says
 
 from fullconv.data import open_dataset
 from fullconv.data.folder.init_recipe import starter

@@ -2,7 +2,8 @@
 
 A list is a CSV file as spreadsheets and scripts write them. What is understood: commas, semicolons, tabs or bars between the
 cells, spaces around them, quotes, upper case in the header, UTF-8 with or without a mark in front and UTF-16 with one, line
-ends of any system, backslashes in paths, empty lines. ``Train`` and ``"train "`` are ``train``. What cannot be decided is refused.
+ends of any system, backslashes in paths, empty lines. ``Train`` and ``"train "`` are ``train``. What cannot be decided
+is refused.
 """
 
 import csv
@@ -71,7 +72,9 @@ def of_split(path: Path, found: PairList, split: str) -> list[Pair]:
     """
     chosen = [pair for pair, its in zip(found.pairs, found.splits, strict=True) if its == _plain(split)]
     if not chosen:
-        raise DataError(f"{path}: no line has the split {split!r}; there are {', '.join(sorted(set(found.splits))) or 'no lines'}")
+        raise DataError(
+            f"{path}: no line has the split {split!r}; there are {', '.join(sorted(set(found.splits))) or 'no lines'}"
+        )
     return chosen
 
 
@@ -127,7 +130,9 @@ def refuse_missing(path: Path, pairs: Sequence[Pair]) -> None:
     missing = [file for pair in pairs for file in (pair.image, pair.mask) if not file.is_file()]
     if missing:
         shown = ", ".join(map(str, missing[:3])) + (", …" if len(missing) > 3 else "")
-        raise DataError(f"{path}: {len(missing)} of the files that it names are not there: {shown}; paths are relative to the list")
+        raise DataError(
+            f"{path}: {len(missing)} of the files that it names are not there: {shown}; paths are relative to the list"
+        )
 
 
 def _plain(split: str) -> str:

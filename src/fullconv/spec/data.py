@@ -67,7 +67,7 @@ class FolderSpec(Spec):
         Images that must fall to one side, such as frames of one video: the part of their names that they share, such as
         ``{stem[:4]}``, ``{parent}`` or ``(.+)_[0-9]+``; see :mod:`fullconv.spec.grouping`. A list's column group comes first.
     splits
-        Of drawn splits: a CSV file with the columns name and split, such as the ``splits.csv`` of a run, relative to the root.
+        Of drawn splits: a CSV file with the columns name and split, such as the ``splits.csv`` of a run.
         Images that it names stay where it says; only others are drawn.
     """
 

@@ -27,6 +27,7 @@ from fullconv.training.log import MetricsFile
 from fullconv.training.precision import precision_for
 from fullconv.training.process import process_kept
 from fullconv.training.report import draw_curves, stage_table, write_reports
+from fullconv.training.splits_file import check_splits, write_splits
 from fullconv.training.stages import Run, StageResult, train_stage
 from fullconv.training.start import starting_model
 from fullconv.training.validation import Validation, draw_predictions
@@ -65,7 +66,7 @@ class RunResult:
         return float(record["heads"][head][metric])
 
 
-def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None) -> RunResult:
+def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None, examined: bool = False) -> RunResult:
     """Train all stages of ``recipe`` into the folder ``out``; return their metrics.
 
     What training changes of the process is put back: random generators, warning filters, signals, levels of loggers.
@@ -81,11 +82,13 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         for bit that of an unbroken run.
     console
         For progress; standard error by default.
+    examined
+        The doctor has looked into the images and masks before, as for another fold; it does not do so again.
 
     Raises
     ------
     TrainingError
-        When ``out`` holds another run, or none to resume; when the loss is not finite.
+        When ``out`` holds another run, or none to resume, or when images changed since; when the loss is not finite.
     Interrupted
         After Ctrl-C or SIGTERM; all is saved, and the message says how to go on.
     FullconvError
@@ -102,7 +105,8 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     validation = open_dataset(recipe.data, recipe.data.val, own_size=True)
     if resume:
         recipe = folder.check(recipe)
-    elif leads:
+        check_splits(folder.splits, recipe.data, training, validation)
+    elif leads and not examined:
         _examine(recipe, training, console)
     choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
     recipe = with_precision(recipe, choice.precision) if choice else recipe
@@ -114,6 +118,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     ):
         if leads and not resume:
             folder.start(recipe)
+            write_splits(folder.splits, recipe.data, training, validation)
         if choice:
             console.print(str(choice), highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)

@@ -150,7 +150,9 @@ def test_a_list_of_pairs(root: Path) -> None:
     with pytest.raises(DataError, match=r"pairs.csv: no line has the split 'test'; there are train, val"):
         find_pairs(root, FolderSpec(pairs=Path("pairs.csv")), "test")
     (root / "pairs.csv").write_text("image,split\n")
-    with pytest.raises(DataError, match=r"pairs.csv: no column mask; there are image, split; the first line must be image,mask,split"):
+    with pytest.raises(
+        DataError, match=r"pairs.csv: no column mask; there are image, split; the first line must be image,mask,split"
+    ):
         find_pairs(root, FolderSpec(pairs=Path("pairs.csv")), "train")
     with pytest.raises(DataError, match=r"none.csv: "):
         find_pairs(root, FolderSpec(pairs=Path("none.csv")), "train")

@@ -117,7 +117,7 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
             f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png): {', '.join(alone[:3])}"
             f"{', …' if len(alone) > 3 else ''}; add masks, move the images away, or set data.folder.mask_suffix"
         )
-    return _paired(images, masks, sorted(images), split, root, folder)
+    return _paired(images, masks, sorted(images), split, folder)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
             f"none of {len(images)} images in {root / folder.images.format(split=split)} has a mask in "
             f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png); set data.folder.masks and mask_suffix"
         )
-    pairs = _paired(images, masks, both, split, root, folder)
+    pairs = _paired(images, masks, both, split, folder)
     return Match(pairs, _without(images, both), _without(masks, both))
 
 
@@ -183,11 +183,9 @@ def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path],
     return images, masks
 
 
-def _paired(
-    images: dict[str, Path], masks: dict[str, Path], names: Sequence[str], split: str, root: Path, folder: FolderSpec
-) -> list[Pair]:
+def _paired(images: dict[str, Path], masks: dict[str, Path], names: Sequence[str], split: str, folder: FolderSpec) -> list[Pair]:
     pairs = [Pair(name, images[name], masks[name]) for name in names]
-    return pairs if "{split}" in folder.images else _drawn(pairs, split, root, folder)
+    return pairs if "{split}" in folder.images else _drawn(pairs, split, folder)
 
 
 def _listed(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
@@ -197,7 +195,7 @@ def _listed(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
     if not found.pairs:
         raise DataError(f"{path}: the list names no pairs; add a line for each image")
     if not found.splits:
-        return _drawn(found.pairs, split, root, folder)
+        return _drawn(found.pairs, split, folder)
     for key in ("folds", "splits"):
         if getattr(folder, key) is not None:
             raise DataError(f"{path} has splits of its own, and data.folder.{key} is of drawn ones; leave out its column split")
@@ -246,8 +244,8 @@ def groups_of(pairs: Iterable[Pair], folder: FolderSpec) -> dict[str, str]:
     return found
 
 
-def _drawn(pairs: Sequence[Pair], split: str, root: Path, folder: FolderSpec) -> list[Pair]:
-    kept = read_splits(root / folder.splits) if folder.splits is not None else None
+def _drawn(pairs: Sequence[Pair], split: str, folder: FolderSpec) -> list[Pair]:
+    kept = read_splits(folder.splits) if folder.splits is not None else None
     chosen = set(drawn_split(groups_of(pairs, folder), split, folder, kept))
     return [pair for pair in pairs if pair.name in chosen]
 

@@ -51,7 +51,9 @@ def drawn_split(
 
 def _why_none(groups: Mapping[str, str], split: str, folder: FolderSpec) -> str:
     count, distinct = len(groups), len(set(groups.values()))
-    what = f"{count} image{'s' if count > 1 else ''}" + (f" in {distinct} group{'s' if distinct > 1 else ''}" * (count > distinct))
+    what = f"{count} image{'s' if count > 1 else ''}" + (
+        f" in {distinct} group{'s' if distinct > 1 else ''}" * (count > distinct)
+    )
     if split == TEST and folder.test_share and distinct < 3:
         return f"no split 'test' can be drawn from {what}: it takes three, one for each split"
     if split == VAL and distinct < 2 and (folder.folds or folder.val_share):
