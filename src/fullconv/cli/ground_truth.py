@@ -45,8 +45,9 @@ def with_splits_of_run(spec: "DataSpec", recipe: Path) -> "DataSpec":
     from fullconv.spec.recipe import RUN_RECIPE
 
     splits = recipe.with_name("splits.csv")
-    drawn = spec.name == "folder" and spec.root is not None and recipe.name == RUN_RECIPE and splits.is_file()
-    if not drawn or not has_drawn_splits(spec.root, spec.folder):
+    if spec.name != "folder" or spec.root is None or recipe.name != RUN_RECIPE or not splits.is_file():
+        return spec
+    if not has_drawn_splits(spec.root, spec.folder):
         return spec
     folder = spec.folder.model_copy(update={"splits": splits, "folds": None, "fold": 0})
     return spec.model_copy(update={"folder": folder})
