@@ -43,7 +43,8 @@ def measured(name: str, command: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "fullconv", *command], capture_output=True, text=True, check=False)
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"{name}: {seconds:.1f} s, {cpu:.1f} CPU-s, at most {after.ru_maxrss / 1024:.0f} MiB so far, exit code {done.returncode}")
+    memory = after.ru_maxrss / 1024
+    print(f"{name}: {seconds:.1f} s, {cpu:.1f} CPU-s, at most {memory:.0f} MiB so far, exit code {done.returncode}", flush=True)
     if done.returncode:
         print("\n".join(done.stderr.splitlines()[-3:]))
 

@@ -10,6 +10,7 @@ from planted import Folder, mask, photograph, says
 from fullconv.data import open_dataset
 from fullconv.data.folder.init_recipe import starter
 from fullconv.doctor import examine
+from fullconv.doctor.sources import open_sources
 from fullconv.spec import DataSpec, FolderSpec
 from fullconv.spec.recipe import load_recipe
 
@@ -64,3 +65,10 @@ def test_groups_on_both_sides_of_given_splits(folder: Folder) -> None:
     says(finding, "error", 1, r"^1 group in train and in val: 1; 4 images of val$")
     strange = folder.spec(folder=FolderSpec(group="film([0-9]+)"))
     assert "images without a group" in {found.kind for found in examine(strange).of("error")}
+
+
+def test_training_looks_into_pairs_spread_over_a_split(folder: Folder) -> None:
+    sources = open_sources(folder.spec(), most=3)
+    assert [[pair.name for pair in source.pairs] for source in sources] == [["0", "3", "6"], ["10", "11", "12"]]
+    assert examine(folder.spec(), most=3).pairs == {"train": 3, "val": 3}
+    assert examine(folder.spec(), most=4).pairs == {"train": 4, "val": 4}

@@ -209,12 +209,12 @@ def has_drawn_splits(root: Path, folder: FolderSpec) -> bool:
     return "{split}" not in folder.images
 
 
-def split_to_measure_on(root: Path, folder: FolderSpec, train: str, val: str) -> str:
-    """Return ``val``, or ``train`` where splits are drawn and there is nothing to draw ``val`` from: one pair, or one group."""
-    if not has_drawn_splits(root, folder):
-        return val
-    pairs = match_files(root, folder, train).pairs  # of one group all are here, and of several there is one here at least
-    if len(set(groups_of(pairs, folder).values())) > 1:
+def split_to_measure_on(root: Path, folder: FolderSpec, pairs: Sequence[Pair], train: str, val: str) -> str:
+    """Return ``val``, or ``train`` where splits are drawn and there is nothing to draw ``val`` from: one pair, or one group.
+
+    ``pairs`` are those of ``train``.
+    """
+    if len(set(groups_of(pairs, folder).values())) > 1 or not has_drawn_splits(root, folder):
         return val
     try:
         match_files(root, folder, val)

@@ -44,7 +44,7 @@ def guess_spec(root: Path) -> DataSpec:
     with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
         masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
     labels = guess_labels(root, _contents(list(dict.fromkeys(masks))))
-    val = split_to_measure_on(root, layout.folder, layout.train, layout.val)
+    val = split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val)
     return DataSpec(name="folder", root=root, train=layout.train, val=val, folder=layout.folder, labels=labels)
 
 

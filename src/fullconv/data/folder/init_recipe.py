@@ -40,8 +40,8 @@ def starter(root: Path, name: str, preferred: bool) -> str:
         When the folder holds no pairs, or masks that are no labels.
     """
     layout = guess_layout(root)
-    layout = replace(layout, val=split_to_measure_on(root, layout.folder, layout.train, layout.val))
     pairs = find_pairs(root, layout.folder, layout.train)
+    layout = replace(layout, val=split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val))
     refuse_swapped(root, layout.folder, pairs)
     masks = [pair.mask for pair in pairs]
     with contextlib.suppress(
