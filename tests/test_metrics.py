@@ -37,18 +37,21 @@ def counted(count: int, ignore: int, images) -> ConfusionMatrix:
 def naive(count: int, ignore: int, images, absent: str) -> dict:
     """Every metric by its definition in words, looking at one pixel after the other with Python integers."""
     pixels = [(int(t), int(p)) for truth, found in images for t, p in zip(truth.flat, found.flat, strict=True) if t != ignore]
-    ious, accuracies, weighted = {}, {}, 0.0
+    ious, accuracies, dices, weighted = {}, {}, {}, 0.0
     for k in range(count):
         both = sum(t == k and p == k for t, p in pixels)
         either = sum(t == k or p == k for t, p in pixels)
         true = sum(t == k for t, p in pixels)
         if true:
             ious[k], accuracies[k] = both / either, both / true
+            precision = both / max(sum(p == k for _, p in pixels), 1)
+            recall = both / true
+            dices[k] = 2 * precision * recall / (precision + recall) if both else 0.0
             weighted += true * ious[k]
         elif absent == "zero":
-            ious[k] = accuracies[k] = 0.0
+            ious[k] = accuracies[k] = dices[k] = 0.0
         elif absent == "union" and either:
-            ious[k] = 0.0
+            ious[k] = dices[k] = 0.0
     if not pixels:
         return dict.fromkeys(("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu"), math.nan)
     return {
@@ -58,6 +61,7 @@ def naive(count: int, ignore: int, images, absent: str) -> dict:
         "frequency_weighted_iu": weighted / len(pixels),
         "iu": [ious.get(k, math.nan) for k in range(count)],
         "accuracy": [accuracies.get(k, math.nan) for k in range(count)],
+        "dice": [dices.get(k, math.nan) for k in range(count)],
     }
 
 

@@ -118,6 +118,19 @@ class LabelSet:
         self.check(labels)
         return np.array(self.palette, np.uint8).reshape(256, 3)[labels]
 
+    @property
+    def foreground(self) -> int | None:
+        """The class that is told from a background, of two classes: the one not called so, else the second; else ``None``.
+
+        Examples
+        --------
+        >>> LabelSet(("polyp", "background")).foreground, LabelSet(("cat", "dog")).foreground, LabelSet(("a",)).foreground
+        (0, 1, None)
+        """
+        if len(self.names) != 2:
+            return None
+        return 0 if is_background(self.names[1]) and not is_background(self.names[0]) else 1
+
     def to_image(self, labels: NDArray[np.integer]) -> Image.Image:
         """Return ``labels`` (H, W) as a PIL image of mode ``P``: indices are labels, the palette their colours."""
         self.check(labels)

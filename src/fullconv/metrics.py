@@ -139,8 +139,8 @@ class Metrics:
         Mean over classes of n_ii / (t_i + sum_j n_ji - n_ii), intersection over union.
     frequency_weighted_iu
         sum_i t_i IU_i / sum_k t_k.
-    iu, accuracy
-        Per class (K,), ``nan`` for classes that the mean leaves out.
+    iu, accuracy, dice
+        Per class (K,), ``nan`` for classes that the mean leaves out. Dice is 2 n_ii / (t_i + sum_j n_ji), also called F1.
     absent
         The policy for classes without truth, see :data:`Absent`.
     """
@@ -151,6 +151,7 @@ class Metrics:
     frequency_weighted_iu: float
     iu: NDArray[np.float64]
     accuracy: NDArray[np.float64]
+    dice: NDArray[np.float64]
     absent: Absent
 
 
@@ -180,6 +181,7 @@ def metrics_of(matrix: ConfusionMatrix | NDArray[np.int64], absent: Absent = "sk
         frequency_weighted_iu=float(found["frequency_weighted_iu"]),
         iu=found["iu"],
         accuracy=found["accuracy"],
+        dice=found["dice"],
         absent=absent,
     )
 
@@ -200,7 +202,7 @@ def tally(matrices: NDArray[np.int64]) -> NDArray[np.int64]:
 def tally_metrics(tallies: NDArray[np.number], absent: Absent = "skip") -> dict[str, NDArray[np.float64]]:
     """Return the metrics of many tallies (..., 3, K) at once, by their names in :class:`Metrics`.
 
-    The four are float64 (...), ``iu`` and ``accuracy`` (..., K); values and policy are those of :func:`metrics_of`.
+    The four are float64 (...), ``iu``, ``accuracy`` and ``dice`` (..., K); values and policy are those of :func:`metrics_of`.
 
     Raises
     ------
@@ -223,6 +225,7 @@ def tally_metrics(tallies: NDArray[np.number], absent: Absent = "skip") -> dict[
         "frequency_weighted_iu": _ratio((truth * np.where(present, iu, 0)).sum(-1), total),
         "iu": iu,
         "accuracy": accuracy,
+        "dice": np.where(counted, _ratio(2 * hits, truth + predicted, 0), np.nan),
     }
 
 

@@ -16,6 +16,7 @@ from importlib import metadata
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
+from fullconv.cli.crossval import crossval
 from fullconv.cli.data import data
 from fullconv.cli.demo import demo
 from fullconv.cli.evaluate import evaluate
@@ -38,7 +39,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
-for command in (demo, init, train, paper, evaluate, tune, predict, heatmap, geometry, models, recipes, data):
+for command in (demo, init, train, crossval, paper, evaluate, tune, predict, heatmap, geometry, models, recipes, data):
     app.command(command)
 
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter, validators
 
 from fullconv.cli.ground_truth import open_ground_truth
 from fullconv.cli.output import log, log_head, progress_bar, show
+from fullconv.cli.threshold import take_best, threshold_of
 from fullconv.errors import SpecError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def evaluate(
     head: str | None = None,
     absent: Literal["skip", "union", "zero"] = "skip",
     refine: str | None = None,
+    threshold: float | Literal["best"] | None = None,
     out: Path | None = None,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     device: str = "auto",
@@ -57,6 +59,9 @@ def evaluate(
         reference's score.py, where a few stray pixels add a zero; zero: count them as 0.
     refine
         crf: measure each model with a fully connected CRF behind it too; or a file of `fullconv tune` with its settings.
+    threshold
+        Of models of two classes: the probability from which on a pixel is of the one that is no background, 0.5 by default; best:
+        show Dice at every threshold and take the highest, which flatters on the same images.
     out
         Folder of a report: report.html with scores near borders, confusions and the worst images; JSON and CSV files.
     seed
@@ -72,15 +77,19 @@ def evaluate(
     from fullconv.evaluation.report_folder import PAGE, check_folder, write_report
     from fullconv.evaluation.tables import side_by_side
     from fullconv.inference.predictor import load
+    from fullconv.inference.threshold import check_threshold
 
+    number = threshold_of(threshold, refine)
     tuned = read_crf(refine) if refine is not None else None
-    predictors = {name: load(path, device) for name, path in _names((checkpoint, *others)).items()}
+    predictors = {name: load(path, device, number) for name, path in _names((checkpoint, *others)).items()}
     first = next(iter(predictors.values()))
     log_head(first.labels, head)
     head = first.head(head)
+    check_threshold(number, first.labels[head], head)
     samples = open_ground_truth(data, root, split, count, head, predictors.values(), refined=tuned is not None)
     if out is not None:
         check_folder(out)
+    take_best(threshold, predictors, samples, head)
     models: dict[str, tuple[Predict, LabelSet]] = {}
     behind = []
     for name, predictor in predictors.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from fullconv.data.sample import Dataset
     from fullconv.inference.predictor import Predictor
+    from fullconv.spec import DataSpec
 
 
 def open_ground_truth(
@@ -34,5 +35,19 @@ def open_ground_truth(
         "heads": (head,),
         "streams": tuple(dict.fromkeys([*inputs, *(["rgb"] if refined else [])])),
     }
-    spec = given.model_copy(update=changes)
+    spec = with_splits_of_run(given, Path(data)).model_copy(update=changes)
     return open_dataset(spec, spec.val, own_size=True)
+
+
+def with_splits_of_run(spec: "DataSpec", recipe: Path) -> "DataSpec":
+    """Return the data of a run's own recipe with the images where the run had them, whatever came since; others as they are."""
+    from fullconv.data.folder.folder import has_drawn_splits
+    from fullconv.spec.recipe import RUN_RECIPE
+
+    splits = recipe.with_name("splits.csv")
+    if spec.name != "folder" or spec.root is None or recipe.name != RUN_RECIPE or not splits.is_file():
+        return spec
+    if not has_drawn_splits(spec.root, spec.folder):
+        return spec
+    folder = spec.folder.model_copy(update={"splits": splits, "folds": None, "fold": 0})
+    return spec.model_copy(update={"folder": folder})

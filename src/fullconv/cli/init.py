@@ -27,5 +27,8 @@ def init(folder: Path, /, *, out: Path | None = None) -> None:
     text = starter(folder, path.stem, preferred=weights_at(PREFERRED) in ("file", "package"))
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    labels = load_recipe(path).data.labels
+    data = load_recipe(path).data
+    labels = data.labels
     log(f"{path} is written, with {len(labels)} labels: {', '.join(labels)}; read it, then: fullconv train {path}")
+    if data.val == data.train:
+        log(f"warning: there is nothing else to validate on than {data.train}; scores on it say nothing about new images")

@@ -24,6 +24,13 @@ def show(result: "RenderableType") -> None:
     console.print(result)
 
 
+def show_aside(table: "RenderableType") -> None:
+    """Print a table that is not the result itself on standard error, where ``--json`` leaves it."""
+    from rich.console import Console
+
+    Console(stderr=True, width=None if sys.stderr.isatty() else WIDE).print(table)
+
+
 def log(message: str) -> None:
     """Print a line about what happens."""
     print(message, file=sys.stderr)

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from fullconv.cli.memory import no_more_than_free
 from fullconv.cli.output import log, log_head, progress_bar, show
+from fullconv.cli.threshold import threshold_of
 
 if TYPE_CHECKING:
     from fullconv.inference.files import Outcome
@@ -88,6 +89,7 @@ def predict(
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
     refine: str | None = None,
+    threshold: float | None = None,
     device: str = "auto",
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
@@ -118,6 +120,8 @@ def predict(
         Which of the model's outputs; the first by default.
     refine
         crf: sharpen outlines by a fully connected CRF, seconds for a photograph; or a file of `fullconv tune` with its settings.
+    threshold
+        Of models of two classes: the probability from which on a pixel is of the one that is no background; 0.5 by default.
     device
         cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
     as_json
@@ -135,10 +139,11 @@ def predict(
     given = [*inputs, *(_lines_of_input() if listed else ())]
     if not given:
         raise DataError("nothing to predict; give images, folders or patterns after the checkpoint, or - and a list of them")
+    threshold = threshold_of(threshold, refine)
     crf = read_crf(refine).crf if refine is not None else None
     outputs = [name for name, wanted in asdict(also).items() if wanted] + ([voc_submission] if voc_submission else [])
     jobs = find_jobs(given, out, outputs)
-    predictor = load(checkpoint, device)
+    predictor = load(checkpoint, device, threshold)
     predictor.head(head)
     depths = depths_for(predictor.model.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
     log_head(predictor.labels, head)

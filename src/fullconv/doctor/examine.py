@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from fullconv.doctor import dataset_checks, file_checks
+from fullconv.doctor import dataset_checks, file_checks, split_checks
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Progress, scan
 from fullconv.doctor.finding import LEVELS, Diagnosis, Finding
@@ -18,6 +18,8 @@ CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     file_checks.depths,
     file_checks.cameras,
     values,
+    split_checks.few_to_measure_on,
+    split_checks.groups_on_both_sides,
     dataset_checks.leaks,
     dataset_checks.empty_masks,
     dataset_checks.classes,
@@ -27,9 +29,9 @@ CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
 """Every one yields what it finds, or nothing."""
 
 
-def open_context(spec: DataSpec, progress: Progress = lambda done, of: None) -> Context:
+def open_context(spec: DataSpec, progress: Progress = lambda done, of: None, most: int | None = None) -> Context:
     """Return a data set with the facts of all its pairs; see :func:`examine`."""
-    sources = open_sources(spec)
+    sources = open_sources(spec, most)
     name = spec.root.resolve().name if spec.name == "folder" and spec.root else spec.name
     return Context(name, spec, sources, scan(sources, progress))
 
@@ -42,7 +44,7 @@ def diagnose(context: Context) -> Diagnosis:
     return Diagnosis(context.name, pairs, tuple(ranked), context.surveys())
 
 
-def examine(spec: DataSpec, progress: Progress = lambda done, of: None) -> Diagnosis:
+def examine(spec: DataSpec, progress: Progress = lambda done, of: None, most: int | None = None) -> Diagnosis:
     """Return all that is to be said about a data set before training on it.
 
     Parameters
@@ -51,6 +53,8 @@ def examine(spec: DataSpec, progress: Progress = lambda done, of: None) -> Diagn
         The data set, as a recipe has it; its splits ``train`` and ``val`` are read whole, whatever ``count`` says of stored ones.
     progress
         Called with the pairs read so far and all there are.
+    most
+        Of a folder of one's own, how many pairs of each split are read, spread over it; all by default.
 
     Raises
     ------
@@ -65,4 +69,4 @@ def examine(spec: DataSpec, progress: Progress = lambda done, of: None) -> Diagn
     >>> found.pairs, found.of("error"), found.of("warning")
     ({'train': 4, 'val': 2}, [], [])
     """
-    return diagnose(open_context(spec, progress))
+    return diagnose(open_context(spec, progress, most))

@@ -48,8 +48,10 @@ class Source:
     depth_unit: str | float | None = None
 
 
-def open_sources(spec: DataSpec) -> list[Source]:
+def open_sources(spec: DataSpec, most: int | None = None) -> list[Source]:
     """Return the splits of a data set that are trained on and measured on; one when both are the same.
+
+    Of a folder of one's own at most ``most`` pairs of each split, spread over it.
 
     Raises
     ------
@@ -58,17 +60,22 @@ def open_sources(spec: DataSpec) -> list[Source]:
     SpecError
         When there is no such data set.
     """
-    opened = _folder_source if spec.name == "folder" else _named_source
-    return [opened(spec, split) for split in dict.fromkeys((spec.train, spec.val))]
+    splits = dict.fromkeys((spec.train, spec.val))
+    if spec.name == "folder":
+        return [_folder_source(spec, split, most) for split in splits]
+    return [_named_source(spec, split) for split in splits]
 
 
-def _folder_source(spec: DataSpec, split: str) -> Source:
+def _folder_source(spec: DataSpec, split: str, most: int | None) -> Source:
     if spec.root is None or not spec.root.is_dir() or not spec.labels:
         open_dataset(spec, split)  # says what is missing
     root, label_map = Path(str(spec.root)), parse_label_map(spec.labels)
     match = match_files(root, spec.folder, split)
-    dataset = FolderSegmentation(f"{root.resolve().name} {split}", match.pairs, label_map)
-    unit, pairs = None, match.pairs
+    pairs = match.pairs
+    if most is not None and len(pairs) > most:
+        pairs = [pairs[place * len(pairs) // most] for place in range(most)]
+    dataset = FolderSegmentation(f"{root.resolve().name} {split}", pairs, label_map)
+    unit = None
     if set(spec.streams) != {RGB}:
         unit, _ = depth_settings(spec)
         pairs = with_depths(root, spec.folder, split, pairs)

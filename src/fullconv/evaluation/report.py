@@ -67,6 +67,17 @@ class Report:
         columns = zip(self.labels.names, self.metrics.iu, self.metrics.accuracy, truth, strict=True)
         return [(name, float(iu), float(accuracy), int(pixels)) for name, iu, accuracy, pixels in columns]
 
+    def of_class(self) -> dict[str, float]:
+        """Return IU and Dice (F1) of the class that is told from a background, 0..1 by title; nothing where there are not two.
+
+        Which class it is says :attr:`fullconv.labels.LabelSet.foreground`.
+        """
+        one = self.labels.foreground
+        if one is None:
+            return {}
+        name = self.labels.names[one]
+        return {f"IU of {name}": float(self.metrics.iu[one]), f"Dice of {name}": float(self.metrics.dice[one])}
+
     def table(self, intervals: Mapping[str, Interval] | None = None) -> Table:
         """Return the scores in percent as a rich table: a row a class, the means below, the four metrics as caption.
 
@@ -77,13 +88,18 @@ class Report:
         known = dict.fromkeys(METRICS, (math.nan, math.nan)) | dict(intervals or {})
         parts = [f"{title} {estimate(getattr(result, key), known[key])}" for key, title in METRICS.items()]
         caption = f"{' · '.join(parts[:2])}\n{' · '.join(parts[2:])}"  # two lines fit below the narrow columns
+        if one := self.of_class():
+            caption = f"{' · '.join(f'{escape(title)} {percent(value)}' for title, value in one.items())}\n{caption}"
         table = Table(title=f"{escape(self.dataset)}, {self.images} images", caption=caption, show_footer=True)
         table.add_column("class", f"mean over {self.classes} classes")
         table.add_column("IU %", percent(result.mean_iu), justify="right")
+        if one:
+            table.add_column("Dice %", justify="right")
         table.add_column("accuracy %", percent(result.mean_accuracy), justify="right")
         table.add_column("share of truth %", justify="right")
-        for name, iu, accuracy, pixels in self.rows():
-            table.add_row(escape(name), percent(iu), percent(accuracy), f"{100 * pixels / total:.2f}")
+        for (name, iu, accuracy, pixels), dice in zip(self.rows(), result.dice, strict=True):
+            cells = (percent(iu), *([percent(dice)] if one else []), percent(accuracy), f"{100 * pixels / total:.2f}")
+            table.add_row(escape(name), *cells)
         return table
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,12 +112,15 @@ class Report:
             "classes": self.classes,
             **{key: or_none(getattr(self.metrics, key)) for key in METRICS},
             "iu": dict(zip(names, map(or_none, self.metrics.iu), strict=True)),
+            "dice": dict(zip(names, map(or_none, self.metrics.dice), strict=True)),
             "accuracy": dict(zip(names, map(or_none, self.metrics.accuracy), strict=True)),
             "pixels": dict(zip(names, self.matrix.matrix.sum(1).tolist(), strict=True)),
         }
 
     def markdown(self) -> str:
-        """Return the four metrics and the per-class table, in percent, as Markdown."""
+        """Return the four metrics and the per-class table, in percent, as Markdown; of two classes with Dice."""
+        one = self.of_class()
+        dice = [f" {percent(value)} |" if one else "" for value in self.metrics.dice]
         lines = [
             f"{self.dataset}, {self.images} images; means over {self.classes} classes (absent classes: {self.absent})",
             "",
@@ -109,9 +128,13 @@ class Report:
             "|---:|---:|---:|---:|",
             f"| {' | '.join(percent(getattr(self.metrics, key)) for key in METRICS)} |",
             "",
-            "| class | IU % | accuracy % | pixels of truth |",
-            "|---|---:|---:|---:|",
-            *(f"| {name} | {percent(iu)} | {percent(acc)} | {pixels} |" for name, iu, acc, pixels in self.rows()),
+            *([" · ".join(f"{title} {percent(value)}" for title, value in one.items()), ""] if one else []),
+            f"| class | IU % |{' Dice % |' if one else ''} accuracy % | pixels of truth |",
+            f"|---|---:|{'---:|' if one else ''}---:|---:|",
+            *(
+                f"| {name} | {percent(iu)} |{cell} {percent(acc)} | {pixels} |"
+                for (name, iu, acc, pixels), cell in zip(self.rows(), dice, strict=True)
+            ),
         ]
         return "\n".join(lines) + "\n"
 
@@ -121,11 +144,13 @@ class Report:
             temporary.write_text(self.markdown(), encoding="utf-8")
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write class, iu, accuracy (0..1, empty where left out) and pixels of truth to ``path``, a row a class."""
+        """Write class, iu, accuracy (0..1, empty where left out), pixels of truth, and of two classes dice, a row a class."""
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
-            writer.writerow(("class", "iu", "accuracy", "pixels"))
-            writer.writerows((name, or_none(iu), or_none(accuracy), pixels) for name, iu, accuracy, pixels in self.rows())
+            with_dice = self.labels.foreground is not None
+            writer.writerow(("class", "iu", "accuracy", "pixels", *(("dice",) if with_dice else ())))
+            for (name, iu, accuracy, pixels), dice in zip(self.rows(), self.metrics.dice, strict=True):
+                writer.writerow((name, or_none(iu), or_none(accuracy), pixels, *([or_none(dice)] if with_dice else [])))
 
 
 def percent(value: float) -> str:

@@ -16,9 +16,11 @@ Rows = list[tuple[str, ...]]
 
 
 def score_rows(evaluation: Evaluation) -> Rows:
-    """Return a row a metric: its title, and each model's score with its interval."""
+    """Return a row a metric: its title, and each model's score with its interval; of two classes IU and Dice of the one first."""
     intervals = {name: evaluation.intervals(name) for name in evaluation.studies}
-    return [
+    reports = [study.report.of_class() for study in evaluation.studies.values()]
+    rows: Rows = [(title, *(percent(report[title]) for report in reports)) for title in reports[0]]
+    return rows + [
         (
             title,
             *(estimate(getattr(study.report.metrics, key), intervals[name][key]) for name, study in evaluation.studies.items()),
@@ -75,14 +77,18 @@ def side_by_side(evaluation: Evaluation) -> Table:
 
 
 def write_classes(evaluation: Evaluation, path: Path) -> None:
-    """Write a row a class as :meth:`Report.write_csv` does: each model's IU and accuracy, empty where left out, and pixels."""
+    """Write a row a class as :meth:`Report.write_csv` does: each model's IU and accuracy, empty where left out."""
     reports = {name: study.report for name, study in evaluation.studies.items()}
-    header = ["class", *_columns(reports, ("iu", "accuracy")), "pixels"]
+    of_two = evaluation.first.report.labels.foreground is not None
+    header = ["class", *_columns(reports, ("iu", "accuracy")), "pixels", *(_columns(reports, ("dice",)) if of_two else [])]
     pixels = evaluation.first.report.matrix.matrix.sum(1).tolist()
     values = [column for report in reports.values() for column in (report.metrics.iu, report.metrics.accuracy)]
     cells = ([or_none(value) for value in row] for row in zip(*values, strict=True))
     names = evaluation.first.report.labels.names
-    _write(path, header, ((name, *row, count) for name, row, count in zip(names, cells, pixels, strict=True)))
+    dice = zip(*(map(or_none, report.metrics.dice if of_two else []) for report in reports.values()), strict=True)
+    tails = list(dice) if of_two else [()] * len(names)
+    rows = zip(names, cells, pixels, tails, strict=True)
+    _write(path, header, ((name, *row, count, *tail) for name, row, count, tail in rows))
 
 
 def write_images(evaluation: Evaluation, path: Path) -> None:

@@ -23,6 +23,7 @@ from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.rgbd import Depths, Loaded
 from fullconv.inference.segmentation import Segmentation
+from fullconv.inference.threshold import check_threshold
 from fullconv.labels import LabelSet
 
 Predicted = tuple[NDArray[np.uint8], Segmentation]
@@ -97,7 +98,9 @@ def predict_files(
     outcome = Outcome()
     if "comp6" in outputs:
         check_plan([job.name.stem for job in jobs], predictor.labels[name])
+    check_threshold(predictor.threshold, predictor.labels[name], name)
     way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "")
+    way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
     wanted = results_of_each(outputs)
     todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]

@@ -23,6 +23,7 @@ from fullconv.evaluation.at_scale import logits_at_scale
 from fullconv.inference.device import find_device, memory_for
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.sources import ImageLike, as_array
+from fullconv.inference.threshold import labels_at
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import Source, load_checkpoint
 from fullconv.nn.fcn import FCN
@@ -52,6 +53,8 @@ class Predictor:
     scale
         The factor on height and width at which the model learned its images, see :mod:`fullconv.evaluation.at_scale`. Images
         are resized by it before the model sees them, and logits are brought back to the images' own size.
+    threshold
+        Of heads with two classes: the probability from which on a pixel is of the one, see :mod:`fullconv.inference.threshold`.
 
     Raises
     ------
@@ -69,7 +72,7 @@ class Predictor:
     (37, 50)
     """
 
-    def __init__(self, model: FCN, labels: Mapping[str, LabelSet], scale: float = 1.0) -> None:
+    def __init__(self, model: FCN, labels: Mapping[str, LabelSet], scale: float = 1.0, threshold: float | None = None) -> None:
         named = {head: len(classes) for head, classes in labels.items()}
         if named != dict(model.heads):
             raise SpecError(
@@ -83,6 +86,7 @@ class Predictor:
         self.model = model.eval().to(memory_format=torch.channels_last)
         self.labels = dict(labels)
         self.scale = scale
+        self.threshold = threshold
 
     @overload
     def predict(
@@ -198,6 +202,8 @@ class Predictor:
         with torch.inference_mode(), memory_for(next(iter(batch.values()))):
             logits = self._finite(batch)[name]
             if crf is not None:
+                if self.threshold is not None:
+                    raise SpecError("a CRF finds the most probable labels; give it or a threshold, not both")
                 coarse = logits.float().softmax(1).cpu().numpy()
                 colors = (np.asarray(image[RGB], np.uint8) for image in images)
                 refined = [refine(*pair, crf) for pair in zip(coarse, colors, strict=True)]
@@ -205,7 +211,7 @@ class Predictor:
                     Segmentation(each.argmax(0).astype(np.uint8), each if probabilities else None, self.labels[name])
                     for each in refined
                 ]
-            labels = logits.argmax(1).to(torch.uint8).cpu().numpy()
+            labels = labels_at(logits, self.labels[name], self.threshold).cpu().numpy()
             known = logits.float().softmax(1).cpu().numpy() if probabilities else [None] * len(labels)
         return [Segmentation(*each, self.labels[name]) for each in zip(labels, known, strict=True)]
 
@@ -234,7 +240,8 @@ class Predictor:
 
         It is what evaluation asks for: ``fullconv.evaluate(predictor.labels_of, dataset, predictor.labels["semantic"])``.
         """
-        return self.logits(inputs)[self.head(head)][0].argmax(0).byte().cpu().numpy()
+        name = self.head(head)
+        return labels_at(self.logits(inputs)[name], self.labels[name], self.threshold)[0].cpu().numpy()
 
     def _finite(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found = logits_at_scale(self._run, batch, self.scale)
@@ -273,7 +280,7 @@ def _classes(heads: Mapping[str, int]) -> str:
     return ", ".join(f"{classes} classes of {head}" for head, classes in heads.items()) or "no head"
 
 
-def load(source: Source, device: str = "auto") -> Predictor:
+def load(source: Source, device: str = "auto", threshold: float | None = None) -> Predictor:
     """Return the model of a file that training wrote, ready to predict.
 
     Parameters
@@ -283,6 +290,8 @@ def load(source: Source, device: str = "auto") -> Predictor:
     device
         Where it computes: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` and what else torch knows; ``auto`` is ``cuda`` where there is
         one and ``cpu`` elsewhere.
+    threshold
+        As for :class:`Predictor`.
 
     Raises
     ------
@@ -293,4 +302,4 @@ def load(source: Source, device: str = "auto") -> Predictor:
     """
     found = find_device(device)
     checkpoint = load_checkpoint(source)
-    return Predictor(checkpoint.model.to(found), checkpoint.labels, checkpoint.scale)
+    return Predictor(checkpoint.model.to(found), checkpoint.labels, checkpoint.scale, threshold)

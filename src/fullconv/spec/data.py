@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from fullconv.labelmap import parse_label_map
 from fullconv.spec.base import Spec
+from fullconv.spec.grouping import parse_group
 
 
 class AugmentSpec(Spec):
@@ -48,7 +49,8 @@ class FolderSpec(Spec):
     mask_suffix
         What a mask's name has after its image's, such as ``_mask``.
     pairs
-        A CSV file below the root with the columns image, mask, split, in place of all that; depth may be a fourth.
+        A CSV file below the root with the columns image, mask, split, in place of all that; depth and group may be further
+        ones. Without the column split, or where all of it is empty, the splits are drawn.
     depth
         Folder of depth maps below the root, called as the images, for nets that read depth or HHA; ``{split}`` as in ``images``.
         A list's own column comes first.
@@ -57,7 +59,16 @@ class FolderSpec(Spec):
     camera
         ``nyud``, or ``FX,FY,CX,CY,HEIGHT,WIDTH`` in pixels; HHA needs it.
     val_share, test_share, seed
-        Of drawn splits: the share of pairs that fall to val and to test, and which do.
+        Of drawn splits: the share of pairs that fall to val and to test, and which do; see :mod:`fullconv.data.folder.splits`.
+    folds, fold
+        Of drawn splits, for cross-validation: how many parts what is not test falls into, and which of them, from 0, is val;
+        the others are train. ``val_share`` says nothing then. `fullconv crossval` trains all of them.
+    group
+        Images that must fall to one side, such as frames of one video: the part of their names that they share, such as
+        ``{stem[:4]}``, ``{parent}`` or ``(.+)_[0-9]+``; see :mod:`fullconv.spec.grouping`. A list's column group comes first.
+    splits
+        Of drawn splits: a CSV file with the columns name and split, such as the ``splits.csv`` of a run.
+        Images that it names stay where it says; only others are drawn.
     """
 
     images: str = "images/{split}"
@@ -70,6 +81,28 @@ class FolderSpec(Spec):
     val_share: float = Field(default=0.2, ge=0, lt=1)
     test_share: float = Field(default=0.0, ge=0, lt=1)
     seed: NonNegativeInt = 0
+    folds: int | None = Field(default=None, ge=2)
+    fold: NonNegativeInt = 0
+    group: str | None = None
+    splits: Path | None = None
+
+    @model_validator(mode="after")
+    def _groups_and_folds_are_sound(self) -> Self:
+        if self.group is not None:
+            parse_group(self.group)
+        if self.fold >= (self.folds or 1):
+            counted = f"0 to {self.folds - 1}" if self.folds else "0, as there are no folds"
+            raise ValueError(f"fold {self.fold} is not there: with folds {self.folds} it is one of {counted}")
+        if self.pairs is None and "{split}" in self.images:
+            for key in ("folds", "splits"):
+                if getattr(self, key) is not None:
+                    raise ValueError(
+                        f"{key} {getattr(self, key)} is of drawn splits, and images {self.images!r} has splits of its own; name "
+                        "folders without {split}, such as images: images/train with masks: masks/train"
+                    )
+        if self.folds and self.splits is not None:
+            raise ValueError("folds draw all splits, and splits reads them from a file; leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _shares_leave_some(self) -> Self:

@@ -1,5 +1,6 @@
 """Recipes: where they are found, how overrides change them, and one clear line for every mistake in them."""
 
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from fullconv.spec.renamed import Say, to_standard_error, with_new_keys
 FOLDER = Path(__file__).parents[1] / "recipes"
 RUN_RECIPE = "recipe.yaml"
 """What the recipe in the folder of a run is called."""
+PLACEHOLDER = re.compile(r"\{(split|stem|parent)(\[[-:\d]*\])?\}")
+"""What begins with one is a pattern of names; as YAML it would be a mapping."""
 
 
 def shipped_recipes() -> dict[str, str]:
@@ -114,7 +117,7 @@ def to_yaml(recipe: Recipe) -> str:
 
 
 def parse_overrides(tokens: Sequence[str]) -> dict[str, Any]:
-    """Return nested values of command-line tokens; values are read as YAML.
+    """Return nested values of command-line tokens; values are read as YAML, but for patterns such as ``{stem[:4]}``.
 
     Raises
     ------
@@ -137,7 +140,7 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, Any]:
             if value.startswith("--"):
                 raise SpecError(f"--{key} has no value; write --{key} VALUE")
         try:
-            parsed = yaml.safe_load(value)
+            parsed = value if PLACEHOLDER.match(value) else yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise SpecError(f"--{key} {value!r} is not YAML: {' '.join(str(error).split())}") from error
         *parents, last = key.split(".")

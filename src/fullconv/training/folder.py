@@ -3,6 +3,7 @@
 ::
 
     recipe.yaml  versions.json  metrics.csv  tensorboard/   from the start
+    splits.csv                                               of a folder of one's own: which image fell where
     stage-32s/   model.safetensors  per-class.csv            when the stage is done; resume.ckpt until then
     result.json  model.safetensors  per-class.csv  per-class.md  curves.png  predictions.png   at the end
 """
@@ -20,6 +21,7 @@ from fullconv.errors import SpecError, TrainingError
 from fullconv.files import replacing
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import RUN_RECIPE, load_recipe, to_yaml
+from fullconv.training.splits_file import SPLITS_FILE
 
 LIBRARIES = ("fullconv", "torch", "torchvision", "lightning", "numpy", "safetensors")
 MACHINE = (
@@ -54,6 +56,7 @@ class RunFolder:
         self.path = path
         self.recipe, self.result = path / RUN_RECIPE, path / "result.json"
         self.metrics, self.model = path / "metrics.csv", path / "model.safetensors"
+        self.splits = path / SPLITS_FILE
 
     def stage(self, name: str) -> Path:
         """Return the folder of a stage such as ``32s``."""
@@ -93,7 +96,8 @@ class RunFolder:
             for begun in self.path.glob("stage-*/resume.ckpt"):
                 begun.unlink()
                 begun.parent.rmdir()
-            (self.path / "versions.json").unlink(missing_ok=True)
+            for name in ("versions.json", SPLITS_FILE):
+                (self.path / name).unlink(missing_ok=True)
 
     def check(self, recipe: Recipe) -> Recipe:
         """Make sure that ``recipe`` may go on here; return it with the precision that was chosen when the run began.
@@ -118,6 +122,10 @@ class RunFolder:
                     "or choose another --out"
                 )
         return recipe
+
+    def is_finished(self) -> bool:
+        """Return whether all stages are done."""
+        return bool(self.finished()) and bool(json.loads(self.result.read_text(encoding="utf-8")).get("finished"))
 
     def finished(self) -> list[dict[str, Any]]:
         """Return the records of the stages that are done, in order."""

@@ -27,12 +27,16 @@ from fullconv.training.log import MetricsFile
 from fullconv.training.precision import precision_for
 from fullconv.training.process import process_kept
 from fullconv.training.report import draw_curves, stage_table, write_reports
+from fullconv.training.splits_file import check_splits, write_splits
 from fullconv.training.stages import Run, StageResult, train_stage
 from fullconv.training.start import starting_model
 from fullconv.training.validation import Validation, draw_predictions
 
 HISTORY = ("stage", "steps", "learning_rate", "precision", "heads")
 """What a checkpoint tells of each stage of its training."""
+EXAMINED = 2000
+"""Pairs of each split of a folder that are read before training, half a minute of a core for photographs; faults in others stop
+the training when it comes to them, and it can go on when they are mended."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class RunResult:
         return float(record["heads"][head][metric])
 
 
-def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None) -> RunResult:
+def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None, examined: bool = False) -> RunResult:
     """Train all stages of ``recipe`` into the folder ``out``; return their metrics.
 
     What training changes of the process is put back: random generators, warning filters, signals, levels of loggers.
@@ -81,11 +85,13 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         for bit that of an unbroken run.
     console
         For progress; standard error by default.
+    examined
+        The doctor has looked into the images and masks before, as for another fold; it does not do so again.
 
     Raises
     ------
     TrainingError
-        When ``out`` holds another run, or none to resume; when the loss is not finite.
+        When ``out`` holds another run, or none to resume, or when images changed since; when the loss is not finite.
     Interrupted
         After Ctrl-C or SIGTERM; all is saved, and the message says how to go on.
     FullconvError
@@ -102,7 +108,8 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     validation = open_dataset(recipe.data, recipe.data.val, own_size=True)
     if resume:
         recipe = folder.check(recipe)
-    elif leads:
+        check_splits(folder.splits, recipe.data, training, validation)
+    elif leads and not examined:
         _examine(recipe, training, console)
     choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
     recipe = with_precision(recipe, choice.precision) if choice else recipe
@@ -114,6 +121,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     ):
         if leads and not resume:
             folder.start(recipe)
+            write_splits(folder.splits, recipe.data, training, validation)
         if choice:
             console.print(str(choice), highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)
@@ -135,7 +143,13 @@ def _examine(recipe: Recipe, training: Dataset, console: Console) -> None:
         return
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading images and masks", total=None)
-        found = examine(recipe.data, lambda done, of: bar.update(task, completed=done, total=of))
+        found = examine(recipe.data, lambda done, of: bar.update(task, completed=done, total=of), EXAMINED)
+    if len(training) > EXAMINED:
+        console.print(
+            f"looked into {EXAMINED} pairs of each split, spread over it; `fullconv data check RECIPE` reads all {len(training)}",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.print(found.classes())
     for finding in (*found.of("warning"), *found.of("note")):
         console.print(f"{finding.level}: {finding.what}", highlight=False, soft_wrap=True, markup=False)

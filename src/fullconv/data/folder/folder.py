@@ -4,7 +4,7 @@
 
     root/images/train/**/NAME.jpg  root/masks/train/**/NAME.png     {split} in the recipe's patterns
     root/images/**/NAME.jpg        root/masks/**/NAME.png           no {split}: a share is drawn for validation
-    root/pairs.csv                 columns image, mask, split       a list says it all; depth in a column of its own
+    root/pairs.csv                 columns image, mask, split       a list says it all; depth and group in columns of their own
 
 What the numbers or colours of the masks mean is declared in the recipe (:mod:`fullconv.labelmap`), never guessed.
 """
@@ -18,11 +18,12 @@ from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.splits import drawn_split
 from fullconv.data.images import SUFFIXES, read_image_of_size
 from fullconv.data.masks import MASK_SUFFIXES, read_labels
-from fullconv.data.pairs import Pair, listed_pairs
+from fullconv.data.pairs import Pair, of_split, read_list, read_splits, refuse_missing
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, parse_label_map
 from fullconv.spec import DataSpec, FolderSpec
+from fullconv.spec.grouping import parse_group
 
 
 class FolderSegmentation:
@@ -105,7 +106,9 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
         When there are none, when an image has no mask, or two files would pair with one.
     """
     if folder.pairs is not None:
-        return listed_pairs(root / folder.pairs, split)
+        found = _listed(root, folder, split)
+        refuse_missing(root / folder.pairs, found)
+        return found
     images, masks = _files(root, folder, split)
     alone = sorted(images.keys() - masks.keys())
     if alone:
@@ -135,7 +138,7 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
         When there are no pairs, or two files would pair with one.
     """
     if folder.pairs is not None:
-        listed = listed_pairs(root / folder.pairs, split)
+        listed = _listed(root, folder, split)
         whole = [pair for pair in listed if pair.image.is_file() == pair.mask.is_file()]  # neither: cannot be read
         images = {pair.name: pair.image for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
         masks = {pair.name: pair.mask for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
@@ -181,9 +184,70 @@ def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path],
 
 
 def _paired(images: dict[str, Path], masks: dict[str, Path], names: Sequence[str], split: str, folder: FolderSpec) -> list[Pair]:
-    if "{split}" not in folder.images:
-        names = drawn_split(names, split, folder)
-    return [Pair(name, images[name], masks[name]) for name in names]
+    pairs = [Pair(name, images[name], masks[name]) for name in names]
+    return pairs if "{split}" in folder.images else _drawn(pairs, split, folder)
+
+
+def _listed(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
+    """Return the pairs of a split that a list names, or that is drawn of them where it has no splits."""
+    path = root / (folder.pairs or "")
+    found = read_list(path)
+    if not found.pairs:
+        raise DataError(f"{path}: the list names no pairs; add a line for each image")
+    if not found.splits:
+        return _drawn(found.pairs, split, folder)
+    for key in ("folds", "splits"):
+        if getattr(folder, key) is not None:
+            raise DataError(f"{path} has splits of its own, and data.folder.{key} is of drawn ones; leave out its column split")
+    return of_split(path, found, split)
+
+
+def has_drawn_splits(root: Path, folder: FolderSpec) -> bool:
+    """Return whether the splits of a folder are drawn, as neither folders nor a list say which they are."""
+    if folder.pairs is not None:
+        return not read_list(root / folder.pairs).splits
+    return "{split}" not in folder.images
+
+
+def split_to_measure_on(root: Path, folder: FolderSpec, pairs: Sequence[Pair], train: str, val: str) -> str:
+    """Return ``val``, or ``train`` where splits are drawn and there is nothing to draw ``val`` from: one pair, or one group.
+
+    ``pairs`` are those of ``train``.
+    """
+    if len(set(groups_of(pairs, folder).values())) > 1 or not has_drawn_splits(root, folder):
+        return val
+    try:
+        match_files(root, folder, val)
+    except DataError:
+        return train
+    return val
+
+
+def groups_of(pairs: Iterable[Pair], folder: FolderSpec) -> dict[str, str]:
+    """Return the group of each pair by name: what a list says, else what ``folder.group`` does, else a name of its own.
+
+    Raises
+    ------
+    DataError
+        When ``folder.group`` is a regular expression that does not match a name.
+    """
+    if folder.group is None:
+        return {pair.name: pair.group or pair.name for pair in pairs}
+    group_of = parse_group(folder.group)
+    found = {pair.name: pair.group or group_of(pair.name) for pair in pairs}
+    without = [name for name, group in found.items() if not group]
+    if without:
+        raise DataError(
+            f"data.folder.group {folder.group!r} gives {len(without)} of {len(found)} images no group, such as {without[0]}; the "
+            "pattern must find a part of every name"
+        )
+    return found
+
+
+def _drawn(pairs: Sequence[Pair], split: str, folder: FolderSpec) -> list[Pair]:
+    kept = read_splits(folder.splits) if folder.splits is not None else None
+    chosen = set(drawn_split(groups_of(pairs, folder), split, folder, kept))
+    return [pair for pair in pairs if pair.name in chosen]
 
 
 def _splits_there(root: Path, folder: FolderSpec) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.folder.folder import match_files
+from fullconv.data.folder.folder import match_files, split_to_measure_on
 from fullconv.data.folder.guess_labels import Contents, guess_labels, refuse_swapped
 from fullconv.data.folder.layout import guess_layout
 from fullconv.data.images import decode
@@ -44,7 +44,8 @@ def guess_spec(root: Path) -> DataSpec:
     with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
         masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
     labels = guess_labels(root, _contents(list(dict.fromkeys(masks))))
-    return DataSpec(name="folder", root=root, train=layout.train, val=layout.val, folder=layout.folder, labels=labels)
+    val = split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val)
+    return DataSpec(name="folder", root=root, train=layout.train, val=val, folder=layout.folder, labels=labels)
 
 
 @dataclass

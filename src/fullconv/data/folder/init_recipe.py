@@ -1,12 +1,13 @@
 """A recipe for a folder of images and masks, with everything that a person may want to change, commented."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import yaml
 
-from fullconv.data.folder.folder import find_pairs
+from fullconv.data.folder.folder import find_pairs, split_to_measure_on
 from fullconv.data.folder.guess_labels import guess_labels, look_into, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
@@ -40,6 +41,7 @@ def starter(root: Path, name: str, preferred: bool) -> str:
     """
     layout = guess_layout(root)
     pairs = find_pairs(root, layout.folder, layout.train)
+    layout = replace(layout, val=split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val))
     refuse_swapped(root, layout.folder, pairs)
     masks = [pair.mask for pair in pairs]
     with contextlib.suppress(
@@ -131,7 +133,7 @@ def crop_for(size: tuple[int, int]) -> int:
 def _splits(layout: Layout) -> str:
     lines = [f"  train: {layout.train}", f"  val: {layout.val}"]
     if layout.val == layout.train:
-        lines[1] += "  # the folder has no other split: scores on it say nothing about new images"
+        lines[1] += "  # there is nothing else to measure on: scores on it say nothing about new images"
     return "\n".join(lines)
 
 
@@ -159,8 +161,9 @@ data:
     images: {images}  # {{split}} stands for train and val; without it a share is drawn for validation
     masks: {masks}
     mask_suffix: {suffix}  # what a mask's name has after its image's
-    val_share: 0.2  # of drawn splits only
+    val_share: 0.2  # of drawn splits only; `fullconv crossval {name}.yaml` measures on every image in its turn
     seed: 0
+    group: null  # of drawn splits: what frames of one video share, such as "{{stem[:4]}}" or "{{parent}}"; all fall to one side
   labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` has no truth
 {labels}
   scale: 1.0   # 0.5 reads everything at half its size: four times as fast, and small things are lost
