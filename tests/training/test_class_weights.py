@@ -12,7 +12,7 @@ from rich.console import Console
 from fullconv.data import open_dataset
 from fullconv.data.sample import Sample
 from fullconv.labels import LabelSet, voc_colors
-from fullconv.nn.losses import cross_entropy
+from fullconv.nn.losses.cross_entropy import cross_entropy
 from fullconv.spec import DataSpec, Recipe
 from fullconv.training.class_weights import class_weights, pixel_counts
 from fullconv.training.interrupt import Stopped, StopRequest

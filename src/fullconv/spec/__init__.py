@@ -10,6 +10,7 @@ from pydantic import model_validator
 
 from fullconv.spec.base import Spec
 from fullconv.spec.data import AugmentSpec, DataSpec, FolderSpec
+from fullconv.spec.loss import LossSpec
 from fullconv.spec.model import COLORS, INPUT_CHANNELS, STRIDES, ModelSpec, inputs_of
 from fullconv.spec.train import BiasDecay, BiasFactors, OptimizerSpec, StageSpec, TrainSpec
 
@@ -22,6 +23,7 @@ __all__ = [
     "BiasFactors",
     "DataSpec",
     "FolderSpec",
+    "LossSpec",
     "ModelSpec",
     "OptimizerSpec",
     "Recipe",

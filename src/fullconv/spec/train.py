@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fullconv.spec.base import Spec
+from fullconv.spec.loss import CROSS_ENTROPY, REGION_LOSSES, LossSpec
 
 STAGE_DIVISOR = 100
 """The learning rate of a stage that states none is the previous one's divided by this (paper, section 4.2)."""
@@ -125,8 +126,11 @@ class TrainSpec(Spec):
         Images a step, over all devices together.
     replacement
         Draw images with replacement (reference); without it every image comes once before one comes again.
+    loss
+        What is made small: a name such as ``dice``, or a weighted sum ``{cross_entropy: 1, dice: 0.5}``, see
+        :class:`~fullconv.spec.LossSpec`.
     reduction
-        Cross entropy as the ``mean`` or the ``sum`` over the valid pixels of a step, or as ``image_mean``: the mean over the
+        A loss of pixels as the ``mean`` or the ``sum`` over the valid pixels of a step, or as ``image_mean``: the mean over the
         images of a step of each image's own mean, as of single images whose gradients are averaged.
     loss_sampling
         Keep each coarse output's loss with this probability (patchwise training, paper 3.4); a step then takes
@@ -164,6 +168,7 @@ class TrainSpec(Spec):
     optimizer: OptimizerSpec = OptimizerSpec()
     batch_size: PositiveInt = 1
     replacement: bool = False
+    loss: LossSpec = CROSS_ENTROPY
     reduction: Literal["mean", "sum", "image_mean"] = "mean"
     loss_sampling: float = Field(default=1.0, gt=0, le=1)
     head_weights: dict[str, PositiveFloat] = Field(default_factory=dict)
@@ -193,6 +198,20 @@ class TrainSpec(Spec):
                 f"batch_size / loss_sampling must be a whole number of images; {self.batch_size} / {self.loss_sampling} is "
                 f"{self.batch_size / self.loss_sampling:.3f}: change batch_size, or take "
                 f"{self.batch_size / max(self.images_per_step, self.batch_size)!r} for loss_sampling"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> Self:
+        if regions := [name for name in REGION_LOSSES if name in self.loss.terms and self.reduction == "sum"]:
+            raise ValueError(
+                f"train.loss names {', '.join(regions)}, an overlap of regions and no sum over pixels, and train.reduction is "
+                "sum: take reduction mean or image_mean (with a learning rate for it)"
+            )
+        if self.loss_sampling < 1 and not self.loss.plain:
+            raise ValueError(
+                f"train.loss_sampling {self.loss_sampling:g} drops patches of cross entropy alone; got the loss {self.loss}: "
+                "leave loss_sampling out, or take loss: cross_entropy"
             )
         return self
 

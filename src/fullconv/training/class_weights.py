@@ -9,13 +9,13 @@ from torch import Tensor
 
 from fullconv.data.loading import val_loader
 from fullconv.data.sample import Dataset
-from fullconv.nn.losses import balanced_weights
+from fullconv.nn.losses.cross_entropy import balanced_weights
 from fullconv.spec import DataSpec
 from fullconv.training.interrupt import Stopped, StopRequest
 
 
 def class_weights(dataset: Dataset, spec: DataSpec, console: Console, request: StopRequest) -> dict[str, Tensor]:
-    """Return :func:`fullconv.nn.losses.balanced_weights` of every head, float32 (K,); say what they are.
+    """Return :func:`fullconv.nn.losses.cross_entropy.balanced_weights` of every head, float32 (K,); say what they are.
 
     Parameters
     ----------

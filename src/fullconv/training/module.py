@@ -15,9 +15,11 @@ from fullconv.data.sample import IGNORE, Dataset
 from fullconv.errors import TrainingError
 from fullconv.nn.fcn import FCN
 from fullconv.nn.loss_sampling import draw_patches
-from fullconv.nn.losses import count_valid, count_valid_of_each, cross_entropy
+from fullconv.nn.losses.reduction import count_valid, count_valid_of_each
+from fullconv.nn.losses.step import StepLoss
 from fullconv.spec import DataSpec, StageSpec, TrainSpec
 from fullconv.training.optimizer import build_optimizer, learning_rate_at, set_learning_rate
+from fullconv.training.total import total_with_gradient
 
 
 class TrainingModule(pl.LightningModule):
@@ -117,17 +119,16 @@ class TrainingModule(pl.LightningModule):
         share = self.train_spec.loss_sampling
         if share < 1:  # after the count, which is of the pixels before any drops out
             targets = self._sampled(targets)
+        of_step = StepLoss(
+            self.train_spec.loss,
+            self.train_spec.reduction,
+            share,
+            self.train_spec.images_per_step,
+            self.trainer.world_size,
+            total_with_gradient,
+        )
         losses = [
-            self.train_spec.head_weights.get(head, 1.0)
-            * cross_entropy(
-                logits[head],
-                target,
-                self.train_spec.reduction,
-                valid_pixels=count,
-                weights=self._weights(head, target),
-                share=share,
-                images=self.train_spec.images_per_step,
-            )
+            self.train_spec.head_weights.get(head, 1.0) * of_step(logits[head], target, count, self._weights(head, target))
             for (head, target), count in zip(targets.items(), counts, strict=True)
         ]
         loss = torch.stack(losses).sum()

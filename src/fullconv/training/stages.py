@@ -16,7 +16,7 @@ from fullconv.data.sample import Dataset
 from fullconv.errors import TrainingError
 from fullconv.evaluation import Report
 from fullconv.nn.fcn import FCN
-from fullconv.nn.losses import equivalent_learning_rate
+from fullconv.nn.losses.cross_entropy import equivalent_learning_rate
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
 from fullconv.training.callbacks import StageWatch, WholeFile
@@ -158,12 +158,13 @@ def _announce(run: Run, stage: StageSpec, model: FCN) -> None:
     patches = f", each patch kept with probability {train.loss_sampling:g}" if train.loss_sampling < 1 else ""
     losses = " + ".join(f"{weight:g} × {head}" for head, weight in train.head_weights.items())
     added = f"; losses added: {losses}" if len(train.head_weights) > 1 else ""
+    loss = "" if train.loss.plain else f"; loss: {train.loss}"
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.console.print(
         f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {stage.steps} steps of "
         f"{train.images_per_step} images of {len(run.training)}{patches}\n"
         f"learning rate {given:.3g} for the {reduction} over valid pixels = {equal:.2g} for their {other} "
-        f"(at {height}×{width}){added}",
+        f"(at {height}×{width}){loss}{added}",
         highlight=False,
         soft_wrap=True,
     )
