@@ -19,7 +19,7 @@ from fullconv.nn.losses.reduction import count_valid, count_valid_of_each
 from fullconv.nn.losses.step import StepLoss
 from fullconv.spec import DataSpec, StageSpec, TrainSpec
 from fullconv.training.optimizer import build_optimizer, learning_rate_at, set_learning_rate
-from fullconv.training.total import total_with_gradient
+from fullconv.nn.losses.total import total_with_gradient
 
 
 class TrainingModule(pl.LightningModule):
