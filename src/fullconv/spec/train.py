@@ -129,6 +129,9 @@ class TrainSpec(Spec):
     loss
         What is made small: a name such as ``dice``, or a weighted sum ``{cross_entropy: 1, dice: 0.5}``, see
         :class:`~fullconv.spec.LossSpec`.
+    sampling
+        ``uniform``: every image as often as any other. ``balanced``: images with rare classes are drawn more often, with
+        replacement, see :func:`fullconv.data.class_pixels.draw_shares`.
     reduction
         A loss of pixels as the ``mean`` or the ``sum`` over the valid pixels of a step, or as ``image_mean``: the mean over the
         images of a step of each image's own mean, as of single images whose gradients are averaged.
@@ -168,6 +171,7 @@ class TrainSpec(Spec):
     optimizer: OptimizerSpec = OptimizerSpec()
     batch_size: PositiveInt = 1
     replacement: bool = False
+    sampling: Literal["uniform", "balanced"] = "uniform"
     loss: LossSpec = CROSS_ENTROPY
     reduction: Literal["mean", "sum", "image_mean"] = "mean"
     loss_sampling: float = Field(default=1.0, gt=0, le=1)
