@@ -145,6 +145,10 @@ class TrainSpec(Spec):
         ``balanced``: a pixel weighs by the inverse of its class's share of the training split, 1 on average; ``None``: all 1.
     trainable
         ``all``, or ``score``: only the score layers (the paper's "fixed" nets; batch norm keeps its statistics then).
+    freeze
+        ``trunk``: keep the backbone as it came, its dense layers, batch norm and statistics with it, and train what reads it:
+        score layers, and learned upsampling where there is any (``model.deconvolution: learned``), which ``trainable: score``
+        keeps as it is.
     freeze_batch_norm
         Keep statistics, scales and shifts of batch norm as they are in the weights.
     average
@@ -178,6 +182,7 @@ class TrainSpec(Spec):
     head_weights: dict[str, PositiveFloat] = Field(default_factory=dict)
     class_weights: Literal["balanced"] | None = None
     trainable: Literal["all", "score"] = "all"
+    freeze: Literal["trunk"] | None = None
     freeze_batch_norm: bool = False
     average: float | None = Field(default=None, gt=0, lt=1)
     gradient_clip: PositiveFloat | None = None

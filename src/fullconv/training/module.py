@@ -70,7 +70,7 @@ class TrainingModule(pl.LightningModule):
     @property
     def still_norms(self) -> bool:
         """Whether batch norm keeps its statistics."""
-        return self.train_spec.freeze_batch_norm or self.train_spec.trainable == "score"
+        return self.train_spec.freeze_batch_norm or self.train_spec.trainable == "score" or self.train_spec.freeze == "trunk"
 
     def train_dataloader(self) -> Iterator[Batch]:
         """Return this process's batches from the current step on; an iterator, as Lightning would count a length from 0."""
@@ -189,6 +189,10 @@ def _choose_trainable(model: FCN, train: TrainSpec, norms: Sequence[nn.Module]) 
         model.requires_grad_(False)
         for parameter in model.score_parameters():
             parameter.requires_grad_(True)
+        return
+    if train.freeze == "trunk":
+        for parameter in model.trunk_parameters():
+            parameter.requires_grad_(False)
     elif train.freeze_batch_norm:
         for norm in norms:
             norm.requires_grad_(False)
