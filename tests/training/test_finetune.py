@@ -138,7 +138,7 @@ def test_a_run_with_a_frozen_trunk_changes_the_heads_alone(tiny: Callable[..., R
     for name, tensor in trained.items():
         if name.startswith("core.trunks."):
             assert torch.equal(tensor, before[name]), name
-    fresh = {name: tensor for name, tensor in build_model(ModelSpec(name="fcn8s-minivgg"), 7).state_dict().items()}
+    fresh = build_model(ModelSpec(name="fcn8s-minivgg"), 7).state_dict()
     moved = [name for name in trained if ".upsample." in name and not torch.equal(trained[name], fresh[name])]
     assert moved
     said = quiet.file.getvalue()  # type: ignore[attr-defined]
