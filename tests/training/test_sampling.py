@@ -26,7 +26,7 @@ ALL = {
     "train": {
         "sampling": "balanced",
         "loss": {"cross_entropy": {"label_smoothing": 0.1}, "dice": 0.5, "lovasz": 0.1},
-        "stages": [{"stride": 16, "steps": 5}],
+        "stages": [{"stride": 16, "steps": 4}],
         "save_every": 2,
     },
 }
@@ -52,5 +52,3 @@ def test_a_run_with_all_of_it_resumes_bit_for_bit(tiny: Callable[..., Recipe], t
     broken = train(recipe, tmp_path / "broken", resume=True, console=quiet)
     a, b = (load_file(result.model) for result in (whole, broken))
     assert all(torch.equal(a[name], b[name]) for name in a)
-    plain = load_file(train(tiny(train={"stages": [{"stride": 16, "steps": 5}]}), tmp_path / "plain", console=quiet).model)
-    assert any(not torch.equal(a[name], plain[name]) for name in a)

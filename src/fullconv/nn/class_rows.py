@@ -97,8 +97,10 @@ def _place(name: str, old: Sequence[str]) -> int | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def row_tensors(trained: FCN, model: FCN, rows: Sequence[Rows], stream: str) -> dict[str, Tensor]:
-    """Return the state of a model's score layers of one stream, and of its learned upsampling, with the rows of a trained net.
+def row_tensors(trained: FCN, model: FCN, rows: Sequence[Rows], stream: str, upsampling: bool = True) -> dict[str, Tensor]:
+    """Return the state of a model's score layers of one stream with the rows of a trained net.
+
+    With ``upsampling`` also that of learned upsampling, which all streams share.
 
     A skip whose features the two nets scale by other factors has its rows scaled, so that its logits stay.
     """
@@ -115,7 +117,7 @@ def row_tensors(trained: FCN, model: FCN, rows: Sequence[Rows], stream: str) -> 
             ratio = old.factors[level] / new.factors[level]
             found[f"{name}weight"] = _with_rows(after.weight, before.weight * ratio, each.places)
             found[f"{name}bias"] = _with_rows(after.bias, before.bias, each.places)
-        for step, (wide, narrow) in enumerate(zip(new.upsample, old.upsample, strict=False)):
+        for step, (wide, narrow) in enumerate(zip(new.upsample if upsampling else (), old.upsample, strict=False)):
             learned = isinstance(wide.weight, nn.Parameter) and isinstance(narrow.weight, nn.Parameter)
             if learned and wide.weight.shape[1:] == narrow.weight.shape[1:]:  # type: ignore[union-attr]
                 name = f"core.heads.{each.head}.upsample.{step}.weight"

@@ -58,6 +58,7 @@ def join_streams(model: FCN, files: Mapping[str, str], names: Mapping[str, Seque
         is named.
     """
     tensors: dict[str, Tensor] = {}
+    scores: dict[str, Tensor] = {}
     given: dict[str, tuple[str, Mapping[str, Any]]] = {}
     read: dict[str, Checkpoint] = {}
     notes: list[str] = []
@@ -70,9 +71,8 @@ def join_streams(model: FCN, files: Mapping[str, str], names: Mapping[str, Seque
         if stream not in trained.trunks:
             raise WeightsError(f"{file} has no stream {stream!r}; it has {', '.join(trained.trunks)}")
         rows = match_rows(found, model, names, file)
-        own = f"core.trunks.{stream}."
-        tensors |= {name: tensor for name, tensor in trained.state_dict().items() if name.startswith(own)}
-        tensors |= row_tensors(trained, model, rows, stream)
+        tensors |= {f"{stream}.{name}": tensor for name, tensor in trained.trunks[stream].state_dict().items()}
+        scores |= row_tensors(trained, model, rows, stream, upsampling=len(set(files.values())) == 1)
         notes += [f"{stream}: {each}" if len(files) > 1 else str(each) for each in rows if each.names]
         notes += _strides(trained, model)
         notes += [f"it learned its images at {found.scale:g} of their size (data.scale)"] if found.scale != 1 else []
@@ -85,14 +85,14 @@ def join_streams(model: FCN, files: Mapping[str, str], names: Mapping[str, Seque
                 )
     model.set_preprocessing({name: stated for name, (_, stated) in given.items()})
     weights = Weights(tensors, " + ".join(dict.fromkeys(files.values())), None)
-    heads = tuple(f"core.heads.{head}." for head in model.heads)
-    try:
-        report = transplant(weights, model, partial=model.spec.partial_weights, expected_missing=("normalise.", *heads))
+    try:  # the trunks alone, so that score layers do not count for a half of the tensors that fits
+        report = transplant(weights, model.core.trunks, partial=model.spec.partial_weights)
     except WeightsError as error:
         nets = ", ".join(dict.fromkeys(found.model.spec.name for found in read.values()))
         raise WeightsError(f"{weights.source} holds {nets}, and the model to train is {model.spec.name}: {error}") from error
-    missing = [name for name in report.missing if not name.startswith(("normalise.", *heads))]
-    return StartReport(report.source, report.copied, report.cast, report.dropped, missing, tuple(dict.fromkeys(notes)))
+    model.load_state_dict(scores, strict=False)
+    copied = [*report.copied, *scores]
+    return StartReport(report.source, copied, report.cast, report.dropped, report.missing, tuple(dict.fromkeys(notes)))
 
 
 def _strides(trained: FCN, model: FCN) -> list[str]:

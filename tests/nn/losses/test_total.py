@@ -1,5 +1,7 @@
 """Two processes that share a step: the region losses of all their pixels, values and gradients."""
 
+import copy
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -13,9 +15,9 @@ REGIONS = {"dice": 1, "tversky": 0.5, "ohem": {"keep": 0.3}, "lovasz": 0.25}
 
 
 def _share(rank: int, layer: torch.nn.Module, images: torch.Tensor, target: torch.Tensor, meeting: str, out: str) -> None:
-    """What a spawned process does: the loss of one image or of two, as a step of training has it."""
+    """What each process does: the loss of one image or of two, as a step of training has it."""
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2, timeout=timedelta(minutes=2))
     shared = torch.nn.parallel.DistributedDataParallel(layer)
     mine = slice(0, 1) if rank == 0 else slice(1, 3)
     step = StepLoss(LossSpec.model_validate(REGIONS), images=3, processes=2, total=total_with_gradient)
@@ -35,7 +37,12 @@ def test_dice_of_two_processes_is_dice_of_all_their_pixels(tmp_path: Path) -> No
     target[0] = 0
     target[0, 1:] = 255
     jobs = (layer, images, target, f"file://{tmp_path}/meeting", f"{tmp_path}/found")
-    multiprocessing.spawn(_share, jobs, nprocs=2)
+    # this process is the first of the two: starting one costs seconds
+    other = multiprocessing.get_context("spawn").Process(target=_share, args=(1, *jobs))
+    other.start()
+    _share(0, copy.deepcopy(layer), *jobs[1:])
+    other.join()
+    assert other.exitcode == 0
     step = StepLoss(LossSpec.model_validate(REGIONS))
     logits = layer(images)
     loss = step(logits, target)
