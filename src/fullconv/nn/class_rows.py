@@ -16,6 +16,7 @@ from fullconv.errors import WeightsError, some
 from fullconv.nn.checkpoint import Checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.nn.head import Head
+from fullconv.nn.upsample import Deconvolution
 
 NAMED = 12
 """Classes that a line names at most."""
@@ -118,10 +119,12 @@ def row_tensors(trained: FCN, model: FCN, rows: Sequence[Rows], stream: str, ups
             found[f"{name}weight"] = _with_rows(after.weight, before.weight * ratio, each.places)
             found[f"{name}bias"] = _with_rows(after.bias, before.bias, each.places)
         for step, (wide, narrow) in enumerate(zip(new.upsample if upsampling else (), old.upsample, strict=False)):
+            assert isinstance(wide, Deconvolution)  # a ModuleList knows only modules
+            assert isinstance(narrow, Deconvolution)
             learned = isinstance(wide.weight, nn.Parameter) and isinstance(narrow.weight, nn.Parameter)
-            if learned and wide.weight.shape[1:] == narrow.weight.shape[1:]:  # type: ignore[union-attr]
+            if learned and wide.weight.shape[1:] == narrow.weight.shape[1:]:
                 name = f"core.heads.{each.head}.upsample.{step}.weight"
-                found[name] = _with_rows(wide.weight, narrow.weight, each.places)  # type: ignore[arg-type]
+                found[name] = _with_rows(wide.weight, narrow.weight, each.places)
     return found
 
 

@@ -166,7 +166,7 @@ data:
   scale: 1.0   # 0.5 reads everything at half its size: four times as fast, and small things are lost
   workers: 1
   augment: {{flip: true, scale: [0.65, 1.4], crop: [{crop}, {crop}], color: 0.3, rotate: 0}}
-  # more in it: crop_class: 0.5 (half of the crops on a pixel of a drawn class), copy_paste: 0.3 (things of other images laid over),
+  # more in it: crop_class: 0.5 (half of the crops show a drawn class), copy_paste: 0.3 (classes of other images laid over),
   #   transforms: [{{GaussianBlur: {{kernel_size: 5}}}}] (torchvision's by name); look with `fullconv data show`
 
 train:
