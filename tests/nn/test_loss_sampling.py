@@ -17,7 +17,8 @@ from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
 from fullconv.nn.loss_sampling import draw_patches, nearest_output
-from fullconv.nn.losses import count_valid, cross_entropy
+from fullconv.nn.losses.cross_entropy import cross_entropy
+from fullconv.nn.losses.reduction import count_valid
 from fullconv.spec import ModelSpec
 
 HALVES = st.integers(-400, 400).map(lambda n: Fraction(n, 2))

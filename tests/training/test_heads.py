@@ -18,7 +18,7 @@ from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import SpecError, TrainingError
 from fullconv.labels import LabelSet, voc_colors
 from fullconv.nn.build import build_model
-from fullconv.nn.losses import cross_entropy
+from fullconv.nn.losses.cross_entropy import cross_entropy
 from fullconv.spec import DataSpec, ModelSpec, Recipe, StageSpec, TrainSpec
 from fullconv.spec.recipe import load_recipe, parse_overrides, to_yaml
 from fullconv.training import run as run_module

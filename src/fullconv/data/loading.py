@@ -11,17 +11,19 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from fullconv.data.copy_paste import CopyPaste
 from fullconv.data.sample import IGNORE, Dataset, JointTransform, Sample
 from fullconv.errors import DataError, SpecError
-from fullconv.spec import DataSpec
+from fullconv.spec import AugmentSpec, DataSpec
 
 Fill = Mapping[str, tuple[float, ...]]
 
 # Purposes of the random streams: two purposes never share a seed.
-_CHANGE, _CHOICE, _ORDER = range(3)
+_CHANGE, _CHOICE, _ORDER, _OTHER = range(4)
 
 
 class Batch(TypedDict):
@@ -98,17 +100,19 @@ def _stack(tensors: Sequence[Tensor], height: int, width: int, fill: Sequence[fl
 
 
 class Draw(NamedTuple):
-    """One sample of a training batch: which, and the seed of its random changes."""
+    """One sample of a training batch: which, the seed of its random changes, and which other one may be pasted into it."""
 
     sample: int
     seed: int
+    other: int = 0
 
 
 class StepSampler(Sampler[list[Draw]]):
     """The batches ``start_step``, ``start_step + 1``, … of a run, lists of :class:`Draw`: a function of seed and step.
 
     Without replacement every sample comes once an epoch; epochs follow each other without a gap (a batch may hold the
-    end of one and the start of the next). With replacement (as the reference draws) every draw is independent.
+    end of one and the start of the next). With replacement (as the reference draws) every draw is independent, and samples may
+    have probabilities of their own.
 
     Parameters
     ----------
@@ -124,6 +128,9 @@ class StepSampler(Sampler[list[Draw]]):
         This process and their number; each takes an equal share of the same batch.
     replacement
         Draw with replacement.
+    shares
+        Probability of each sample, float64 (``length``,), see :func:`fullconv.data.class_pixels.draw_shares`; draws are with
+        replacement then.
 
     Raises
     ------
@@ -150,6 +157,7 @@ class StepSampler(Sampler[list[Draw]]):
         rank: int = 0,
         world: int = 1,
         replacement: bool = False,
+        shares: NDArray[np.float64] | None = None,
     ) -> None:
         if length < 1:
             raise DataError("the training data are empty; check the split and data.count")
@@ -159,6 +167,7 @@ class StepSampler(Sampler[list[Draw]]):
         self.start_step, self.steps = start_step, steps
         self.rank, self.world = rank, world
         self.replacement = replacement
+        self._bounds = None if shares is None else np.cumsum(shares)
         self._order: tuple[int, list[int]] = (-1, [])
 
     def __len__(self) -> int:
@@ -172,11 +181,20 @@ class StepSampler(Sampler[list[Draw]]):
         """Return this process's share of batch ``step`` (0 or more): ``batch_size / world`` draws."""
         share = self.batch_size // self.world
         positions = range(self.rank * share, (self.rank + 1) * share)
-        return [Draw(self._index(step, position), _seed(self.seed, _CHANGE, step, position)) for position in positions]
+        return [
+            Draw(self._index(step, at), _seed(self.seed, _CHANGE, step, at), self._drawn(_OTHER, step, at)) for at in positions
+        ]
+
+    def _drawn(self, purpose: int, step: int, position: int) -> int:
+        """Return a sample that is drawn independently of all others."""
+        random = np.random.default_rng(_seed(self.seed, purpose, step, position))
+        if self._bounds is None:
+            return int(random.integers(self.length))
+        return int(np.searchsorted(self._bounds[:-1], random.random() * self._bounds[-1], side="right"))
 
     def _index(self, step: int, position: int) -> int:
-        if self.replacement:
-            return int(np.random.default_rng(_seed(self.seed, _CHOICE, step, position)).integers(self.length))
+        if self.replacement or self._bounds is not None:
+            return self._drawn(_CHOICE, step, position)
         epoch, place = divmod(step * self.batch_size + position, self.length)
         if self._order[0] != epoch:
             self._order = (
@@ -193,12 +211,17 @@ def _seed(seed: int, *key: int) -> int:
 
 class _Training(torch.utils.data.Dataset[Sample]):
     # what DataLoader indexes with a Draw; picklable, so that workers can be started in any way
-    def __init__(self, dataset: Dataset, transform: JointTransform) -> None:
+    def __init__(self, dataset: Dataset, augment: AugmentSpec, fill: Fill | None) -> None:
         self.dataset = dataset
-        self.transform = transform
+        first = next(iter(dataset.labels.values()))
+        self.transform = JointTransform(augment, fill, first.ignore_index)
+        self.paste = CopyPaste(augment.copy_paste, dataset, augment.flip) if augment.copy_paste.share else None
 
     def __getitem__(self, draw: Draw) -> Sample:
-        return self.transform(self.dataset[draw.sample], torch.Generator().manual_seed(draw.seed))
+        sample, generator = self.dataset[draw.sample], torch.Generator().manual_seed(draw.seed)
+        if self.paste is not None:
+            sample = self.paste(sample, lambda: self.dataset[draw.other], generator)
+        return self.transform(sample, generator)
 
 
 class _Loader(DataLoader[Batch]):
@@ -229,6 +252,7 @@ def train_loader(
     rank: int = 0,
     world: int = 1,
     replacement: bool = False,
+    shares: NDArray[np.float64] | None = None,
     fill: Fill | None = None,
 ) -> DataLoader[Batch]:
     """Return the loader of training batches ``start_step`` … ``start_step + steps - 1``, each a :class:`Batch`.
@@ -243,7 +267,7 @@ def train_loader(
     DataError
         When the data set is empty; while iterating, when a file is damaged.
     SpecError
-        When ``batch_size`` is no multiple of ``world``.
+        When ``batch_size`` is no multiple of ``world``, or ``augment`` asks for classes or transforms that there are not.
     """
     sampler = StepSampler(
         len(dataset),
@@ -254,9 +278,10 @@ def train_loader(
         rank=rank,
         world=world,
         replacement=replacement,
+        shares=shares,
     )
     return _Loader(
-        _Training(dataset, JointTransform(spec.augment, fill)),  # type: ignore[arg-type]  # DataLoader calls items batches
+        _Training(dataset, spec.augment, fill),  # type: ignore[arg-type]  # DataLoader calls items batches
         batch_sampler=sampler,
         num_workers=spec.workers,
         collate_fn=_Collate(fill),

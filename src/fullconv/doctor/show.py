@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data import open_dataset
+from fullconv.data.class_pixels import class_pixels, draw_shares
 from fullconv.data.loading import train_loader
 from fullconv.doctor.contact_sheet import Tile, contact_sheet
 from fullconv.files import replacing
@@ -17,9 +18,9 @@ from fullconv.spec import Recipe
 def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
     """Draw the first ``count`` samples that training with this recipe and its seed sees; return their names.
 
-    They are scaled, cropped, mirrored and coloured as the recipe says, and padded with the colour that its backbone takes for
-    nothing; ignored pixels, the padding among them, are hatched. Of several inputs all are drawn, depth in grey, what is near
-    bright and holes black.
+    They are drawn, scaled, cropped, mirrored and coloured as the recipe says, with what is pasted into them and torchvision's
+    transforms, and padded with the colour that its backbone takes for nothing; ignored pixels, the padding among them, are
+    hatched. Of several inputs all are drawn, depth in grey, what is near bright and holes black.
 
     Raises
     ------
@@ -39,6 +40,7 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
         recipe.train.seed,
         steps=-(-count // each),
         replacement=recipe.train.replacement,
+        shares=None if recipe.train.sampling == "uniform" else draw_shares(class_pixels(training, recipe.data)),
         fill={name: normaliser(preprocessing_of(name, colors)).mean_color for name in recipe.model.inputs},
     )
     tiles: list[Tile] = []

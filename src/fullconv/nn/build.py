@@ -1,7 +1,7 @@
 """A model ready to be trained: built from its spec, with the weights that the spec names."""
 
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from torch import nn
@@ -11,7 +11,7 @@ from fullconv.nn.assemble import assemble
 from fullconv.nn.backbones import Classifier
 from fullconv.nn.backbones.own_models import as_classifier
 from fullconv.nn.fcn import FCN
-from fullconv.nn.fusion import join_streams
+from fullconv.nn.fusion import is_trained_model, join_streams
 from fullconv.nn.normalise import preprocessing_of
 from fullconv.nn.trunk import first_convolution, with_more_channels
 from fullconv.nn.weights import TransplantReport, Weights, find_weights, transplant
@@ -82,8 +82,15 @@ def _heads(classes: int | Mapping[str, int]) -> dict[str, int]:
     return {name: int(count) for name, count in heads.items()}
 
 
-def load_weights(model: FCN) -> TransplantReport | None:
+def load_weights(model: FCN, names: Mapping[str, Sequence[str]] | None = None) -> TransplantReport | None:
     """Put the weights that a model's spec names into it, in place; return what became of them, ``None`` where it names none.
+
+    Parameters
+    ----------
+    model
+        From :func:`build_model`.
+    names
+        Of its classes by head, for weights that are trained models: see :func:`fullconv.nn.fusion.join_streams`.
 
     Raises
     ------
@@ -93,7 +100,9 @@ def load_weights(model: FCN) -> TransplantReport | None:
     wanted = model.spec.weights
     if wanted is None:
         return None
-    return load_backbone_weights(model, wanted) if isinstance(wanted, str) else join_streams(model, wanted)
+    if isinstance(wanted, str) and is_trained_model(wanted):
+        wanted = dict.fromkeys(model.trunks, wanted)
+    return load_backbone_weights(model, wanted) if isinstance(wanted, str) else join_streams(model, wanted, names)
 
 
 def load_backbone_weights(model: FCN, name: str = "imagenet") -> TransplantReport:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
-from fullconv.nn.losses import equivalent_learning_rate
+from fullconv.nn.losses.cross_entropy import equivalent_learning_rate
 from fullconv.paper.experiment import Context, Plan, Training, describe_data
 from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row
 from fullconv.paper.plots import draw_bars

@@ -9,7 +9,8 @@ from typing import Self
 from pydantic import model_validator
 
 from fullconv.spec.base import Spec
-from fullconv.spec.data import AugmentSpec, DataSpec, FolderSpec
+from fullconv.spec.data import AugmentSpec, CopyPasteSpec, DataSpec, FolderSpec
+from fullconv.spec.loss import LossSpec
 from fullconv.spec.model import COLORS, INPUT_CHANNELS, STRIDES, ModelSpec, inputs_of
 from fullconv.spec.train import BiasDecay, BiasFactors, OptimizerSpec, StageSpec, TrainSpec
 
@@ -20,8 +21,10 @@ __all__ = [
     "AugmentSpec",
     "BiasDecay",
     "BiasFactors",
+    "CopyPasteSpec",
     "DataSpec",
     "FolderSpec",
+    "LossSpec",
     "ModelSpec",
     "OptimizerSpec",
     "Recipe",

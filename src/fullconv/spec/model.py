@@ -29,8 +29,10 @@ class ModelSpec(Spec):
         layer sees four channels (paper 5.2).
     weights
         Backbone weights: a ``.safetensors`` path, or a name that is looked for in ``$FULLCONV_WEIGHTS`` and then at
-        torchvision; ``imagenet`` stands for the backbone's own name; ``None`` starts from random weights. Or a trained model for
-        every stream, such as ``{rgb: color/model.safetensors, hha: depth/model.safetensors}``: trunks and scores start from it.
+        torchvision; ``imagenet`` stands for the backbone's own name; ``None`` starts from random weights. Or a trained model of
+        this backbone, ``other/model.safetensors``, at whatever stride and of whatever classes: the trunk starts from it, and so
+        do the score layers of classes of the same name. Or one for every stream, such as ``{rgb: color/model.safetensors, hha:
+        depth/model.safetensors}``.
     partial_weights
         Accept weights that cover the backbone only in part, at least half of its tensors (without it a half match is an error).
     padding

@@ -15,6 +15,9 @@ RENAMED = {
 }
 """Old key, dotted (``*`` stands for any entry of a list), to what its last part is called now."""
 
+OLD_VALUES = {"train.loss": ("mean", "sum", "image_mean")}
+"""Old keys whose names mean something else by now: they are the old ones where they have one of these values."""
+
 Say = Callable[[str], None]
 
 
@@ -49,19 +52,22 @@ def with_new_keys(content: Mapping[str, Any], source: str, say: Say = to_standar
     found: dict[str, Any] = dict(content)
     for old, new in RENAMED.items():
         *parents, last = old.split(".")
-        _rename(found, parents, last, new, f"{source}: ", say)
+        _rename(found, parents, last, new, f"{source}: ", say, OLD_VALUES.get(old))
     return found
 
 
-def _rename(place: Any, parents: list[str], last: str, new: str, where: str, say: Say) -> None:
-    """Rename ``last`` within ``place``, a container that is ours to change, copying those on the way to it."""
+def _rename(place: Any, parents: list[str], last: str, new: str, where: str, say: Say, values: tuple[str, ...] | None) -> None:
+    """Rename ``last`` within ``place``, a container that is ours to change, copying those on the way to it.
+
+    With ``values`` only where it has one of them.
+    """
     if parents:
         for key in _entries(place, parents[0]):
             inner = place[key]
             if isinstance(inner, Mapping | list):
                 place[key] = dict(inner) if isinstance(inner, Mapping) else list(inner)
-                _rename(place[key], parents[1:], last, new, f"{where}{key}.", say)
-    elif isinstance(place, dict) and last in place:
+                _rename(place[key], parents[1:], last, new, f"{where}{key}.", say, values)
+    elif isinstance(place, dict) and last in place and (values is None or place[last] in values):
         if new in place:
             raise SpecError(f"{where}{last} is now called {new}, and both are given; leave {last} out")
         # in the place of the old one, so that the order stays

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fullconv.spec.base import Spec
+from fullconv.spec.loss import CROSS_ENTROPY, REGION_LOSSES, LossSpec
 
 STAGE_DIVISOR = 100
 """The learning rate of a stage that states none is the previous one's divided by this (paper, section 4.2)."""
@@ -125,8 +126,14 @@ class TrainSpec(Spec):
         Images a step, over all devices together.
     replacement
         Draw images with replacement (reference); without it every image comes once before one comes again.
+    loss
+        What is made small: a name such as ``dice``, or a weighted sum ``{cross_entropy: 1, dice: 0.5}``, see
+        :class:`~fullconv.spec.LossSpec`.
+    sampling
+        ``uniform``: every image as often as any other. ``balanced``: images with rare classes are drawn more often, with
+        replacement, see :func:`fullconv.data.class_pixels.draw_shares`.
     reduction
-        Cross entropy as the ``mean`` or the ``sum`` over the valid pixels of a step, or as ``image_mean``: the mean over the
+        A loss of pixels as the ``mean`` or the ``sum`` over the valid pixels of a step, or as ``image_mean``: the mean over the
         images of a step of each image's own mean, as of single images whose gradients are averaged.
     loss_sampling
         Keep each coarse output's loss with this probability (patchwise training, paper 3.4); a step then takes
@@ -138,6 +145,10 @@ class TrainSpec(Spec):
         ``balanced``: a pixel weighs by the inverse of its class's share of the training split, 1 on average; ``None``: all 1.
     trainable
         ``all``, or ``score``: only the score layers (the paper's "fixed" nets; batch norm keeps its statistics then).
+    freeze
+        ``trunk``: keep the backbone as it came, its dense layers, batch norm and statistics with it, and train what reads it:
+        score layers, and learned upsampling where there is any (``model.deconvolution: learned``), which ``trainable: score``
+        keeps as it is.
     freeze_batch_norm
         Keep statistics, scales and shifts of batch norm as they are in the weights.
     average
@@ -164,11 +175,14 @@ class TrainSpec(Spec):
     optimizer: OptimizerSpec = OptimizerSpec()
     batch_size: PositiveInt = 1
     replacement: bool = False
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    loss: LossSpec = CROSS_ENTROPY
     reduction: Literal["mean", "sum", "image_mean"] = "mean"
     loss_sampling: float = Field(default=1.0, gt=0, le=1)
     head_weights: dict[str, PositiveFloat] = Field(default_factory=dict)
     class_weights: Literal["balanced"] | None = None
     trainable: Literal["all", "score"] = "all"
+    freeze: Literal["trunk"] | None = None
     freeze_batch_norm: bool = False
     average: float | None = Field(default=None, gt=0, lt=1)
     gradient_clip: PositiveFloat | None = None
@@ -193,6 +207,20 @@ class TrainSpec(Spec):
                 f"batch_size / loss_sampling must be a whole number of images; {self.batch_size} / {self.loss_sampling} is "
                 f"{self.batch_size / self.loss_sampling:.3f}: change batch_size, or take "
                 f"{self.batch_size / max(self.images_per_step, self.batch_size)!r} for loss_sampling"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> Self:
+        if regions := [name for name in REGION_LOSSES if name in self.loss.terms and self.reduction == "sum"]:
+            raise ValueError(
+                f"train.loss names {', '.join(regions)}, an overlap of regions and no sum over pixels, and train.reduction is "
+                "sum: take reduction mean or image_mean (with a learning rate for it)"
+            )
+        if self.loss_sampling < 1 and not self.loss.plain:
+            raise ValueError(
+                f"train.loss_sampling {self.loss_sampling:g} drops patches of cross entropy alone; got the loss {self.loss}: "
+                "leave loss_sampling out, or take loss: cross_entropy"
             )
         return self
 

@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
@@ -15,7 +16,9 @@ from fullconv.data.sample import IGNORE, Dataset
 from fullconv.errors import TrainingError
 from fullconv.nn.fcn import FCN
 from fullconv.nn.loss_sampling import draw_patches
-from fullconv.nn.losses import count_valid, count_valid_of_each, cross_entropy
+from fullconv.nn.losses.reduction import count_valid, count_valid_of_each
+from fullconv.nn.losses.step import StepLoss
+from fullconv.nn.losses.total import total_with_gradient
 from fullconv.spec import DataSpec, StageSpec, TrainSpec
 from fullconv.training.optimizer import build_optimizer, learning_rate_at, set_learning_rate
 
@@ -37,6 +40,8 @@ class TrainingModule(pl.LightningModule):
         Steps of all stages before this one, so that draws go on where those ended.
     weights
         Of the classes, float32 (K,) for each head that has any.
+    shares
+        Probability of each sample, float64 (S,), where not all are drawn alike.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class TrainingModule(pl.LightningModule):
         stage: StageSpec,
         first_step: int,
         weights: Mapping[str, Tensor] | None = None,
+        shares: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__()
         # on CPUs a fourth to three fourths faster than the default layout, and never slower on GPUs
@@ -56,6 +62,7 @@ class TrainingModule(pl.LightningModule):
         self.steps, self.base_learning_rate = int(stage.steps or 0), float(stage.learning_rate or 0)
         self.first_step = first_step
         self.class_weights = dict(weights or {})  # no buffers: those would lose their precision with bf16-true
+        self.shares = shares
         self.learning_rate = 0.0
         self._norms = [part for part in model.modules() if isinstance(part, _BatchNorm)]
         _choose_trainable(model, train, self._norms)
@@ -63,7 +70,7 @@ class TrainingModule(pl.LightningModule):
     @property
     def still_norms(self) -> bool:
         """Whether batch norm keeps its statistics."""
-        return self.train_spec.freeze_batch_norm or self.train_spec.trainable == "score"
+        return self.train_spec.freeze_batch_norm or self.train_spec.trainable == "score" or self.train_spec.freeze == "trunk"
 
     def train_dataloader(self) -> Iterator[Batch]:
         """Return this process's batches from the current step on; an iterator, as Lightning would count a length from 0."""
@@ -78,6 +85,7 @@ class TrainingModule(pl.LightningModule):
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
             replacement=self.train_spec.replacement,
+            shares=self.shares,
             fill=self.model.padding_colors,
         )
         return iter(loader)
@@ -117,17 +125,16 @@ class TrainingModule(pl.LightningModule):
         share = self.train_spec.loss_sampling
         if share < 1:  # after the count, which is of the pixels before any drops out
             targets = self._sampled(targets)
+        of_step = StepLoss(
+            self.train_spec.loss,
+            self.train_spec.reduction,
+            share,
+            self.train_spec.images_per_step,
+            self.trainer.world_size,
+            total_with_gradient,
+        )
         losses = [
-            self.train_spec.head_weights.get(head, 1.0)
-            * cross_entropy(
-                logits[head],
-                target,
-                self.train_spec.reduction,
-                valid_pixels=count,
-                weights=self._weights(head, target),
-                share=share,
-                images=self.train_spec.images_per_step,
-            )
+            self.train_spec.head_weights.get(head, 1.0) * of_step(logits[head], target, count, self._weights(head, target))
             for (head, target), count in zip(targets.items(), counts, strict=True)
         ]
         loss = torch.stack(losses).sum()
@@ -182,6 +189,10 @@ def _choose_trainable(model: FCN, train: TrainSpec, norms: Sequence[nn.Module]) 
         model.requires_grad_(False)
         for parameter in model.score_parameters():
             parameter.requires_grad_(True)
+        return
+    if train.freeze == "trunk":
+        for parameter in model.trunk_parameters():
+            parameter.requires_grad_(False)
     elif train.freeze_batch_norm:
         for norm in norms:
             norm.requires_grad_(False)

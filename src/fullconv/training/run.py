@@ -163,8 +163,8 @@ def _train(run: Run, leads: bool) -> RunResult:
     done = len(records)
     result: StageResult | None = None
     for index in range(done, len(run.recipe.train.stages)):
-        heads = {head: len(run.training.labels[head]) for head in run.recipe.data.heads}
-        model, weights = starting_model(run.recipe, index, heads, run.folder, result.model if result else None)
+        labels = {head: run.training.labels[head] for head in run.recipe.data.heads}
+        model, weights = starting_model(run.recipe, index, labels, run.folder, result.model if result else None)
         run.console.print(f"weights: {weights}", highlight=False, soft_wrap=True)
         result = train_stage(run, index, model)
         records = [*records, result.record]

@@ -2,25 +2,29 @@
 
 import functools
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
+from fullconv.data.class_pixels import draw_shares
 from fullconv.data.sample import Dataset
 from fullconv.errors import TrainingError
 from fullconv.evaluation import Report
 from fullconv.nn.fcn import FCN
-from fullconv.nn.losses import equivalent_learning_rate
+from fullconv.nn.losses.cross_entropy import equivalent_learning_rate
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
 from fullconv.training.callbacks import StageWatch, WholeFile
-from fullconv.training.class_weights import class_weights
+from fullconv.training.class_weights import class_weights, pixel_counts
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
@@ -47,7 +51,25 @@ class Run:
         """The weights of the classes, float32 (K,) a head, counted when first asked for; none when all weigh the same."""
         if self.recipe.train.class_weights is None:
             return {}
-        return class_weights(self.training, self.recipe.data, self.console, self.request)
+        return class_weights(self.training, self._class_pixels, self.console)
+
+    @functools.cached_property
+    def draw_shares(self) -> NDArray[np.float64] | None:
+        """The probability with which each image is drawn, float64 (S,), where not all are drawn alike; counted likewise."""
+        if self.recipe.train.sampling == "uniform":
+            return None
+        shares = draw_shares(self._class_pixels)
+        most, least = shares.max(), shares.min()
+        self.console.print(
+            f"balanced sampling: images with the rarest class are drawn {most / least:.1f} times as often as others",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return shares
+
+    @functools.cached_property
+    def _class_pixels(self) -> Mapping[str, Tensor]:
+        return pixel_counts(self.training, self.recipe.data, self.console, self.request)
 
     def first_step(self, index: int) -> int:
         """Return the steps of all stages before stage ``index``."""
@@ -75,7 +97,9 @@ def train_stage(run: Run, index: int, model: FCN) -> StageResult:
     """
     recipe, stage = run.recipe, run.recipe.train.stages[index]
     name = stage_name(stage)
-    module = TrainingModule(model, run.training, recipe.data, recipe.train, stage, run.first_step(index), run.class_weights)
+    module = TrainingModule(
+        model, run.training, recipe.data, recipe.train, stage, run.first_step(index), run.class_weights, run.draw_shares
+    )
     _announce(run, stage, model)
     with StageProgress(run.console, name, module.steps) as progress:
         resume = run.folder.resume_file(name)
@@ -158,12 +182,13 @@ def _announce(run: Run, stage: StageSpec, model: FCN) -> None:
     patches = f", each patch kept with probability {train.loss_sampling:g}" if train.loss_sampling < 1 else ""
     losses = " + ".join(f"{weight:g} × {head}" for head, weight in train.head_weights.items())
     added = f"; losses added: {losses}" if len(train.head_weights) > 1 else ""
+    loss = "" if train.loss.plain else f"; loss: {train.loss}"
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.console.print(
         f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {stage.steps} steps of "
         f"{train.images_per_step} images of {len(run.training)}{patches}\n"
         f"learning rate {given:.3g} for the {reduction} over valid pixels = {equal:.2g} for their {other} "
-        f"(at {height}×{width}){added}",
+        f"(at {height}×{width}){loss}{added}",
         highlight=False,
         soft_wrap=True,
     )

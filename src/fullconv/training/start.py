@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from fullconv.labels import LabelSet
 from fullconv.nn.assemble import assemble
 from fullconv.nn.build import carry_over, load_weights
 from fullconv.nn.checkpoint import load_checkpoint
@@ -19,14 +20,14 @@ def stage_name(stage: StageSpec) -> str:
 
 
 def starting_model(
-    recipe: Recipe, index: int, heads: Mapping[str, int], folder: RunFolder, before: FCN | None
+    recipe: Recipe, index: int, labels: Mapping[str, LabelSet], folder: RunFolder, before: FCN | None
 ) -> tuple[FCN, str]:
     """Return the model of stage ``index`` with the weights it starts from, and a line that says what they are.
 
     Parameters
     ----------
-    recipe, heads
-        The run, and the number of classes of each output.
+    recipe, labels
+        The run, and the classes of each output.
     folder
         Of the run. Where a stage was begun in it, no weights are looked for: they and the preprocessing come with its
         ``resume.ckpt``, see :class:`fullconv.training.module.TrainingModule`.
@@ -41,7 +42,7 @@ def starting_model(
     stage = recipe.train.stages[index]
     torch.manual_seed(recipe.train.seed)
     spec = recipe.model.model_copy(update={"name": f"fcn{stage_name(stage)}-{recipe.model.backbone}"})
-    model = assemble(spec, heads)
+    model = assemble(spec, {head: len(classes) for head, classes in labels.items()})
     begun = folder.resume_file(stage_name(stage))
     if begun.exists():
         return model, f"those of {begun}"
@@ -51,7 +52,7 @@ def starting_model(
         model.set_preprocessing(coarser.preprocessing)
         carry_over(coarser, model)
         return model, f"those of stage {previous}; the new skip's score layers start at zero"
-    report = load_weights(model)
+    report = load_weights(model, {head: classes.names for head, classes in labels.items()})
     line = report.summary() if report else "random, as the recipe names none"
     set_mean(model, recipe.data.mean)
     return model, line

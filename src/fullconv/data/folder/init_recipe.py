@@ -169,11 +169,15 @@ data:
   scale: 1.0   # 0.5 reads everything at half its size: four times as fast, and small things are lost
   workers: 1
   augment: {{flip: true, scale: [0.65, 1.4], crop: [{crop}, {crop}], color: 0.3, rotate: 0}}
+  # more in it: crop_class: 0.5 (half of the crops show a drawn class), copy_paste: 0.3 (classes of other images laid over),
+  #   transforms: [{{GaussianBlur: {{kernel_size: 5}}}}] (torchvision's by name); look with `fullconv data show`
 
 train:
 {stages}
   batch_size: 8
   class_weights: null  # balanced: rare classes weigh more; recall rises, precision falls
+  # sampling: balanced  # images with rare classes are drawn more often
+  # loss: {{cross_entropy: 1, dice: 0.5}}  # or cross_entropy, focal, ohem, dice, jaccard, tversky, lovasz alone
   optimizer:
     name: adamw
 {optimizer}

@@ -7,12 +7,10 @@ averages the gradients of twenty (``iter_size``).
 Letters: N images, K classes, H W image.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-Reduction = Literal["mean", "sum", "image_mean"]
+from fullconv.nn.losses.reduction import Reduction, count_valid, reduced
 
 
 def cross_entropy(
@@ -24,6 +22,7 @@ def cross_entropy(
     weights: Tensor | None = None,
     share: float = 1.0,
     images: int | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Return the cross entropy of the valid pixels in nats, a scalar; 0 with a gradient of 0 when none is valid.
 
@@ -50,6 +49,9 @@ def cross_entropy(
         ``valid_pixels`` is then the number before any was dropped, and a mean divides by ``share * valid_pixels``.
     images
         How many images ``image_mean`` averages over, those of all processes that share a step; N by default.
+    label_smoothing
+        Share of each pixel's truth that is spread evenly over all classes, in [0, 1): the truth is ``1 - s + s/K`` of its class
+        and ``s/K`` of every other (Szegedy et al. 2016), each part weighed by its own class's weight.
 
     Examples
     --------
@@ -61,10 +63,13 @@ def cross_entropy(
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     weights = None if weights is None else weights.to(scores.dtype)
     if reduction == "image_mean":
-        losses = nn.functional.cross_entropy(scores, target, weights, ignore_index=ignore_index, reduction="none")
-        counts = count_valid_of_each(target, ignore_index) if valid_pixels is None else valid_pixels
-        return (losses.sum((1, 2)) / share / counts.clamp(min=1)).sum() / (len(target) if images is None else images)
-    total = nn.functional.cross_entropy(scores, target, weights, ignore_index=ignore_index, reduction="sum")
+        losses = nn.functional.cross_entropy(
+            scores, target, weights, ignore_index=ignore_index, reduction="none", label_smoothing=label_smoothing
+        )
+        return reduced(losses / share, target, reduction, valid_pixels, images, ignore_index)
+    total = nn.functional.cross_entropy(
+        scores, target, weights, ignore_index=ignore_index, reduction="sum", label_smoothing=label_smoothing
+    )
     if reduction == "sum":
         return total
     count = count_valid(target, ignore_index) if valid_pixels is None else valid_pixels
@@ -72,16 +77,6 @@ def cross_entropy(
     # expected number of kept ones it is unbiased. Divided by the number that was kept it would be a ratio of two numbers that
     # were drawn together, whose expectation is not the ratio of theirs.
     return total / share / count.clamp(min=1)
-
-
-def count_valid(target: Tensor, ignore_index: int = 255) -> Tensor:
-    """Return the number of pixels of ``target`` (N, H, W) that count, an int64 scalar."""
-    return (target != ignore_index).sum()
-
-
-def count_valid_of_each(target: Tensor, ignore_index: int = 255) -> Tensor:
-    """Return the number of pixels that count of each image of ``target`` (N, H, W), int64 (N,)."""
-    return (target != ignore_index).sum((1, 2))
 
 
 def balanced_weights(pixels: Tensor) -> Tensor:

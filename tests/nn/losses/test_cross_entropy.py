@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fullconv.nn.losses import balanced_weights, cross_entropy, equivalent_learning_rate
+from fullconv.nn.losses.cross_entropy import balanced_weights, cross_entropy, equivalent_learning_rate
 
 
 def by_hand(logits: np.ndarray, target: np.ndarray) -> list[float]:
