@@ -23,7 +23,9 @@ from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
 from fullconv.training.folder import RunFolder, with_precision
 from fullconv.training.interrupt import Interrupted, Stopped, listening
+from fullconv.training.length import with_epochs
 from fullconv.training.log import MetricsFile
+from fullconv.training.measuring import chosen_metric
 from fullconv.training.precision import precision_for
 from fullconv.training.process import process_kept
 from fullconv.training.report import draw_curves, stage_table, write_reports
@@ -31,7 +33,7 @@ from fullconv.training.stages import Run, StageResult, train_stage
 from fullconv.training.start import starting_model
 from fullconv.training.validation import Validation, draw_predictions
 
-HISTORY = ("stage", "steps", "learning_rate", "precision", "heads")
+HISTORY = ("stage", "steps", "learning_rate", "precision", "kept", "heads")
 """What a checkpoint tells of each stage of its training."""
 
 
@@ -45,7 +47,9 @@ class RunResult:
         Its folder.
     stages
         A record for each stage, as in ``result.json``: ``stage``, ``steps``, ``learning_rate``, ``precision``, ``images``,
-        ``seconds``, ``heads`` (the report of each head: four metrics in 0..1, ``iu`` by class).
+        ``seconds``, ``waiting`` (those of them in which steps waited for images), ``ended`` (by ``steps``, ``minutes`` or
+        ``patience``), ``kept`` (``keep``, ``metric``, the ``step`` of the model that is kept, its ``value`` in 0..1 and that of
+        the ``last`` step), ``heads`` (the report of each head of the kept model: four metrics in 0..1, ``iu`` by class).
     seconds
         Of all stages' training, validation left out.
     """
@@ -56,8 +60,13 @@ class RunResult:
 
     @property
     def model(self) -> Path:
-        """The trained model's file."""
+        """The kept model's file, of the last stage."""
         return self.out / "model.safetensors"
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """Which model of the last stage is kept: ``keep``, ``metric``, ``step``, ``value`` and ``last``."""
+        return dict(self.stages[-1].get("kept", {}))
 
     def score(self, metric: str = "mean_iu", head: str = "semantic", stage: str | None = None) -> float:
         """Return a metric in 0..1 of a stage such as ``16s``, the last by default."""
@@ -100,10 +109,12 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         folder.refuse_used()  # before the data are read
     training = open_dataset(recipe.data, recipe.data.train)
     validation = open_dataset(recipe.data, recipe.data.val, own_size=True)
+    metric = chosen_metric(recipe.train.metric, recipe.data.heads, validation.labels)
     if resume:
         recipe = folder.check(recipe)
     elif leads:
         _examine(recipe, training, console)
+    recipe = recipe if resume else with_epochs(recipe, len(training))
     choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
     recipe = with_precision(recipe, choice.precision) if choice else recipe
     with (
@@ -117,7 +128,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         if choice:
             console.print(str(choice), highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)
-        run = Run(recipe, folder, training, measured, log, console, request)
+        run = Run(recipe, folder, training, measured, metric, log, console, request)
         try:
             return _train(run, leads)
         except FullconvError:
@@ -152,7 +163,7 @@ def _train(run: Run, leads: bool) -> RunResult:
         heads = {head: len(run.training.labels[head]) for head in run.recipe.data.heads}
         model, weights = starting_model(run.recipe, index, heads, run.folder, result.model if result else None)
         run.console.print(f"weights: {weights}", highlight=False, soft_wrap=True)
-        result = train_stage(run, index, model)
+        result = train_stage(run, index, model, sum(record["steps"] for record in records))
         records = [*records, result.record]
         if leads:
             _save_stage(run, result, records)
@@ -168,6 +179,12 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
     labels = {head: run.training.labels[head] for head in result.model.heads}
     data = {"recipe": run.recipe.name, "data": run.training.name}
     history = [data | {key: record[key] for key in HISTORY if key in record} for record in records]
+    if result.last is not None:
+        kept = {name: tensor.clone() for name, tensor in result.model.state_dict().items()}
+        result.model.load_state_dict(result.last.weights)
+        told = [*history[:-1], history[-1] | {"kept": None, "heads": result.last.heads}]
+        save_checkpoint(folder / "last.safetensors", result.model, labels, told, run.recipe.data.scale)
+        result.model.load_state_dict(kept)
     save_checkpoint(folder / "model.safetensors", result.model, labels, history, run.recipe.data.scale)
     write_reports(folder, result.reports)
     run.folder.write_result({"recipe": run.recipe.name, "finished": False, "stages": records})
