@@ -49,6 +49,6 @@ def as_begun(recipe: Recipe, before: Recipe) -> Recipe:
     train, begun = recipe.train, before.train
     chosen = {key: getattr(begun, key) for key in ("precision", "batch_size") if getattr(train, key) == "auto"}
     recipe = recipe.model_copy(update={"train": train.model_copy(update=chosen)})
-    if train.epochs is None or (train.epochs, len(train.stages)) != (begun.epochs, len(begun.stages)):
+    if train.epochs is None or begun.epochs is None or len(train.stages) != len(begun.stages):
         return recipe
     return with_steps(recipe, [int(stage.steps or 0) for stage in begun.stages])
