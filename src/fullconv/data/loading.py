@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from fullconv.data.sample import IGNORE, Dataset, JointTransform, Sample
+from fullconv.data.workers import Named, hand_over, named, one_line
 from fullconv.errors import DataError, SpecError
 from fullconv.spec import DataSpec
 
@@ -198,16 +199,14 @@ class _Training(torch.utils.data.Dataset[Sample]):
         self.transform = transform
 
     def __getitem__(self, draw: Draw) -> Sample:
-        return self.transform(self.dataset[draw.sample], torch.Generator().manual_seed(draw.seed))
+        with named(self.dataset, draw.sample):
+            return self.transform(self.dataset[draw.sample], torch.Generator().manual_seed(draw.seed))
 
 
 class _Loader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader names its private iterator class
-        try:
+        with one_line():
             yield from super().__iter__()
-        except DataError as error:
-            # a worker hands its whole traceback over as the message; the last line is the one for people
-            raise DataError(str(error).rstrip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")) from error
 
 
 class _Collate:
@@ -215,7 +214,9 @@ class _Collate:
         self.fill = dict(fill or {})
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        return collate(samples, self.fill)
+        batch = collate(samples, self.fill)
+        hand_over(batch)
+        return batch
 
 
 def train_loader(
@@ -279,7 +280,7 @@ def val_loader(
     With ``batch_size`` above 1 smaller images are padded, which a network sees; 1 is exact.
     """
     return _Loader(
-        dataset,  # type: ignore[arg-type]  # a Dataset here is a protocol; DataLoader asks for no more than it
+        Named(dataset),  # type: ignore[arg-type]  # a Dataset here is a protocol; DataLoader asks for no more than it
         batch_size=batch_size,
         sampler=range(rank, len(dataset), world),
         num_workers=spec.workers,

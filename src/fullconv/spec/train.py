@@ -122,8 +122,8 @@ class TrainSpec(Spec):
     steps
         Steps of every stage that states none.
     epochs
-        In place of steps: how often the whole run sees every training image, such as 50; it is written as steps into the run's own
-        recipe. The stages share it as they share their steps.
+        In place of steps: how often the whole run sees every training image, such as 50; it is written as steps into the run's
+        own recipe. The stages share it as they share their steps.
     minutes
         In place of steps: how long the whole run trains, with the measurements between its steps; the learning rate's schedule
         fits it. The stages share it as they share their steps; each is measured once more when its time is up.

@@ -53,8 +53,8 @@ class StageWatch(pl.Callback):
     clock
         How long the stage is.
     resume_file, keep_start
-        Where what a resumed stage needs is saved again and again, and whether already at its start: when weights came from outside
-        the run's folder.
+        Where what a resumed stage needs is saved again and again, and whether already at its start: when weights came from
+        outside the run's folder.
     log, progress, request
         Where rows go, what people see, and whether somebody asked for the end.
     """

@@ -16,7 +16,7 @@ from fullconv.metrics import ConfusionMatrix
 MOST = 10
 """How often a stage is measured at most, its end included."""
 SHARE = 0.5
-"""Pixels that a stage measures at most, as a share of those that it trains on: a measured pixel costs a third of a trained one."""
+"""Pixels that a stage measures at most, as a share of those that it trains on, which cost three times as much each."""
 
 
 def interval(steps: int, step_pixels: int, validation_pixels: int) -> int:

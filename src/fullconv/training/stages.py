@@ -14,6 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from fullconv.data.sample import Dataset
+from fullconv.data.workers import ReaderEndedError
 from fullconv.errors import TrainingError
 from fullconv.evaluation import Report
 from fullconv.nn.fcn import FCN
@@ -212,10 +213,11 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
             raise
         # the second Ctrl-C, of which Lightning makes an exit without a word
         raise KeyboardInterrupt("stopped at once, without the steps since the last save") from None
+    except ReaderEndedError as error:
+        if error.asked:  # such as SIGTERM to the whole group of processes
+            raise Stopped(f"{error}; what was saved last is kept") from error
+        raise
     except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        if "DataLoader worker" in str(error):
-            # such as SIGTERM to the whole process group, or too little memory
-            raise Stopped("a process that reads images was ended from outside; what was saved last is kept") from error
         if resume is None or trainer.global_step:
             raise
         damaged = isinstance(error, pickle.UnpicklingError | AttributeError | TypeError)  # torch would advise to unpickle it
