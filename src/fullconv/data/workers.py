@@ -95,7 +95,9 @@ def named(dataset: Dataset, index: int) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()) or "no reason given"
-        raise DataError(f"cannot read image {index} of {dataset.name} (counted from 0): {type(error).__name__}: {reason}") from error
+        raise DataError(
+            f"cannot read image {index} of {dataset.name} (counted from 0): {type(error).__name__}: {reason}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from fullconv.lock import alone_in
 from fullconv.nn.backbones import use_backbone
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
+from fullconv.training.batch import with_batch_size
 from fullconv.training.folder import RunFolder, with_precision
 from fullconv.training.interrupt import Interrupted, Stopped, listening
 from fullconv.training.length import with_epochs
@@ -114,7 +115,6 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         recipe = folder.check(recipe)
     elif leads:
         _examine(recipe, training, console)
-    recipe = recipe if resume else with_epochs(recipe, len(training))
     choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
     recipe = with_precision(recipe, choice.precision) if choice else recipe
     with (
@@ -123,10 +123,13 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         listening() as request,
         contextlib.closing(Validation(validation, recipe.data)) as measured,
     ):
+        recipe, batch = with_batch_size(recipe, training)
+        recipe = recipe if resume else with_epochs(recipe, len(training))  # as many steps as the batch size makes them
         if leads and not resume:
             folder.start(recipe)
-        if choice:
-            console.print(str(choice), highlight=False, soft_wrap=True)
+        for line in (str(choice) if choice else "", batch):
+            if line:
+                console.print(line, highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)
         run = Run(recipe, folder, training, measured, metric, log, console, request)
         try:

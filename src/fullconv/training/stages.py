@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -217,12 +218,26 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
         if error.asked:  # such as SIGTERM to the whole group of processes
             raise Stopped(f"{error}; what was saved last is kept") from error
         raise
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(_out_of_memory(module)) from error
     except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
         if resume is None or trainer.global_step:
             raise
         damaged = isinstance(error, pickle.UnpicklingError | AttributeError | TypeError)  # torch would advise to unpickle it
         reason = "it is damaged" if damaged else next(iter(str(error).splitlines()), type(error).__name__)
         raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
+
+
+def _out_of_memory(module: TrainingModule) -> str:
+    """Return what to do: half the images at a time, in twice as many parts, make the same steps."""
+    train = module.train_spec
+    if train.batch_size == 1:
+        return "the GPU's memory does not hold one image; set a smaller data.augment.crop or data.scale"
+    half = int(train.batch_size) // 2
+    return (
+        f"the GPU's memory does not hold {train.batch_size} images; train.batch_size: {half} with train.accumulate: "
+        f"{train.accumulate * int(train.batch_size) // half} makes steps of the same size, and train.batch_size: auto finds what fits"
+    )
 
 
 def _announce(run: Run, stage: StageSpec, model: FCN, clock: StageClock) -> None:
