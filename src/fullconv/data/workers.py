@@ -122,7 +122,7 @@ def one_line() -> Iterator[None]:
 
 
 def _ended(said: str) -> ReaderEndedError:
-    """Return the error for what torch says: ``DataLoader worker (pid 7) is killed by signal: Killed.``, ``exited unexpectedly``."""
+    """Return the error for what torch says: ``… is killed by signal: Killed.`` or ``… exited unexpectedly``."""
     signal = said.partition("killed by signal: ")[2].split(".")[0].strip()
     if signal.startswith(ASKED_TO_END):
         return ReaderEndedError("a process that reads images was ended from outside", asked=True)

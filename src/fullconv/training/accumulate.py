@@ -15,10 +15,10 @@ VALID = "valid"
 
 
 def micro_batches(batches: Iterable[Batch], parts: int, ignored: Mapping[str, int]) -> Iterator[Batch]:
-    """Yield each batch in ``parts`` of equal size, to one image, that know the valid pixels of the whole.
+    """Yield each batch in ``parts``, equally large to one image, that know the valid pixels of the whole.
 
-    A mean over the pixels of a step is no mean of its parts' means where these have unlike numbers of valid pixels; so each part's
-    sum is divided by the number of the whole, see :func:`valid_of_step`. With one part the batches are as they were.
+    A mean over the pixels of a step is no mean of its parts' means where these have unlike numbers of valid pixels; so each
+    part's sum is divided by the number of the whole, see :func:`valid_of_step`. With one part the batches are as they were.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from fullconv.data.sample import Dataset
+from fullconv.data.sample import Dataset, Sample
 from fullconv.errors import TrainingError
 from fullconv.nn.assemble import assemble
 from fullconv.nn.losses import cross_entropy
@@ -45,7 +45,7 @@ def largest_batch(fits: Callable[[int], bool], most: int) -> int:
 
 
 def with_batch_size(recipe: Recipe, training: Dataset) -> tuple[Recipe, str]:
-    """Return a recipe whose ``batch_size: auto`` is a number, and a line that says why; no line for a number of its own.
+    """Return a recipe whose ``batch_size: auto`` is a number, and a line that says why.
 
     Raises
     ------
@@ -53,15 +53,13 @@ def with_batch_size(recipe: Recipe, training: Dataset) -> tuple[Recipe, str]:
         When a GPU does not hold a single image.
     """
     train = recipe.train
-    if train.batch_size != "auto":
-        return recipe, ""
     if this_processor(train.accelerator).kind != "cuda":
         return _with(recipe, AUTO_BATCH), f"batch_size: {AUTO_BATCH}, as no GPU's memory is to be filled (train.batch_size: auto)"
     devices = (torch.cuda.device_count() if train.devices == "auto" else train.devices) * train.nodes
     size = recipe.data.augment.crop or _largest(training, recipe.data.augment.scale[1])
     heads = {head: len(training.labels[head]) for head in recipe.data.heads}
     most = 2 ** int(np.log2(min(MOST, max(1, len(training) // devices))))
-    found = largest_batch(lambda images: _fits(recipe, heads, images, size), most)
+    found = largest_batch(lambda images: _fits(recipe, training[0], heads, images, size), most)
     where = f"{size[0]}×{size[1]} px on {torch.cuda.get_device_name()}"
     if not found:
         raise TrainingError(f"not even one image of {where} fits; set a smaller data.augment.crop or data.scale")
@@ -81,14 +79,13 @@ def _largest(training: Dataset, factor: float) -> tuple[int, int]:
     return height, width
 
 
-def _fits(recipe: Recipe, heads: Mapping[str, int], images: int, size: tuple[int, int]) -> bool:
+def _fits(recipe: Recipe, sample: Sample, heads: Mapping[str, int], images: int, size: tuple[int, int]) -> bool:
     """Return whether a step of the finest stage fits: its net, gradients and the optimiser's own memory."""
-    device = torch.device("cuda")
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     try:
-        _step(recipe, heads, images, size, device)
-        return bool(torch.cuda.max_memory_reserved() <= ROOM * torch.cuda.get_device_properties(device).total_memory)
+        _step(recipe, sample, heads, images, size)
+        return bool(torch.cuda.max_memory_reserved() <= ROOM * torch.cuda.get_device_properties(0).total_memory)
     except torch.OutOfMemoryError:
         return False
     finally:
@@ -96,10 +93,13 @@ def _fits(recipe: Recipe, heads: Mapping[str, int], images: int, size: tuple[int
         torch.cuda.empty_cache()
 
 
-def _step(recipe: Recipe, heads: Mapping[str, int], images: int, size: tuple[int, int], device: torch.device) -> None:
-    model = assemble(recipe.model, heads).to(device, memory_format=torch.channels_last)
-    channels = {"depth": 1}
-    inputs = {stream: torch.zeros(images, channels.get(stream, 3), *size, device=device) for stream in recipe.data.streams}
+def _step(recipe: Recipe, sample: Sample, heads: Mapping[str, int], images: int, size: tuple[int, int]) -> None:
+    device = torch.device("cuda")
+    model = assemble(recipe.model, heads).to(device)
+    inputs = {
+        stream: torch.zeros(images, len(image), *size, dtype=image.dtype, device=device)
+        for stream, image in sample.inputs.items()
+    }
     optimizer = build_optimizer(model, recipe.train.optimizer, 1e-9)
     precision = recipe.train.precision
     mixed = torch.float16 if precision.startswith("16") else torch.bfloat16

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.progress import Progress
 from fullconv.data import open_dataset
 from fullconv.data.folder.folder import folder_behind
 from fullconv.data.sample import Dataset
+from fullconv.data.workers import ReaderEndedError
 from fullconv.doctor import examine
 from fullconv.errors import DataError, FullconvError
 from fullconv.files import replacing
@@ -22,6 +23,7 @@ from fullconv.nn.backbones import use_backbone
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
 from fullconv.training.batch import with_batch_size
+from fullconv.training.facts import facts_of
 from fullconv.training.folder import RunFolder, with_precision
 from fullconv.training.interrupt import Interrupted, Stopped, listening
 from fullconv.training.length import with_epochs
@@ -33,6 +35,7 @@ from fullconv.training.report import draw_curves, stage_table, write_reports
 from fullconv.training.stages import Run, StageResult, train_stage
 from fullconv.training.start import starting_model
 from fullconv.training.validation import Validation, draw_predictions
+from fullconv.training.verdict import verdict
 
 HISTORY = ("stage", "steps", "learning_rate", "precision", "kept", "heads")
 """What a checkpoint tells of each stage of its training."""
@@ -115,32 +118,50 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         recipe = folder.check(recipe)
     elif leads:
         _examine(recipe, training, console)
-    choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
-    recipe = with_precision(recipe, choice.precision) if choice else recipe
     with (
         process_kept(recipe.train.accelerator != "cpu" and torch.cuda.is_available()),
         alone_in(out) if leads else contextlib.nullcontext(),
         listening() as request,
         contextlib.closing(Validation(validation, recipe.data)) as measured,
     ):
-        recipe, batch = with_batch_size(recipe, training)
-        recipe = recipe if resume else with_epochs(recipe, len(training))  # as many steps as the batch size makes them
+        recipe = _with_choices(recipe, training, console)
+        recipe = recipe if resume else with_epochs(recipe, len(training))  # as many steps as the batch size makes of them
         if leads and not resume:
             folder.start(recipe)
-        for line in (str(choice) if choice else "", batch):
-            if line:
-                console.print(line, highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)
         run = Run(recipe, folder, training, measured, metric, log, console, request)
-        try:
-            return _train(run, leads)
-        except FullconvError:
-            if leads and not resume:
-                folder.withdraw()
-            raise
-        except (Stopped, KeyboardInterrupt) as stop:
-            how = f"go on with: fullconv train {out} --resume"
-            raise Interrupted(f"{stop or 'stopped'}; {how}") from None
+        return _train_or_say_how_to_go_on(run, leads, fresh=not resume)
+
+
+def _with_choices(recipe: Recipe, training: Dataset, console: Console) -> Recipe:
+    """Return the recipe with what it leaves to the machine and the data; a run that goes on has all that already."""
+    lines = []
+    if recipe.train.precision == "auto":
+        choice = precision_for(recipe.train)
+        recipe, lines = with_precision(recipe, choice.precision), [str(choice)]
+    if recipe.train.batch_size == "auto":
+        recipe, line = with_batch_size(recipe, training)
+        lines.append(line)
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+    return recipe
+
+
+def _train_or_say_how_to_go_on(run: Run, leads: bool, fresh: bool) -> RunResult:
+    how = f"go on with: fullconv train {run.folder.path} --resume"
+    try:
+        return _train(run, leads)
+    except ReaderEndedError as error:
+        kept = f"{error}; what was saved last is kept; {how}"
+        if error.asked:  # such as SIGTERM to the whole group of processes
+            raise Interrupted(kept) from None
+        raise ReaderEndedError(kept, asked=False) from error
+    except FullconvError:
+        if leads and fresh:
+            run.folder.withdraw()
+        raise
+    except (Stopped, KeyboardInterrupt) as stop:
+        raise Interrupted(f"{stop or 'stopped'}; {how}") from None
 
 
 def _examine(recipe: Recipe, training: Dataset, console: Console) -> None:
@@ -170,9 +191,9 @@ def _train(run: Run, leads: bool) -> RunResult:
         records = [*records, result.record]
         if leads:
             _save_stage(run, result, records)
+    run.console.print(stage_table(records))
     if leads:
         _finish(run, records)
-    run.console.print(stage_table(records))
     return RunResult(run.folder.path, records, sum(record["seconds"] for record in records))
 
 
@@ -207,4 +228,8 @@ def _finish(run: Run, records: list[dict[str, Any]]) -> None:
         name = "predictions" if len(model.heads) == 1 else f"predictions-{head}"
         with replacing(run.folder.path / f"{name}.png") as temporary:
             draw_predictions(model, run.validation.dataset, head, run.recipe.data.scale).save(temporary, format="PNG")
-    run.folder.write_result({"recipe": run.recipe.name, "finished": True, "stages": records})
+    limits = verdict(facts_of(run, model.eval(), records))
+    for limit in limits:
+        run.console.print(f"what limits this run: {limit}", highlight=False, soft_wrap=True, markup=False)
+    told = {"recipe": run.recipe.name, "finished": True, "stages": records}
+    run.folder.write_result(told | {"verdict": [asdict(limit) for limit in limits]})

@@ -15,7 +15,6 @@ from rich.console import Console
 from torch import Tensor
 
 from fullconv.data.sample import Dataset
-from fullconv.data.workers import ReaderEndedError
 from fullconv.errors import TrainingError
 from fullconv.evaluation import Report
 from fullconv.nn.fcn import FCN
@@ -26,7 +25,7 @@ from fullconv.training.callbacks import StageWatch, WholeFile
 from fullconv.training.class_weights import class_weights
 from fullconv.training.clock import StageClock
 from fullconv.training.folder import RunFolder
-from fullconv.training.interrupt import Stopped, StopRequest
+from fullconv.training.interrupt import StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
 from fullconv.training.measuring import BestModel, ChosenMetric, interval
 from fullconv.training.module import TrainingModule
@@ -214,10 +213,6 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
             raise
         # the second Ctrl-C, of which Lightning makes an exit without a word
         raise KeyboardInterrupt("stopped at once, without the steps since the last save") from None
-    except ReaderEndedError as error:
-        if error.asked:  # such as SIGTERM to the whole group of processes
-            raise Stopped(f"{error}; what was saved last is kept") from error
-        raise
     except torch.OutOfMemoryError as error:
         raise TrainingError(_out_of_memory(module)) from error
     except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
@@ -236,7 +231,7 @@ def _out_of_memory(module: TrainingModule) -> str:
     half = int(train.batch_size) // 2
     return (
         f"the GPU's memory does not hold {train.batch_size} images; train.batch_size: {half} with train.accumulate: "
-        f"{train.accumulate * int(train.batch_size) // half} makes steps of the same size, and train.batch_size: auto finds what fits"
+        f"{train.accumulate * int(train.batch_size) // half} makes steps of the same size; train.batch_size: auto finds what fits"
     )
 
 
