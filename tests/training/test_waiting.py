@@ -35,8 +35,9 @@ class Stuck(Scenes):
         return super().__getitem__(index)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 def test_the_first_signal_ends_a_run_that_waits(
-    tiny: Tiny, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
+    workers: int, tiny: Tiny, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind: list[type[Scenes]] = [Stuck]
 
@@ -44,7 +45,7 @@ def test_the_first_signal_ends_a_run_that_waits(
         return (kind[0] if split == "train" else Scenes)(split, 8, (48, 64))
 
     monkeypatch.setattr(run_module, "open_dataset", opened)
-    recipe = tiny(data={"augment": {}}, train={"stages": [{"stride": 16, "steps": 4}]})
+    recipe = tiny(data={"augment": {}, "workers": workers}, train={"stages": [{"stride": 16, "steps": 4}]})
     out = tmp_path / "out"
     alarm = threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGTERM))
     alarm.start()

@@ -16,8 +16,11 @@ class Interrupted(KeyboardInterrupt):
     """Training was stopped from outside and can go on; the message says how. A command exits with 130."""
 
 
-class Stopped(Exception):  # noqa: N818  # nothing went wrong
-    """Training has saved and left its loop because that was asked for; Lightning would exit on a KeyboardInterrupt."""
+class Stopped(BaseException):
+    """Training leaves its loop because that was asked for; Lightning would exit on a KeyboardInterrupt.
+
+    No :class:`Exception`: nothing went wrong, and what reads an image and explains its errors must let it pass.
+    """
 
 
 class StopRequest:
