@@ -21,6 +21,7 @@ COMMON: Row = {
     "train.trainable": "all",
     "train.freeze_batch_norm": False,
     "train.average": None,
+    "train.keep": "last",
     "train.seed": 0,
 }
 SCENES: Row = {

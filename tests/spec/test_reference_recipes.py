@@ -83,6 +83,7 @@ def test_a_recipe_trains_as_the_reference_does(name: str) -> None:
     assert (biases, optimizer.score_learning_rate_factor) == (net.biases, 1)
     assert data.mean == ({"rgb": net.mean[::-1]} if net.mean else {})
     assert train.replacement
+    assert (train.keep, train.patience, train.epochs, train.minutes, train.accumulate) == ("last", None, None, None, 1)
     assert set(data.heads) == ({"semantic", "geometric"} if data.name == "siftflow" else {"semantic"})
     assert set(train.head_weights.values()) == {1}  # losses added as they are
     # nothing that the reference has not: no augmentation, no clipping, no average, no balancing, no sampling

@@ -22,6 +22,7 @@ TINY: dict[str, Any] = {
     "train": {
         "stages": [{"stride": 32, "steps": 6}, {"stride": 16, "steps": 4, "learning_rate": 1e-3}],
         "batch_size": 4,
+        "keep": "last",
         "optimizer": {"learning_rate": 1e-2},
         "accelerator": "cpu",
         "devices": 1,

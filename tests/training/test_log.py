@@ -34,15 +34,15 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         log.append("32s", 1, {})
 
 
-def progress_text(terminal: bool) -> str:
+def progress_text(terminal: bool, waited: float = 0.0) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
     with StageProgress(console, "32s", steps=10) as progress:
-        progress.begin(3)
-        progress.step(4, loss=1.5, learning_rate=1e-10, speed=12.5)
+        progress.begin(0.3)
+        progress.step(4, 0.4, loss=1.5, learning_rate=1e-10, speed=12.5, waited=0.05)
         progress.validate(1, 7)
         progress.progress.refresh()
         progress.validate(7, 7)
-        progress.step(10, loss=0.75, learning_rate=1e-12, speed=14.0)
+        progress.step(10, 1.0, loss=0.75, learning_rate=1e-12, speed=14.0, waited=waited)
         progress.progress.refresh()
     return console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
 
@@ -56,6 +56,32 @@ def test_a_terminal_sees_a_bar() -> None:
 def test_a_file_sees_lines() -> None:
     text = progress_text(terminal=False)
     assert text == "FCN-32s 10/10 · loss 0.75 · learning rate 1e-12 · 14.0 images/s · 0:00 left\n"
+
+
+def test_waiting_for_images_is_told_where_it_is_much() -> None:
+    told = "14.0 images/s (60 % of the time waiting for images; 35.0/s without)"
+    assert told in progress_text(terminal=False, waited=0.6)
+    assert told in progress_text(terminal=True, waited=0.6)
+
+
+def test_a_stage_that_ends_by_the_clock_shows_seconds_and_steps() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    with StageProgress(console, "8s", None, seconds=90) as progress:
+        progress.begin(0.0)
+        progress.step(70, 1.0, loss=0.5, learning_rate=1e-3, speed=14.0, waited=0.0)
+    assert console.file.getvalue().startswith("FCN-8s step 70 · loss 0.5")  # type: ignore[attr-defined]  # a StringIO
+
+
+def test_a_file_of_an_older_version_gets_the_columns_of_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("stage,step,loss,rate\n32s,3,1.5,0.1\n")
+    log = MetricsFile(path, ("semantic",))
+    log.cut("32s", 3)
+    log.append("32s", 4, {"loss": 1.0, "waiting": 0.5})
+    assert log.rows() == [
+        {"stage": "32s", "step": 3, "loss": 1.5, "learning_rate": 0.1},
+        {"stage": "32s", "step": 4, "loss": 1.0, "waiting": 0.5},
+    ]
 
 
 def test_an_empty_file_gets_its_header(tmp_path: Path) -> None:

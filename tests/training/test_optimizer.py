@@ -88,7 +88,7 @@ def test_one_step_by_hand(model: FCN, name: str) -> None:
 
 def test_schedules() -> None:
     def rates(**spec: object) -> list[float]:
-        return [learning_rate_at(step, 10, 2.0, OptimizerSpec.model_validate(spec)) for step in range(10)]
+        return [learning_rate_at(step, step / 10, 2.0, OptimizerSpec.model_validate(spec)) for step in range(10)]
 
     assert rates(schedule="fixed") == [2.0] * 10
     assert rates(schedule="poly")[5] == pytest.approx(2 * 0.5**0.9)

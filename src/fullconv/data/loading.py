@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from fullconv.data.copy_paste import CopyPaste
 from fullconv.data.sample import IGNORE, Dataset, JointTransform, Sample
+from fullconv.data.workers import Named, hand_over, named, one_line
 from fullconv.errors import DataError, SpecError
 from fullconv.spec import AugmentSpec, DataSpec
 
@@ -218,19 +219,17 @@ class _Training(torch.utils.data.Dataset[Sample]):
         self.paste = CopyPaste(augment.copy_paste, dataset, augment.flip) if augment.copy_paste.share else None
 
     def __getitem__(self, draw: Draw) -> Sample:
-        sample, generator = self.dataset[draw.sample], torch.Generator().manual_seed(draw.seed)
-        if self.paste is not None:
-            sample = self.paste(sample, lambda: self.dataset[draw.other], generator)
-        return self.transform(sample, generator)
+        with named(self.dataset, draw.sample):
+            sample, generator = self.dataset[draw.sample], torch.Generator().manual_seed(draw.seed)
+            if self.paste is not None:
+                sample = self.paste(sample, lambda: self.dataset[draw.other], generator)
+            return self.transform(sample, generator)
 
 
 class _Loader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader names its private iterator class
-        try:
+        with one_line():
             yield from super().__iter__()
-        except DataError as error:
-            # a worker hands its whole traceback over as the message; the last line is the one for people
-            raise DataError(str(error).rstrip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")) from error
 
 
 class _Collate:
@@ -238,7 +237,9 @@ class _Collate:
         self.fill = dict(fill or {})
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        return collate(samples, self.fill)
+        batch = collate(samples, self.fill)
+        hand_over(batch)
+        return batch
 
 
 def train_loader(
@@ -304,7 +305,7 @@ def val_loader(
     With ``batch_size`` above 1 smaller images are padded, which a network sees; 1 is exact.
     """
     return _Loader(
-        dataset,  # type: ignore[arg-type]  # a Dataset here is a protocol; DataLoader asks for no more than it
+        Named(dataset),  # type: ignore[arg-type]  # a Dataset here is a protocol; DataLoader asks for no more than it
         batch_size=batch_size,
         sampler=range(rank, len(dataset), world),
         num_workers=spec.workers,

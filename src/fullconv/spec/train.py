@@ -9,6 +9,8 @@ from fullconv.spec.loss import CROSS_ENTROPY, REGION_LOSSES, LossSpec
 
 STAGE_DIVISOR = 100
 """The learning rate of a stage that states none is the previous one's divided by this (paper, section 4.2)."""
+AUTO_BATCH = 8
+"""Images that ``batch_size: auto`` stands for where no GPU's memory is to be filled."""
 
 
 class BiasFactors(Spec):
@@ -120,10 +122,20 @@ class TrainSpec(Spec):
         From coarse to fine; ``[32, 16, 8]`` is the paper's staged training, ``[8]`` is "at once".
     steps
         Steps of every stage that states none.
+    epochs
+        In place of steps: how often the whole run sees every training image, such as 50; it is written as steps into the run's
+        own recipe. The stages share it as they share their steps.
+    minutes
+        In place of steps: how long the whole run trains, with the measurements between its steps; the learning rate's schedule
+        fits it. The stages share it as they share their steps; each is measured once more when its time is up.
     optimizer
         See :class:`OptimizerSpec`.
     batch_size
-        Images a step, over all devices together.
+        Images that a step computes at a time, over all devices together. ``auto``: on a GPU the most of 64, 32, 16 … that its
+        memory holds, elsewhere 8; what was chosen stands in the run's own recipe.
+    accumulate
+        How many times ``batch_size`` images make one step: their gradients are those of one large batch, only batch norm sees
+        each ``batch_size`` alone.
     replacement
         Draw images with replacement (reference); without it every image comes once before one comes again.
     loss
@@ -137,7 +149,7 @@ class TrainSpec(Spec):
         images of a step of each image's own mean, as of single images whose gradients are averaged.
     loss_sampling
         Keep each coarse output's loss with this probability (patchwise training, paper 3.4); a step then takes
-        ``batch_size / loss_sampling`` images, to see as many patches.
+        ``batch_size * accumulate / loss_sampling`` images, to see as many patches.
     head_weights
         Factor on the loss of each head, by its name, before the losses are added; above 0. Heads that are not named have 1, which
         a :class:`~fullconv.spec.Recipe` writes out.
@@ -154,6 +166,14 @@ class TrainSpec(Spec):
     average
         Measure and save an exponential moving average of the weights that keeps this share at each step, such as 0.99, at
         every validation; ``None`` takes the weights of the step.
+    keep
+        ``best``: the model of a stage is the one that was best by ``metric`` when it was measured, the next stage starts from it,
+        and the last step's lies beside it as ``last.safetensors``; ``last``: the model after the last step.
+    metric
+        ``mean_iu``, ``pixel_accuracy``, ``mean_accuracy`` or ``frequency_weighted_iu`` on the validation split, or ``iu.CLASS``
+        such as ``iu.road``; of the first head, or of another as ``HEAD.mean_iu``.
+    patience
+        A stage ends after so many measurements without a better ``metric``; ``None``: never before its time.
     gradient_clip
         Largest norm of the gradient of all parameters; ``None`` for no limit.
     seed
@@ -167,13 +187,18 @@ class TrainSpec(Spec):
         ``ddp``: a process a device, each with the whole model; ``auto`` takes it where there are several devices. Nothing that
         splits a model over devices is offered (``fsdp``): averaging, measuring and saving need it whole.
     validate_every, save_every
-        Steps between validations (``None``: at the end of each stage), and between saves of what ``--resume`` needs.
+        Steps between validations, and between saves of what ``--resume`` needs. ``None`` measures at the end of each stage and,
+        with ``keep: best`` or ``patience``, up to ten times in all: as often as the pixels that are measured stay below half of
+        those that are trained on, see :func:`fullconv.training.measuring.interval`.
     """
 
     stages: tuple[StageSpec, ...] = Field(min_length=1)
     steps: PositiveInt = 1000
+    epochs: PositiveFloat | None = None
+    minutes: PositiveFloat | None = None
     optimizer: OptimizerSpec = OptimizerSpec()
-    batch_size: PositiveInt = 1
+    batch_size: PositiveInt | Literal["auto"] = 1
+    accumulate: PositiveInt = 1
     replacement: bool = False
     sampling: Literal["uniform", "balanced"] = "uniform"
     loss: LossSpec = CROSS_ENTROPY
@@ -185,6 +210,9 @@ class TrainSpec(Spec):
     freeze: Literal["trunk"] | None = None
     freeze_batch_norm: bool = False
     average: float | None = Field(default=None, gt=0, lt=1)
+    keep: Literal["best", "last"] = "best"
+    metric: str = "mean_iu"
+    patience: PositiveInt | None = None
     gradient_clip: PositiveFloat | None = None
     seed: NonNegativeInt = 0
     precision: Literal["auto", "64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true"] = "auto"
@@ -197,16 +225,29 @@ class TrainSpec(Spec):
 
     @property
     def images_per_step(self) -> int:
-        """Images that a step draws, over all devices together."""
-        return round(self.batch_size / self.loss_sampling)
+        """Images that a step draws, over all devices together; ``batch_size: auto`` counts as 8 until it is chosen."""
+        return round(self._images / self.loss_sampling)
+
+    @property
+    def _images(self) -> int:
+        return (AUTO_BATCH if self.batch_size == "auto" else self.batch_size) * self.accumulate
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs and self.minutes:
+            raise ValueError(
+                f"epochs {self.epochs:g} and minutes {self.minutes:g} both say how long the run trains; give one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _whole_images(self) -> Self:
-        if abs(self.images_per_step * self.loss_sampling - self.batch_size) > 1e-9 * self.batch_size:
+        images = self._images
+        if abs(self.images_per_step * self.loss_sampling - images) > 1e-9 * images:
             raise ValueError(
-                f"batch_size / loss_sampling must be a whole number of images; {self.batch_size} / {self.loss_sampling} is "
-                f"{self.batch_size / self.loss_sampling:.3f}: change batch_size, or take "
-                f"{self.batch_size / max(self.images_per_step, self.batch_size)!r} for loss_sampling"
+                f"batch_size / loss_sampling must be a whole number of images; {images} / {self.loss_sampling} is "
+                f"{images / self.loss_sampling:.3f}: change batch_size, or take "
+                f"{images / max(self.images_per_step, images)!r} for loss_sampling"
             )
         return self
 

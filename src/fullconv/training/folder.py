@@ -6,6 +6,8 @@
     splits.csv                                               of a folder of one's own: which image fell where
     stage-32s/   model.safetensors  per-class.csv            when the stage is done; resume.ckpt until then
     result.json  model.safetensors  per-class.csv  per-class.md  curves.png  predictions.png   at the end
+
+``last.safetensors`` lies beside ``model.safetensors`` where this is the best model of a stage and not that of its last step.
 """
 
 import json
@@ -21,6 +23,7 @@ from fullconv.errors import SpecError, TrainingError
 from fullconv.files import replacing
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import RUN_RECIPE, load_recipe, to_yaml
+from fullconv.training.length import as_begun
 from fullconv.training.splits_file import SPLITS_FILE
 
 LIBRARIES = ("fullconv", "torch", "torchvision", "lightning", "numpy", "safetensors")
@@ -40,6 +43,9 @@ class Record(BaseModel):
     precision: str = "32-true"
     images: PositiveInt
     seconds: float
+    waiting: float = 0.0
+    ended: str = "steps"
+    kept: dict[str, Any] = Field(default_factory=dict)
     heads: dict[str, dict[str, Any]]
 
 
@@ -100,7 +106,7 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
 
     def check(self, recipe: Recipe) -> Recipe:
-        """Make sure that ``recipe`` may go on here; return it with the precision that was chosen when the run began.
+        """Make sure that ``recipe`` may go on here; return it with what was chosen when the run began.
 
         Raises
         ------
@@ -113,8 +119,7 @@ class RunFolder:
             before = load_recipe(self.recipe, say=lambda line: None)  # who runs an old recipe has been told
         except SpecError as error:
             raise TrainingError(f"{self.path} cannot go on: {error}") from error
-        if recipe.train.precision == "auto":
-            recipe = with_precision(recipe, before.train.precision)
+        recipe = as_begun(recipe, before)
         for key, old, new in _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json")):
             if key not in MACHINE:
                 raise TrainingError(

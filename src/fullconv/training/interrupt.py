@@ -9,12 +9,18 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+WAITING = "stopped while waiting for images"
+
+
 class Interrupted(KeyboardInterrupt):
     """Training was stopped from outside and can go on; the message says how. A command exits with 130."""
 
 
-class Stopped(Exception):  # noqa: N818  # nothing went wrong
-    """Training has saved and left its loop because that was asked for; Lightning would exit on a KeyboardInterrupt."""
+class Stopped(BaseException):
+    """Training leaves its loop because that was asked for; Lightning would exit on a KeyboardInterrupt.
+
+    No :class:`Exception`: nothing went wrong, and what reads an image and explains its errors must let it pass.
+    """
 
 
 class StopRequest:
@@ -22,12 +28,27 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.asked = False
+        self.alone = True  # of several processes none may leave before the others
+        self._idle = False
 
     def ask(self, signum: int, frame: FrameType | None) -> None:
         """Take note of a signal."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        if self._idle and self.alone:
+            raise Stopped(WAITING)
+
+    @contextlib.contextmanager
+    def idle(self) -> Iterator[None]:
+        """Let a signal raise :class:`Stopped` at once: nothing is under way but waiting, perhaps for ever."""
+        if self.asked and self.alone:
+            raise Stopped(WAITING)
+        self._idle = True
+        try:
+            yield
+        finally:
+            self._idle = False
 
     def listen(self) -> None:
         """Take the signals; again where a library has taken them meanwhile."""

@@ -9,7 +9,7 @@ from fullconv.errors import FullconvError
 from fullconv.evaluation import METRICS, Report
 from fullconv.files import replacing
 
-TRAINING = ("loss", "learning_rate", "images_per_second")
+TRAINING = ("loss", "learning_rate", "images_per_second", "waiting")
 RENAMED = {"rate": "learning_rate"}
 """Columns of files that an older version began."""
 
@@ -65,12 +65,19 @@ class MetricsFile:
         """Drop the rows of ``stage`` after ``step``: a run that was killed wrote them after its last save."""
         rows = self.rows()
         kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
-        if kept == rows:
+        if kept == rows and self._has_our_columns():
             return
         with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
             writer = csv.DictWriter(handle, self.columns)
             writer.writeheader()
             writer.writerows(kept)
+
+    def _has_our_columns(self) -> bool:
+        """Return whether rows may be added: an older version's file has fewer columns."""
+        if not self.path.exists():
+            return True
+        with self.path.open(newline="", encoding="utf-8") as handle:
+            return next(csv.reader(handle), list(self.columns)) == list(self.columns)
 
 
 def metrics_of(reports: Mapping[str, Report]) -> dict[str, float]:

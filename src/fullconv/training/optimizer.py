@@ -87,15 +87,23 @@ def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
         group["lr"] = learning_rate * group["factor"]
 
 
-def learning_rate_at(step: int, steps: int, learning_rate: float, spec: OptimizerSpec) -> float:
-    """Return the learning rate at ``step`` (0 … steps - 1) of a stage; it depends on nothing else, so a resumed stage goes on.
+def learning_rate_at(step: int, progress: float, learning_rate: float, spec: OptimizerSpec) -> float:
+    """Return the learning rate of a step; it depends on nothing else, so a resumed stage goes on.
+
+    Parameters
+    ----------
+    step
+        Of the stage, counted from 0; the warm-up is in steps.
+    progress
+        The share of the stage that is over, 0..1: of its steps, or of its minutes.
+    learning_rate, spec
+        Of the stage, and how it is to change.
 
     Examples
     --------
-    >>> [round(learning_rate_at(step, 100, 1.0, OptimizerSpec(schedule="cosine", warmup=4)), 3) for step in (0, 3, 50)]
+    >>> [round(learning_rate_at(step, step / 100, 1.0, OptimizerSpec(schedule="cosine", warmup=4)), 3) for step in (0, 3, 50)]
     [0.25, 0.998, 0.5]
     """
-    progress = step / steps
     factor = {
         "fixed": 1.0,
         "poly": (1 - progress) ** POLY_POWER,

@@ -20,7 +20,11 @@ def stage_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     for stage in stages:
         for head, report in stage["heads"].items():
             numbers = ["–" if report[key] is None else f"{100 * report[key]:.1f}" for key in METRICS]
-            table.add_row(stage["stage"], head, str(stage["steps"]), f"{stage['seconds'] / 60:.1f}", *numbers)
+            kept = stage.get("kept", {})
+            steps = str(stage["steps"])
+            if kept.get("step", stage["steps"]) != stage["steps"]:
+                steps += f", best at {kept['step']}"
+            table.add_row(stage["stage"], head, steps, f"{stage['seconds'] / 60:.1f}", *numbers)
     return table
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.progress import Progress
 from fullconv.data import open_dataset
 from fullconv.data.folder.folder import folder_behind
 from fullconv.data.sample import Dataset
+from fullconv.data.workers import ReaderEndedError
 from fullconv.doctor import examine
 from fullconv.errors import DataError, FullconvError
 from fullconv.files import replacing
@@ -21,9 +22,13 @@ from fullconv.lock import alone_in
 from fullconv.nn.backbones import use_backbone
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
+from fullconv.training.batch import with_batch_size
+from fullconv.training.facts import facts_of
 from fullconv.training.folder import RunFolder, with_precision
 from fullconv.training.interrupt import Interrupted, Stopped, listening
+from fullconv.training.length import with_epochs
 from fullconv.training.log import MetricsFile
+from fullconv.training.measuring import chosen_metric
 from fullconv.training.precision import precision_for
 from fullconv.training.process import process_kept
 from fullconv.training.report import draw_curves, stage_table, write_reports
@@ -31,8 +36,9 @@ from fullconv.training.splits_file import check_splits, write_splits
 from fullconv.training.stages import Run, StageResult, train_stage
 from fullconv.training.start import starting_model
 from fullconv.training.validation import Validation, draw_predictions
+from fullconv.training.verdict import verdict
 
-HISTORY = ("stage", "steps", "learning_rate", "precision", "heads")
+HISTORY = ("stage", "steps", "learning_rate", "precision", "kept", "heads")
 """What a checkpoint tells of each stage of its training."""
 EXAMINED = 2000
 """Pairs of each split of a folder that are read before training, half a minute of a core for photographs; faults in others stop
@@ -49,7 +55,9 @@ class RunResult:
         Its folder.
     stages
         A record for each stage, as in ``result.json``: ``stage``, ``steps``, ``learning_rate``, ``precision``, ``images``,
-        ``seconds``, ``heads`` (the report of each head: four metrics in 0..1, ``iu`` by class).
+        ``seconds``, ``waiting`` (those of them in which steps waited for images), ``ended`` (by ``steps``, ``minutes`` or
+        ``patience``), ``kept`` (``keep``, ``metric``, the ``step`` of the model that is kept, its ``value`` in 0..1 and that of
+        the ``last`` step), ``heads`` (the report of each head of the kept model: four metrics in 0..1, ``iu`` by class).
     seconds
         Of all stages' training, validation left out.
     """
@@ -60,8 +68,13 @@ class RunResult:
 
     @property
     def model(self) -> Path:
-        """The trained model's file."""
+        """The kept model's file, of the last stage."""
         return self.out / "model.safetensors"
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """Which model of the last stage is kept: ``keep``, ``metric``, ``step``, ``value`` and ``last``."""
+        return dict(self.stages[-1].get("kept", {}))
 
     def score(self, metric: str = "mean_iu", head: str = "semantic", stage: str | None = None) -> float:
         """Return a metric in 0..1 of a stage such as ``16s``, the last by default."""
@@ -106,35 +119,57 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         folder.refuse_used()  # before the data are read
     training = open_dataset(recipe.data, recipe.data.train)
     validation = open_dataset(recipe.data, recipe.data.val, own_size=True)
+    metric = chosen_metric(recipe.train.metric, recipe.data.heads, validation.labels)
     if resume:
         recipe = folder.check(recipe)
         check_splits(folder.splits, recipe.data, training, validation)
     elif leads and not examined:
         _examine(recipe, training, console)
-    choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
-    recipe = with_precision(recipe, choice.precision) if choice else recipe
     with (
         process_kept(recipe.train.accelerator != "cpu" and torch.cuda.is_available()),
         alone_in(out) if leads else contextlib.nullcontext(),
         listening() as request,
         contextlib.closing(Validation(validation, recipe.data)) as measured,
     ):
+        recipe = _with_choices(recipe, training, console)
+        recipe = recipe if resume else with_epochs(recipe, len(training))  # as many steps as the batch size makes of them
         if leads and not resume:
             folder.start(recipe)
             write_splits(folder.splits, recipe.data, training, validation)
-        if choice:
-            console.print(str(choice), highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)
-        run = Run(recipe, folder, training, measured, log, console, request)
-        try:
-            return _train(run, leads)
-        except FullconvError:
-            if leads and not resume:
-                folder.withdraw()
-            raise
-        except (Stopped, KeyboardInterrupt) as stop:
-            how = f"go on with: fullconv train {out} --resume"
-            raise Interrupted(f"{stop or 'stopped'}; {how}") from None
+        run = Run(recipe, folder, training, measured, metric, log, console, request)
+        return _train_or_say_how_to_go_on(run, leads, fresh=not resume)
+
+
+def _with_choices(recipe: Recipe, training: Dataset, console: Console) -> Recipe:
+    """Return the recipe with what it leaves to the machine and the data; a run that goes on has all that already."""
+    lines = []
+    if recipe.train.precision == "auto":
+        choice = precision_for(recipe.train)
+        recipe, lines = with_precision(recipe, choice.precision), [str(choice)]
+    if recipe.train.batch_size == "auto":
+        recipe, line = with_batch_size(recipe, training)
+        lines.append(line)
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+    return recipe
+
+
+def _train_or_say_how_to_go_on(run: Run, leads: bool, fresh: bool) -> RunResult:
+    how = f"go on with: fullconv train {run.folder.path} --resume"
+    try:
+        return _train(run, leads)
+    except ReaderEndedError as error:
+        kept = f"{error}; what was saved last is kept; {how}"
+        if error.asked:  # such as SIGTERM to the whole group of processes
+            raise Interrupted(kept) from None
+        raise ReaderEndedError(kept, asked=False) from error
+    except FullconvError:
+        if leads and fresh:
+            run.folder.withdraw()
+        raise
+    except (Stopped, KeyboardInterrupt) as stop:
+        raise Interrupted(f"{stop or 'stopped'}; {how}") from None
 
 
 def _examine(recipe: Recipe, training: Dataset, console: Console) -> None:
@@ -166,13 +201,13 @@ def _train(run: Run, leads: bool) -> RunResult:
         labels = {head: run.training.labels[head] for head in run.recipe.data.heads}
         model, weights = starting_model(run.recipe, index, labels, run.folder, result.model if result else None)
         run.console.print(f"weights: {weights}", highlight=False, soft_wrap=True)
-        result = train_stage(run, index, model)
+        result = train_stage(run, index, model, sum(record["steps"] for record in records))
         records = [*records, result.record]
         if leads:
             _save_stage(run, result, records)
+    run.console.print(stage_table(records))
     if leads:
         _finish(run, records)
-    run.console.print(stage_table(records))
     return RunResult(run.folder.path, records, sum(record["seconds"] for record in records))
 
 
@@ -182,6 +217,12 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
     labels = {head: run.training.labels[head] for head in result.model.heads}
     data = {"recipe": run.recipe.name, "data": run.training.name}
     history = [data | {key: record[key] for key in HISTORY if key in record} for record in records]
+    if result.last is not None:
+        kept = {name: tensor.clone() for name, tensor in result.model.state_dict().items()}
+        result.model.load_state_dict(result.last.weights)
+        told = [*history[:-1], history[-1] | {"kept": None, "heads": result.last.heads}]
+        save_checkpoint(folder / "last.safetensors", result.model, labels, told, run.recipe.data.scale)
+        result.model.load_state_dict(kept)
     save_checkpoint(folder / "model.safetensors", result.model, labels, history, run.recipe.data.scale)
     write_reports(folder, result.reports)
     run.folder.write_result({"recipe": run.recipe.name, "finished": False, "stages": records})
@@ -201,4 +242,8 @@ def _finish(run: Run, records: list[dict[str, Any]]) -> None:
         name = "predictions" if len(model.heads) == 1 else f"predictions-{head}"
         with replacing(run.folder.path / f"{name}.png") as temporary:
             draw_predictions(model, run.validation.dataset, head, run.recipe.data.scale).save(temporary, format="PNG")
-    run.folder.write_result({"recipe": run.recipe.name, "finished": True, "stages": records})
+    limits = verdict(facts_of(run, model.eval(), records))
+    for limit in limits:
+        run.console.print(f"what limits this run: {limit}", highlight=False, soft_wrap=True, markup=False)
+    told = {"recipe": run.recipe.name, "finished": True, "stages": records}
+    run.folder.write_result(told | {"verdict": [asdict(limit) for limit in limits]})

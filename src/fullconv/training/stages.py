@@ -1,14 +1,16 @@
 """FCN-32s, then 16s, then 8s: each stage starts from the weights of the one before (paper, section 4.2)."""
 
 import functools
+import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
@@ -25,9 +27,11 @@ from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
 from fullconv.training.callbacks import StageWatch, WholeFile
 from fullconv.training.class_weights import class_weights, pixel_counts
+from fullconv.training.clock import StageClock
 from fullconv.training.folder import RunFolder
-from fullconv.training.interrupt import Stopped, StopRequest
+from fullconv.training.interrupt import StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
+from fullconv.training.measuring import BestModel, ChosenMetric, interval
 from fullconv.training.module import TrainingModule
 from fullconv.training.progress import StageProgress
 from fullconv.training.start import stage_name
@@ -42,6 +46,7 @@ class Run:
     folder: RunFolder
     training: Dataset
     validation: Validation
+    metric: ChosenMetric
     log: MetricsFile
     console: Console
     request: StopRequest
@@ -71,22 +76,41 @@ class Run:
     def _class_pixels(self) -> Mapping[str, Tensor]:
         return pixel_counts(self.training, self.recipe.data, self.console, self.request)
 
-    def first_step(self, index: int) -> int:
-        """Return the steps of all stages before stage ``index``."""
-        return sum(int(stage.steps or 0) for stage in self.recipe.train.stages[:index])
+    def seconds(self, index: int) -> float | None:
+        """Return how long stage ``index`` trains: its share of ``train.minutes`` by its steps; ``None`` when steps end it."""
+        train = self.recipe.train
+        if train.minutes is None:
+            return None
+        shares = [int(stage.steps or 0) for stage in train.stages]
+        return 60 * train.minutes * shares[index] / sum(shares)
+
+
+class LastModel(NamedTuple):
+    """The weights of a stage's last step, and the heads' reports as in ``result.json``."""
+
+    weights: dict[str, Tensor]
+    heads: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """A trained stage: its model, its metrics, and its record for ``result.json``."""
+    """A trained stage: its model, its metrics, and its record for ``result.json``; where it is the best one also the last one."""
 
     model: FCN
     reports: dict[str, Report]
     record: dict[str, Any]
+    last: LastModel | None = None
 
 
-def train_stage(run: Run, index: int, model: FCN) -> StageResult:
+def train_stage(run: Run, index: int, model: FCN, first_step: int = 0) -> StageResult:
     """Train stage ``index`` of a run, from ``resume.ckpt`` where there is one, and measure it.
+
+    Parameters
+    ----------
+    run, index, model
+        Of the run; the model is trained in place.
+    first_step
+        Steps of all stages before this one.
 
     Raises
     ------
@@ -96,36 +120,86 @@ def train_stage(run: Run, index: int, model: FCN) -> StageResult:
         When the loss is not finite, or ``resume.ckpt`` cannot be read.
     """
     recipe, stage = run.recipe, run.recipe.train.stages[index]
-    name = stage_name(stage)
-    module = TrainingModule(
-        model, run.training, recipe.data, recipe.train, stage, run.first_step(index), run.class_weights, run.draw_shares
-    )
-    _announce(run, stage, model)
-    with StageProgress(run.console, name, module.steps) as progress:
+    train, name, seconds = recipe.train, stage_name(stage), run.seconds(index)
+    clock = StageClock(None if seconds else stage.steps, seconds, run.request)
+    module = TrainingModule(model, run.training, recipe.data, train, stage, first_step, run.class_weights, run.draw_shares, clock)
+    every = _measured_every(run, clock)
+    _announce(run, stage, model, clock)
+    with StageProgress(run.console, name, clock.steps, seconds) as progress:
         resume = run.folder.resume_file(name)
-        average = WeightAverage(recipe.train.average) if recipe.train.average else None
-        watch = StageWatch(recipe, name, run.validation, average, resume, run.log, progress, run.request)
+        average = WeightAverage(train.average) if train.average else None
+        best = BestModel(run.metric, train.keep == "best", train.patience)
+        keep_start = recipe.model.weights is not None and index == 0
+        watch = StageWatch(
+            train, name, run.validation, every, average, best, clock, resume, keep_start, run.log, progress, run.request
+        )
         # the average before the watch, which saves: what is saved then holds the step's average
-        trainer = _trainer(run, stage, [average, watch] if average else [watch])
+        trainer = _trainer(run, stage, clock, [average, best, watch] if average else [best, watch])
+        run.request.alone = trainer.world_size == 1
         _fit(trainer, module, resume if resume.exists() else None)
         if average:
             average.apply(model)
-        reports = run.validation.measure(model.to(trainer.strategy.root_device), trainer, watch.stop_when_asked)
-    if trainer.is_global_zero:
-        run.log.append(name, module.steps, metrics_of(reports))
+        steps = trainer.global_step
+        reports = _measured_last(run, watch, model, trainer, steps)
+    ended = "patience" if not clock.over(steps) else "minutes" if seconds else "steps"
     record = {
         "stage": name,
-        "steps": module.steps,
+        "steps": steps,
         "learning_rate": module.base_learning_rate,
-        "precision": recipe.train.precision,
-        "images": module.steps * recipe.train.images_per_step,
-        "seconds": round(watch.seconds, 3),
-        "heads": {head: report.to_dict() for head, report in reports.items()},
+        "precision": train.precision,
+        "images": steps * train.images_per_step,
+        "seconds": round(clock.training, 3),
+        "waiting": round(clock.waiting, 3),
+        "ended": ended,
     }
-    return StageResult(model.cpu(), reports, record)
+    return _kept(model.cpu(), reports, record, best)
 
 
-def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _measured_every(run: Run, clock: StageClock) -> int | None:
+    """Return after how many steps a stage is measured; ``None`` where the clock decides."""
+    train = run.recipe.train
+    if train.validate_every:
+        return train.validate_every
+    if train.keep == "last" and train.patience is None:
+        return clock.limit
+    if clock.steps is None:
+        return None
+    height, width = run.recipe.data.augment.crop or run.training[0].size
+    return interval(clock.steps, train.images_per_step * height * width, run.validation.pixels)
+
+
+def _measured_last(run: Run, watch: StageWatch, model: FCN, trainer: pl.Trainer, steps: int) -> dict[str, Report]:
+    """Return the reports of a stage's last model, compared with the best one; measured now where its last step was not."""
+    if watch.last_reports and watch.last_reports[0] == steps:
+        return watch.last_reports[1]
+    reports = run.validation.measure(model.to(trainer.strategy.root_device), trainer, watch.stop_when_asked, run.request)
+    watch.best.take(steps, model, reports)
+    if trainer.is_global_zero:
+        run.log.append(watch.stage, steps, metrics_of(reports))
+    return reports
+
+
+def _kept(model: FCN, reports: dict[str, Report], record: dict[str, Any], best: BestModel) -> StageResult:
+    """Return the result of a stage with the model that is kept of it."""
+    steps, metric = record["steps"], best.metric
+    last, found = None, reports
+    if best.keep and best.step != steps:
+        weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        last = LastModel(weights, {head: report.to_dict() for head, report in reports.items()})
+        found = best.reports(reports)
+        model.load_state_dict(best.weights)
+    numbers = {"value": metric.value(found), "last": metric.value(reports)}
+    kept = {
+        "keep": "best" if best.keep else "last",
+        "metric": metric.text,
+        "step": best.step if best.keep else steps,
+        **{key: None if math.isnan(value) else value for key, value in numbers.items()},
+    }
+    heads = {head: report.to_dict() for head, report in found.items()}
+    return StageResult(model, found, {**record, "kept": kept, "heads": heads}, last)
+
+
+def _trainer(run: Run, stage: StageSpec, clock: StageClock, callbacks: list[pl.Callback]) -> pl.Trainer:
     train = run.recipe.train
     assert train.precision != "auto"  # chosen when the run began
     try:
@@ -135,8 +209,9 @@ def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Tra
             num_nodes=train.nodes,
             strategy=train.strategy,
             precision=train.precision,
-            max_steps=int(stage.steps or 0),
+            max_steps=clock.steps or -1,
             max_epochs=-1,
+            accumulate_grad_batches=train.accumulate,
             gradient_clip_val=train.gradient_clip,
             logger=TensorBoardLogger(run.folder.path, name="tensorboard", version=stage_name(stage)),
             callbacks=callbacks,
@@ -160,10 +235,9 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
             raise
         # the second Ctrl-C, of which Lightning makes an exit without a word
         raise KeyboardInterrupt("stopped at once, without the steps since the last save") from None
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(_out_of_memory(module)) from error
     except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        if "DataLoader worker" in str(error):
-            # such as SIGTERM to the whole process group, or too little memory
-            raise Stopped("a process that reads images was ended from outside; what was saved last is kept") from error
         if resume is None or trainer.global_step:
             raise
         damaged = isinstance(error, pickle.UnpicklingError | AttributeError | TypeError)  # torch would advise to unpickle it
@@ -171,21 +245,34 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
         raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
 
 
-def _announce(run: Run, stage: StageSpec, model: FCN) -> None:
+def _out_of_memory(module: TrainingModule) -> str:
+    """Return what to do: half the images at a time, in twice as many parts, make the same steps."""
+    train = module.train_spec
+    if train.batch_size == 1:
+        return "the GPU's memory does not hold one image; set a smaller data.augment.crop or data.scale"
+    half = int(train.batch_size) // 2
+    return (
+        f"the GPU's memory does not hold {train.batch_size} images; train.batch_size: {half} with train.accumulate: "
+        f"{train.accumulate * int(train.batch_size) // half} makes steps of the same size; train.batch_size: auto finds what fits"
+    )
+
+
+def _announce(run: Run, stage: StageSpec, model: FCN, clock: StageClock) -> None:
     """Say what the stage does, and what its learning rate would be with the other reduction of the loss."""
     train = run.recipe.train
     height, width = run.recipe.data.augment.crop or run.training[0].size
     given = float(stage.learning_rate or 0)
     other = "mean" if train.reduction == "sum" else "sum"
-    equal = equivalent_learning_rate(given, train.reduction, train.batch_size * height * width)
+    equal = equivalent_learning_rate(given, train.reduction, int(train.images_per_step * train.loss_sampling) * height * width)
     reduction = "mean of the images' means" if train.reduction == "image_mean" else train.reduction
     patches = f", each patch kept with probability {train.loss_sampling:g}" if train.loss_sampling < 1 else ""
     losses = " + ".join(f"{weight:g} × {head}" for head, weight in train.head_weights.items())
     added = f"; losses added: {losses}" if len(train.head_weights) > 1 else ""
     loss = "" if train.loss.plain else f"; loss: {train.loss}"
+    length = f"{clock.steps} steps" if clock.steps else f"{(clock.seconds or 0) / 60:.3g} minutes with steps"
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.console.print(
-        f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {stage.steps} steps of "
+        f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {length} of "
         f"{train.images_per_step} images of {len(run.training)}{patches}\n"
         f"learning rate {given:.3g} for the {reduction} over valid pixels = {equal:.2g} for their {other} "
         f"(at {height}×{width}){loss}{added}",

@@ -18,6 +18,8 @@ from fullconv.evaluation.at_scale import Net, logits_at_scale
 from fullconv.metrics import ConfusionMatrix
 from fullconv.nn.fcn import FCN
 from fullconv.spec import DataSpec
+from fullconv.training.clock import StageClock
+from fullconv.training.interrupt import StopRequest
 from fullconv.training.module import total_over_processes
 
 SHOWN = 6
@@ -39,12 +41,20 @@ class Validation:
         self.dataset, self.spec = dataset, spec
         self._loader: DataLoader[Batch] | None = None
 
-    def measure(self, model: FCN, trainer: pl.Trainer, progress: Progress) -> dict[str, Report]:
+    def measure(
+        self, model: FCN, trainer: pl.Trainer, progress: Progress, request: StopRequest | None = None
+    ) -> dict[str, Report]:
         """Return a report for each head with the processes and the precision of a trainer, see :func:`validate`."""
         if self._loader is None:
             self._loader = val_loader(self.dataset, self.spec, rank=trainer.global_rank, world=trainer.world_size)
         context = trainer.precision_plugin.val_step_context
-        return validate(model, self.dataset, self._loader, context, progress, self.spec.scale)
+        return validate(model, self.dataset, self._loader, context, progress, self.spec.scale, request)
+
+    @property
+    def pixels(self) -> int:
+        """The pixels of one measurement as the model sees them, counted by the first image."""
+        height, width = self.dataset[0].size
+        return round(len(self.dataset) * height * width * self.spec.scale**2)
 
     def close(self) -> None:
         """End the processes."""
@@ -59,6 +69,7 @@ def validate(
     context: Context = contextlib.nullcontext,
     progress: Progress = lambda done, of: None,
     scale: float = 1.0,
+    request: StopRequest | None = None,
 ) -> dict[str, Report]:
     """Return a report for each head of a model, over all of ``dataset``; the model's modes are put back afterwards.
 
@@ -76,11 +87,18 @@ def validate(
         Called with (images done, images in all) of this process before each image and at the end.
     scale
         Factor on height and width at which the model sees the images; they are measured at their own size.
+    request
+        Of the end: images are not waited for any longer when it comes.
+
+    Raises
+    ------
+    Stopped
+        When the end is asked for while an image is waited for.
     """
     counts = {head: ConfusionMatrix(classes) for head, classes in model.heads.items()}
     device = next(model.parameters()).device
     with _evaluating(model):
-        for done, batch in enumerate(loader):
+        for done, batch in enumerate(StageClock(None, request=request).waited(loader)):
             progress(done, len(loader))
             with context():
                 logits = logits_at_scale(_on(device, model), batch["inputs"], scale)

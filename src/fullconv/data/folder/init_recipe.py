@@ -174,7 +174,11 @@ data:
 
 train:
 {stages}
-  batch_size: 8
+  # epochs: 50     # in place of the stages' steps, which then say how they share it; or minutes: 30
+  batch_size: 8    # auto: what a GPU holds; with accumulate: 2 a step is two batches
+  keep: best       # the model that was best on val, by `metric`, beside the last one; last: the last one
+  metric: mean_iu  # or iu.CLASS
+  patience: null   # 3: a stage ends when three measurements brought nothing better
   class_weights: null  # balanced: rare classes weigh more; recall rises, precision falls
   # sampling: balanced  # images with rare classes are drawn more often
   # loss: {{cross_entropy: 1, dice: 0.5}}  # or cross_entropy, focal, ohem, dice, jaccard, tversky, lovasz alone

@@ -1,0 +1,135 @@
+"""Processes that read images: how they hand batches over, and one line for every way in which that fails."""
+
+import contextlib
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fullconv.data.sample import Dataset, Sample
+from fullconv.errors import DataError, FullconvError
+
+SHARED_MEMORY = Path("/dev/shm")
+ENOUGH = "data.workers: 0 reads in the training process and needs none; a container gets more by `docker run --shm-size=8g`"
+ASKED_TO_END = ("Terminated", "Interrupt", "Hangup")
+"""What torch calls the signals by which somebody ends a whole group of processes."""
+
+
+class ReaderEndedError(DataError):
+    """A process that reads images has ended before its work.
+
+    Attributes
+    ----------
+    asked
+        Whether it was ended by a signal that people send, such as SIGTERM to the whole group.
+    """
+
+    def __init__(self, message: str, asked: bool) -> None:
+        super().__init__(message)
+        self.asked = asked
+
+
+def hand_over(batch: Mapping[str, Any]) -> None:
+    """Put the tensors of a batch into shared memory, in place, where this is a process that reads for another.
+
+    The queue between the two would do so itself, but in a thread whose failure nobody hears of: the other waits for ever.
+
+    Raises
+    ------
+    DataError
+        When there is too little of it.
+    """
+    if torch.utils.data.get_worker_info() is None:
+        return
+    tensors = list(_tensors(batch))
+    try:
+        for tensor in tensors:
+            tensor.share_memory_()
+    except (RuntimeError, OSError) as error:
+        size = math.ceil(sum(tensor.nbytes for tensor in tensors) / 2**20)
+        raise DataError(
+            f"a process that reads images cannot hand a batch of {size:.0f} MB over through shared memory{_room()}: "
+            f"{' '.join(str(error).split())}; {ENOUGH}"
+        ) from error
+
+
+def _tensors(batch: Mapping[str, Any]) -> Iterator[Tensor]:
+    for value in batch.values():
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _tensors(value)
+
+
+def _room() -> str:
+    with contextlib.suppress(OSError):
+        found = shutil.disk_usage(SHARED_MEMORY)
+        return f" ({SHARED_MEMORY} has {found.total / 2**20:.0f} MB, {found.free / 2**20:.0f} MB free)"
+    return ""
+
+
+class Named:
+    """``dataset``, whose samples are told by their place where reading one fails in a way that nobody foresaw."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        with named(self.dataset, index):
+            return self.dataset[index]
+
+
+@contextlib.contextmanager
+def named(dataset: Dataset, index: int) -> Iterator[None]:
+    """Turn what goes wrong with a sample into one line that tells which it is; our own errors name their file already."""
+    try:
+        yield
+    except (FullconvError, IndexError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or "no reason given"
+        raise DataError(
+            f"cannot read image {index} of {dataset.name} (counted from 0): {type(error).__name__}: {reason}"
+        ) from error
+
+
+@contextlib.contextmanager
+def one_line() -> Iterator[None]:
+    """Turn what a reading process hands over as its error into one line.
+
+    Raises
+    ------
+    DataError
+        With the last line of the whole traceback that the process sends.
+    ReaderEndedError
+        When it ended; by which signal, and what usually sends that.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).rstrip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")) from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error) or "Caught " in str(error):
+            raise
+        raise _ended(f"{error.__cause__} {error.__context__} {error}") from error
+
+
+def _ended(said: str) -> ReaderEndedError:
+    """Return the error for what torch says: ``… is killed by signal: Killed.`` or ``… exited unexpectedly``."""
+    signal = said.partition("killed by signal: ")[2].split(".")[0].strip()
+    if signal.startswith(ASKED_TO_END):
+        return ReaderEndedError("a process that reads images was ended from outside", asked=True)
+    if signal.startswith("Bus error"):
+        return ReaderEndedError(f"a process that reads images found no shared memory{_room()}; {ENOUGH}", asked=False)
+    if signal.startswith("Killed"):
+        how = "was killed, as the system does when memory is short; lower data.workers, train.batch_size or data.augment.crop"
+    else:
+        how = f"ended ({signal or 'without a word'}); data.workers: 0 shows where"
+    return ReaderEndedError(f"a process that reads images {how}", asked=False)
