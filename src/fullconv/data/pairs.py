@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fullconv.data.text import listed_path, same_split
 from fullconv.errors import DataError
 
 COLUMNS = ("image", "mask", "split")
@@ -25,7 +26,7 @@ class Pair:
 def listed_pairs(path: Path, split: str) -> list[Pair]:
     """Return the pairs of a split, sorted by name, from a CSV file with the columns image, mask and split, depth if there is any.
 
-    Paths are relative to the file.
+    Paths are relative to the file; upper and lower case and spaces make no other split.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def listed_pairs(path: Path, split: str) -> list[Pair]:
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a list of pairs ({error})") from error
-    chosen = [row for row in rows if row["split"] == split]
+    chosen = [row for row in rows if same_split(row["split"] or "", split)]
     if not chosen:
         there = ", ".join(sorted({row["split"] or "" for row in rows}))
         raise DataError(f"{path}: no line has the split {split!r}; there are {there or 'no lines'}")
@@ -55,5 +56,6 @@ def listed_pairs(path: Path, split: str) -> list[Pair]:
 
 def _pair(root: Path, row: Mapping[str, str]) -> Pair:
     depth = (row.get(DEPTH_COLUMN) or "").strip()
-    name = PurePosixPath(row["image"]).with_suffix("").as_posix()
-    return Pair(name, root / row["image"], root / row["mask"], root / depth if depth else None)
+    name = PurePosixPath(row["image"].strip().replace("\\", "/")).with_suffix("").as_posix()
+    image, mask = (listed_path(root, row[column]) for column in ("image", "mask"))
+    return Pair(name, image, mask, listed_path(root, depth) if depth else None)

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
+from fullconv.data.folder.class_masks import composed_masks, parts_by_key
 from fullconv.data.folder.files import files_by_key
+from fullconv.data.folder.lists import listed_keys
 from fullconv.data.folder.splits import drawn_split
 from fullconv.data.images import SUFFIXES, read_image_of_size
 from fullconv.data.masks import MASK_SUFFIXES, read_labels
@@ -110,9 +112,9 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
     alone = sorted(images.keys() - masks.keys())
     if alone:
         raise DataError(
-            f"{len(alone)} of {len(images)} images in {root / folder.images.format(split=split)} have no mask in "
-            f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png): {', '.join(alone[:3])}"
-            f"{', …' if len(alone) > 3 else ''}; add masks, move the images away, or set data.folder.mask_suffix"
+            f"{len(alone)} of {len(images)} images in {root / folder.images.replace('{split}', split)} have no mask in "
+            f"{root / folder.masks.replace('{split}', split)} ({_mask_name(folder)}): {', '.join(alone[:3])}"
+            f"{', …' if len(alone) > 3 else ''}; add masks, move the images away, or set data.folder.pattern"
         )
     return _paired(images, masks, sorted(images), split, folder)
 
@@ -144,8 +146,8 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
     both = sorted(images.keys() & masks.keys())
     if not both:
         raise DataError(
-            f"none of {len(images)} images in {root / folder.images.format(split=split)} has a mask in "
-            f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png); set data.folder.masks and mask_suffix"
+            f"none of {len(images)} images in {root / folder.images.replace('{split}', split)} has a mask in "
+            f"{root / folder.masks.replace('{split}', split)} ({_mask_name(folder)}); set data.folder.masks and pattern"
         )
     pairs = _paired(images, masks, both, split, folder)
     return Match(pairs, _without(images, both), _without(masks, both))
@@ -165,23 +167,38 @@ def with_depths(root: Path, folder: FolderSpec, split: str, pairs: Iterable[Pair
     DataError
         When two files would be the depth of one.
     """
-    found = files_by_key(root, folder.depth, split, DEPTH_SUFFIXES, "") if folder.depth is not None else {}
+    found = files_by_key(root, folder.depth, split, DEPTH_SUFFIXES, folder.image_pattern) if folder.depth is not None else {}
     return [replace(pair, depth=pair.depth or found.get(pair.name)) for pair in pairs]
 
 
 def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path], dict[str, Path]]:
     """Return images and masks of a split by name; of all splits where they are drawn."""
-    images = files_by_key(root, folder.images, split, SUFFIXES, "")
-    masks = files_by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_suffix)
+    images = files_by_key(root, folder.images, split, SUFFIXES, folder.image_pattern)
+    if folder.classes:
+        parts = parts_by_key(root, folder, split)
+        used = {path for files in parts.values() for path in files.values()}
+        masks = composed_masks(root, folder, {key: files for key, files in parts.items() if key in images})
+    else:
+        masks = files_by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_pattern)
+        used = set(masks.values())
     if folder.images == folder.masks:
-        images = {name: path for name, path in images.items() if not name.endswith(folder.mask_suffix)}
+        images = {name: path for name, path in images.items() if path not in used}
+    if folder.lists is not None:
+        listed = listed_keys(root, folder.lists, split, images)
+        images = {name: images[name] for name in listed}
+        masks = {name: masks[name] for name in listed if name in masks}
     if not images:
         raise DataError(f"no images of the split {split!r} in {root / folder.images}; {_splits_there(root, folder)}")
     return images, masks
 
 
+def _mask_name(folder: FolderSpec) -> str:
+    text = folder.mask_pattern.replace("{stem}", "NAME")
+    return text if Path(text).suffix.lower() in MASK_SUFFIXES else f"{text}.png"
+
+
 def _paired(images: dict[str, Path], masks: dict[str, Path], names: Sequence[str], split: str, folder: FolderSpec) -> list[Pair]:
-    if "{split}" not in folder.images:
+    if "{split}" not in folder.images and folder.lists is None:
         names = drawn_split(names, split, folder)
     return [Pair(name, images[name], masks[name]) for name in names]
 
