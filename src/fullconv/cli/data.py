@@ -1,6 +1,7 @@
 """``fullconv data``: what is wrong with a data set, and what a net sees of it."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -63,7 +64,7 @@ def check(
     with progress_bar("copying") as bar:
         task = bar.add_task("pairs", total=len(context.facts))
         done = repair(context, fix, lambda number, _: bar.update(task, completed=number))
-    log(f"{fix}: {done.summary()}; train on it with --data.root {fix}")
+    log(f"{fix}: {done.summary()}; train on it with --data.root {shlex.quote(str(fix))}")
     left = diagnose(open_context(spec.model_copy(update={"root": fix})))
     for finding in left.of("error") + left.of("warning"):
         log(f"{finding.level} that is left: {finding.what}; {finding.fix}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from fullconv.data.archive import is_archive, unpacked
 from fullconv.data.folder.folder_depth import open_own
 from fullconv.data.sample import DEPTH, HHA, RGB, Dataset
 from fullconv.data.scaled import Scaled
@@ -72,6 +73,8 @@ def open_dataset(spec: DataSpec, split: str, *, own_size: bool = False) -> Datas
         near = nearest(spec.name, DATASETS, 1, 0.6)
         hint = f"did you mean {near[0]}? " if near else ""
         raise SpecError(f"no data set {spec.name!r}: {hint}There are {', '.join(DATASETS)}")
+    if spec.root is not None and is_archive(spec.root):
+        spec = spec.model_copy(update={"root": unpacked(spec.root)})
     streams = STREAMS.get(spec.name, (RGB,))
     if not set(spec.streams) <= set(streams):
         raise SpecError(f"{spec.name} has the streams {', '.join(streams)}; asked for are {', '.join(spec.streams)}")

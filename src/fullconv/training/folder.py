@@ -9,6 +9,7 @@
 
 import json
 import platform
+import shlex
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -82,7 +83,7 @@ class RunFolder:
         """Stop when a run is here already, with a TrainingError."""
         if self.recipe.exists():
             raise TrainingError(
-                f"{self.path} holds a run already ({self.recipe.name}); go on with it by `fullconv train {self.path} "
+                f"{self.path} holds a run already ({self.recipe.name}); go on with it by `fullconv train {shlex.quote(str(self.path))} "
                 "--resume`, or choose another --out"
             )
 
@@ -114,8 +115,8 @@ class RunFolder:
         for key, old, new in _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json")):
             if key not in MACHINE:
                 raise TrainingError(
-                    f"{self.path} holds a run with {key} {old!r}, not {new!r}; go on with `fullconv train {self.path} --resume`, "
-                    "or choose another --out"
+                    f"{self.path} holds a run with {key} {old!r}, not {new!r}; go on with `fullconv train "
+                    f"{shlex.quote(str(self.path))} --resume`, or choose another --out"
                 )
         return recipe
 

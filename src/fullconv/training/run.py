@@ -1,6 +1,7 @@
 """A recipe, trained: ``train(recipe, out)`` fills a run folder and returns what it found."""
 
 import contextlib
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
                 folder.withdraw()
             raise
         except (Stopped, KeyboardInterrupt) as stop:
-            how = f"go on with: fullconv train {out} --resume"
+            how = f"go on with: fullconv train {shlex.quote(str(out))} --resume"
             raise Interrupted(f"{stop or 'stopped'}; {how}") from None
 
 

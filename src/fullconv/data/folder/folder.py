@@ -9,6 +9,7 @@
 What the numbers or colours of the masks mean is declared in the recipe (:mod:`fullconv.labelmap`), never guessed.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
         raise DataError(f"{where}; give the one that holds your images and masks (train: --data.root DIR, evaluate: --root DIR)")
     if not spec.labels:
         raise DataError(
-            f"the masks in {root} need data.labels in the recipe, which says what their values mean; `fullconv init {root}` "
+            f"the masks in {root} need data.labels in the recipe, which says what their values mean; `fullconv init {shlex.quote(str(root))}` "
             "writes one"
         )
     pairs = find_pairs(Path(root), spec.folder, split)

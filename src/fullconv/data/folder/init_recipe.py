@@ -1,6 +1,7 @@
 """A recipe for a folder of images and masks, with everything that a person may want to change, commented."""
 
 import contextlib
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
@@ -63,6 +64,7 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
     folder = layout.folder
     return TEMPLATE.format(
         name=name,
+        recipe=shlex.quote(f"{name}.yaml"),
         root=yaml.safe_dump(str(root), default_flow_style=True, width=10**6).splitlines()[0],
         pairs=len(pairs),
         looked=contents.masks,
@@ -175,7 +177,7 @@ def _value(entry: object) -> str:
 
 TEMPLATE = """\
 # {name}: written by `fullconv init`; read it, change what is wrong, then
-#   fullconv train {name}.yaml
+#   fullconv train {recipe}
 # Found: {pairs} pairs to train on; {looked} masks were looked into, half of them at least {height}x{width} (height x width).
 
 model:
