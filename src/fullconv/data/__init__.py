@@ -8,8 +8,15 @@ from fullconv.data.folder.folder_depth import open_own
 from fullconv.data.sample import DEPTH, HHA, RGB, Dataset
 from fullconv.data.scaled import Scaled
 from fullconv.data.scenes.scenes import open_scenes
+from fullconv.data.sets.ade20k import ADE20K_FOLDER
 from fullconv.data.sets.camvid import open_camvid
+from fullconv.data.sets.cards import CARDS
+from fullconv.data.sets.cityscapes import CITYSCAPES_FOLDER
+from fullconv.data.sets.coco_stuff import COCO_STUFF_FOLDER
+from fullconv.data.sets.kvasir import open_kvasir
+from fullconv.data.sets.loveda import LOVEDA_FOLDER
 from fullconv.data.sets.nyud import open_nyudv2
+from fullconv.data.sets.oxford_pets import PETS_FOLDER
 from fullconv.data.sets.pascal_context import open_pascal_context
 from fullconv.data.sets.sbd import open_sbd_voc2011, open_sbd_voc2012
 from fullconv.data.sets.siftflow import open_siftflow
@@ -28,15 +35,17 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
     "siftflow": open_siftflow,
     "pascal-context": open_pascal_context,
     "camvid": open_camvid,
+    "cityscapes": CITYSCAPES_FOLDER.open,
+    "ade20k": ADE20K_FOLDER.open,
+    "oxford-pets": PETS_FOLDER.open,
+    "coco-stuff": COCO_STUFF_FOLDER.open,
+    "loveda": LOVEDA_FOLDER.open,
+    "kvasir": open_kvasir,
     "folder": open_own,
 }
 """How each data set is opened from a ``DataSpec`` and the name of a split."""
 STREAMS = dict.fromkeys(("nyudv2", "scenes", "folder"), (RGB, DEPTH, HHA))
 """The input streams of data sets that have more than ``rgb``."""
-SPLITS = {"siftflow": ("trainval", "test")}
-"""To train and to measure on, where these are not called ``train`` and ``val``."""
-
-
 def spec_of(name: str, root: Path | None = None) -> DataSpec:
     """Return how a data set is described that is known by its name and folder alone.
 
@@ -45,7 +54,7 @@ def spec_of(name: str, root: Path | None = None) -> DataSpec:
     >>> spec_of("siftflow").val
     'test'
     """
-    train, val = SPLITS.get(name, ("train", "val"))
+    train, val = (CARDS[name].train, CARDS[name].val) if name in CARDS else ("train", "val")
     return DataSpec(name=name, root=root, train=train, val=val)
 
 
