@@ -89,7 +89,7 @@ def test_values_mean_what_the_authors_say(name: str, copies: dict[str, Path]) ->
     sample = data[0]
     labels = sample.targets["semantic"].numpy()
     assert labels.shape == SIZE
-    names = {number: title for number, title in enumerate(data.labels["semantic"].names)}
+    names = dict(enumerate(data.labels["semantic"].names))
     assert tuple(names.get(int(labels[at])) for at in ((15, 0), (8, 10), (0, 0))) == ENDS[name]
     assert (labels[labels >= len(names)] == 255).all()
 
@@ -149,7 +149,12 @@ def test_the_list_of_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(json.loads(capsys.readouterr().out)) == sorted(NAMES)
     assert main(["data", "sets", "loveda"]) == 0
     told = capsys.readouterr().out
-    for part in ("CC BY-NC-SA 4.0", "de2b196043ed9b4af1690b3f9a7d558f", "Train/Rural/images_png/0.png", "data check loveda --root DIR"):
+    for part in (
+        "CC BY-NC-SA 4.0",
+        "de2b196043ed9b4af1690b3f9a7d558f",
+        "Train/Rural/images_png/0.png",
+        "data check loveda --root DIR",
+    ):
         assert part in told
     assert main(["data", "sets", "lovda"]) == 1
     assert "did you mean loveda?" in capsys.readouterr().err

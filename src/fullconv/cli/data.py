@@ -135,7 +135,8 @@ def sets(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("--js
     lines += ["  folder (DIR):", *(f"    {line}" for line in card.layout.rstrip().splitlines())]
     lines += ["  commands:", f"    fullconv data check {name}{root}"]
     lines.append(
-        f"    fullconv train RECIPE --data.name {name}{' --data.root DIR' if root else ''} --data.train {card.train} --data.val {card.val}"
+        f"    fullconv train RECIPE --data.name {name}{' --data.root DIR' if root else ''} "
+        f"--data.train {card.train} --data.val {card.val}"
     )
     lines.append(f"    fullconv evaluate runs/RECIPE/model.safetensors --data {name}{root}")
     show("\n".join(lines))

@@ -24,7 +24,7 @@ def init(
     Parameters
     ----------
     folder
-        Holds images and masks, such as images/ and masks/ of the same names, with or without train/ and val/. Or a zip archive of it.
+        Holds images and masks, such as images/ and masks/ of the same names, with or without train/ and val/; or a zip of it.
     out
         The recipe; NAME-OF-FOLDER.yaml by default. It must not exist.
     images
@@ -34,7 +34,7 @@ def init(
     mask_suffix
         What a mask's name has after its image's, such as _mask.
     pattern
-        How masks are called, such as "{stem}_mask.png"; {stem} is what an image's and its mask's name share, {parent} their folders.
+        How masks are called, such as "{stem}_mask.png"; {stem} is what an image's and its mask's name share, {parent} folders.
     image_pattern
         How images are called where their names have more than {stem}, such as "img_{stem}".
     """

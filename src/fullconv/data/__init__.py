@@ -46,6 +46,8 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
 """How each data set is opened from a ``DataSpec`` and the name of a split."""
 STREAMS = dict.fromkeys(("nyudv2", "scenes", "folder"), (RGB, DEPTH, HHA))
 """The input streams of data sets that have more than ``rgb``."""
+
+
 def spec_of(name: str, root: Path | None = None) -> DataSpec:
     """Return how a data set is described that is known by its name and folder alone.
 

@@ -1,6 +1,6 @@
 """Zip archives as the root of a data set: unpacked beside themselves once, with a line that says so.
 
-They are unpacked and not read in place, as links, lists, depth and repairs work on folders, and an image is read from one many times.
+They are unpacked and not read in place, as links, lists and repairs work on folders, and images are read many times.
 An archive comes from anywhere, so what would write outside the folder or fill the disk is refused before anything is written.
 """
 
@@ -54,14 +54,16 @@ def unpacked(archive: Path, say: Callable[[str], None] = to_standard_error) -> P
         if _mark(folder) == made_of:
             return folder
         raise DataError(
-            f"{archive} would be unpacked to {folder}, which is there already and holds something else; give {folder} itself if it is "
-            "the unpacked archive, else move one of them"
+            f"{archive} would be unpacked to {folder}, which is there already and holds something else; give {folder} itself if "
+            "it is the unpacked archive, else move one of them"
         )
     files = _checked(archive)
     try:
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=archive.parent))
     except OSError as error:
-        raise DataError(f"{archive} cannot be unpacked beside itself ({error.strerror}); unpack it elsewhere and give that") from error
+        raise DataError(
+            f"{archive} cannot be unpacked beside itself ({error.strerror}); unpack it elsewhere and give that"
+        ) from error
     try:
         total = _unpack(archive, files, work)
         (work / MARK).write_text(json.dumps(made_of), encoding="utf-8")
@@ -69,7 +71,9 @@ def unpacked(archive: Path, say: Callable[[str], None] = to_standard_error) -> P
         if not folder.exists():  # another process may have been faster
             work.rename(folder)
     except OSError as error:
-        raise DataError(f"{archive} cannot be unpacked to {folder}: {error.strerror or error}; make room, or unpack it elsewhere") from error
+        raise DataError(
+            f"{archive} cannot be unpacked to {folder}: {error.strerror or error}; make room, or unpack it elsewhere"
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     say(f"{archive} is unpacked to {folder}: {len(files)} files, {total / 1e6:.1f} MB; later calls take the folder")
@@ -89,7 +93,9 @@ def _checked(archive: Path) -> dict[str, zipfile.ZipInfo]:
         with zipfile.ZipFile(archive) as opened:
             entries = [entry for entry in opened.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise DataError(f"{archive}: cannot be read as a zip archive ({error}); it is damaged or no zip, copy it again") from error
+        raise DataError(
+            f"{archive}: cannot be read as a zip archive ({error}); it is damaged or no zip, copy it again"
+        ) from error
     files: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
         name = entry.filename.replace("\\", "/")  # as some Windows programs write it
@@ -105,11 +111,14 @@ def _checked(archive: Path) -> dict[str, zipfile.ZipInfo]:
     total, size = sum(entry.file_size for entry in files.values()), archive.stat().st_size
     if total > FREE + MOST_TIMES * size or len(files) > MOST_FILES:
         raise DataError(
-            f"{archive}: {size / 1e6:.1f} MB would become {total / 1e6:.0f} MB in {len(files)} files, as an archive made to fill disks; "
+            f"{archive}: {size / 1e6:.1f} MB would become {total / 1e6:.0f} MB in {len(files)} files, "
+            "as an archive made to fill disks; "
             "unpack it by hand if you trust it"
         )
     if total > shutil.disk_usage(archive.parent).free:
-        raise DataError(f"{archive}: its files need {total / 1e6:.0f} MB and the disk has less; unpack it elsewhere and give that folder")
+        raise DataError(
+            f"{archive}: its files need {total / 1e6:.0f} MB and the disk has less; unpack it elsewhere and give that folder"
+        )
     return files
 
 

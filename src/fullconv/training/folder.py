@@ -83,8 +83,8 @@ class RunFolder:
         """Stop when a run is here already, with a TrainingError."""
         if self.recipe.exists():
             raise TrainingError(
-                f"{self.path} holds a run already ({self.recipe.name}); go on with it by `fullconv train {shlex.quote(str(self.path))} "
-                "--resume`, or choose another --out"
+                f"{self.path} holds a run already ({self.recipe.name}); go on with it by `fullconv train "
+                f"{shlex.quote(str(self.path))} --resume`, or choose another --out"
             )
 
     def withdraw(self) -> None:

@@ -141,7 +141,9 @@ def satellite(root: Path) -> None:
     with (root / "pairs.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "mask", "split"])
-        writer.writerows([f"train\\{700 + n}_sat.jpg", f"train\\{700 + n}_mask.png", {"train": "Train "}.get(s, s)] for n, s in numbered())
+        writer.writerows(
+            [f"train\\{700 + n}_sat.jpg", f"train\\{700 + n}_mask.png", {"train": "Train "}.get(s, s)] for n, s in numbered()
+        )
 
 
 Maker = Callable[[Path], None]
@@ -178,16 +180,32 @@ LAYOUTS: dict[str, tuple[Maker, Sequence[str | None], bool]] = {
     ),
     "suffix beside": (lambda root: Made(root).all("$N.jpg", "$N_mask.png"), THREE, True),
     "one name, two suffixes": (lambda root: Made(root).all("$N.jpg", "$N.png"), THREE, True),
-    "Roboflow": (lambda root: Made(root).all("$S/$N_jpg.rf.ab.jpg", "$S/$N_jpg.rf.ab_mask.png", ("train", "valid")), THREE, False),
+    "Roboflow": (
+        lambda root: Made(root).all("$S/$N_jpg.rf.ab.jpg", "$S/$N_jpg.rf.ab_mask.png", ("train", "valid")),
+        THREE,
+        False,
+    ),
     "prefixes": (lambda root: Made(root).all("images/img_$N.png", "masks/mask_$N.png"), THREE, True),
     "prefixes in one folder": (lambda root: Made(root).all("image_$N.png", "label_$N.png"), THREE, True),
     "both ends differ": (lambda root: Made(root).all("$S/$N_sat.jpg", "$S/$N_mask.png"), THREE, False),
     "nested": (lambda root: Made(root).all("images/site A/day/$N.jpg", "masks/site A/day/$N.png"), THREE, True),
     "wrapped": (lambda root: Made(root).all("export/v1/images/$N.jpg", "export/v1/masks/$N.png"), THREE, True),
-    "a class a folder": (lambda root: one_a_class(root, "images/$N.jpg", "masks/road/$N.png", "masks/car/$N.png"), BY_CLASS, True),
-    "a class a suffix": (lambda root: one_a_class(root, "images/$N.jpg", "masks/$N_road.png", "masks/$N_car.png"), BY_CLASS, True),
+    "a class a folder": (
+        lambda root: one_a_class(root, "images/$N.jpg", "masks/road/$N.png", "masks/car/$N.png"),
+        BY_CLASS,
+        True,
+    ),
+    "a class a suffix": (
+        lambda root: one_a_class(root, "images/$N.jpg", "masks/$N_road.png", "masks/$N_car.png"),
+        BY_CLASS,
+        True,
+    ),
     "a class beside": (lambda root: one_a_class(root, "$N.jpg", "$N_road.png", "$N_car.png"), BY_CLASS, True),
-    "a folder an image": (lambda root: one_a_class(root, "images/$N.jpg", "masks/$N/road.png", "masks/$N/car.png"), BY_CLASS, True),
+    "a folder an image": (
+        lambda root: one_a_class(root, "images/$N.jpg", "masks/$N/road.png", "masks/$N/car.png"),
+        BY_CLASS,
+        True,
+    ),
     "pairs.csv": (satellite, THREE, False),
 }
 

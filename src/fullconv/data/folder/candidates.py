@@ -38,11 +38,12 @@ class Candidate:
     @property
     def described(self) -> str:
         """What the layout is, for people."""
-        title = f"{self.known.title} " if self.known else ""
+        title = f"{self.known.title}: " if self.known else ""
         folder = self.folder
         listed = f", splits by {folder.lists}" if folder.lists else ""
         kind = f", one mask for each of {', '.join(folder.classes)}" if folder.classes else ""
-        return f"{title}({folder.images}/{folder.image_pattern}, {folder.masks}/{folder.mask_pattern}{listed}{kind})"
+        images, masks = f"{folder.images}/{folder.image_pattern}", f"{folder.masks}/{folder.mask_pattern}"
+        return f"{title}images {images}, masks {masks}{listed}{kind}"
 
 
 def candidates(
@@ -152,7 +153,7 @@ def _splits_in_names(tree: Tree, base: str) -> Iterator[tuple[str, str]]:
 
 
 def _by_words(tree: Tree, base: str) -> list[tuple[str, str]]:
-    """Return folders below ``base`` of which one is called as ground truth in some way, deeper ones too where it holds only folders."""
+    """Return folders of which one is called as ground truth in some way; those within it too where it holds only folders."""
     names = tree.children(base)
     images = [name for name in names if _image_like(name)]
     masks = [name for name in names if mask_like(name) or name.lower() in MASKS]

@@ -19,7 +19,7 @@ def class_layouts(images: Sequence[str], masks: Sequence[str], plain: FolderSpec
         separator, classes = found
         yield _spec(plain, classes, {"pattern": f"{{stem}}{separator}{{class}}"})
     tops = sorted({name.split("/")[0] for name in masks if "/" in name})
-    if not 1 <= len(tops) or any("/" not in name for name in masks):
+    if not len(tops) >= 1 or any("/" not in name for name in masks):
         return
     by_top: dict[str, list[str]] = {top: [] for top in tops}
     for name in masks:

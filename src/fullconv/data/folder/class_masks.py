@@ -1,7 +1,7 @@
 """Masks that come as one file a class, put into one file an image.
 
-What is put together lies in ``.fullconv/masks`` of the folder (in the user's cache where that cannot be written), and is made anew
-when a file changes. So everything that reads masks reads these too.
+What is put together lies in ``.fullconv/masks`` of the folder (in the user's cache where that cannot be written); it is made
+anew when a file changes. So everything that reads masks reads these too.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ def parts_by_key(root: Path, folder: FolderSpec, split: str) -> dict[str, dict[s
 
 
 def composed_masks(root: Path, folder: FolderSpec, parts: Mapping[str, Mapping[str, Path]]) -> dict[str, Path]:
-    """Return one mask an image by its key: a palette PNG, 0 where no class is, else 1 and so on in the order of ``folder.classes``.
+    """Return one mask an image by its key: a palette PNG, 0 where no class is, else 1 and so on as ``folder.classes``.
 
     Raises
     ------
@@ -77,7 +77,9 @@ def _composed(target: Path, classes: Sequence[str], files: Mapping[str, Path]) -
         inside = _inside(files[name])
         labels = np.zeros(inside.shape, np.uint8) if labels is None else labels
         if labels.shape != inside.shape:
-            raise DataError(f"{files[name]}: is {inside.shape} (H, W), the masks of other classes {labels.shape}; save all at one size")
+            raise DataError(
+                f"{files[name]}: is {inside.shape} (H, W), the masks of other classes {labels.shape}; save all at one size"
+            )
         labels[inside] = value
     assert labels is not None  # an image without any file is not among them
     image, info = Image.fromarray(labels), PngInfo()

@@ -46,7 +46,9 @@ def _below(folder: Path, before: str, above: tuple[tuple[int, int], ...]) -> Ite
             return  # a link to a folder above itself
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be looked into ({error.strerror or error}); change its rights or leave it out") from error
+        raise DataError(
+            f"{folder}: cannot be looked into ({error.strerror or error}); change its rights or leave it out"
+        ) from error
     for entry in entries:
         if is_left_behind(entry.name):
             continue
@@ -62,7 +64,7 @@ def files_by_key(root: Path, folder: str, split: str, suffixes: Iterable[str], p
     Parameters
     ----------
     root, folder
-        Where; ``{split}`` in ``folder`` and ``pattern`` stands for ``split``, however a folder writes it: ``Train`` for ``train``.
+        Where; ``{split}`` in ``folder`` and ``pattern`` is ``split``, however a folder writes it: ``Train`` for ``train``.
     split, suffixes
         Which files.
     pattern
@@ -76,14 +78,14 @@ def files_by_key(root: Path, folder: str, split: str, suffixes: Iterable[str], p
     found: dict[str, Path] = {}
     for key, _, path in named_files(root, folder, split, suffixes, pattern):
         if key in found:
-            raise DataError(f"{found[key]} and {path} would both be {key!r}; keep one of them, or name a suffix in data.folder.pattern")
+            raise DataError(
+                f"{found[key]} and {path} would both be {key!r}; keep one of them, or name a suffix in data.folder.pattern"
+            )
         found[key] = path
     return found
 
 
-def named_files(
-    root: Path, folder: str, split: str, suffixes: Iterable[str], pattern: str
-) -> Iterator[tuple[str, str, Path]]:
+def named_files(root: Path, folder: str, split: str, suffixes: Iterable[str], pattern: str) -> Iterator[tuple[str, str, Path]]:
     """Yield key, class and path of the files below a folder whose names fit a pattern; see :func:`files_by_key`."""
     base, known = split_folder(root, folder, split), frozenset(suffixes)
     if not base.is_dir():

@@ -92,7 +92,8 @@ def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
         raise DataError(f"{where}; give the one that holds your images and masks (train: --data.root DIR, evaluate: --root DIR)")
     if not spec.labels:
         raise DataError(
-            f"the masks in {root} need data.labels in the recipe, which says what their values mean; `fullconv init {shlex.quote(str(root))}` "
+            f"the masks in {root} need data.labels in the recipe, which says what their values mean; "
+            f"`fullconv init {shlex.quote(str(root))}` "
             "writes one"
         )
     pairs = find_pairs(Path(root), spec.folder, split)

@@ -87,7 +87,9 @@ def _where(folder: FolderSpec) -> str:
         f"    masks: {_value(folder.masks)}",
     ]
     if folder.image_pattern != "{stem}":
-        lines.append(f"    image_pattern: {_value(folder.image_pattern)}  # {{stem}} is what an image's and its mask's name share")
+        lines.append(
+            f"    image_pattern: {_value(folder.image_pattern)}  # {{stem}} is what an image's and its mask's name share"
+        )
     if folder.pattern is not None:
         lines.append(f"    pattern: {_value(folder.pattern)}  # how masks are called")
     else:
@@ -102,7 +104,11 @@ def _where(folder: FolderSpec) -> str:
 def _shares(labels: Mapping[str, object], contents: Contents) -> list[float]:
     """Return the share of the pixels that each entry stands for."""
     total = sum(contents.pixels.values())
-    codes = [read_codes(name, entry["ignore"] if isinstance(entry, Mapping) else entry) for name, entry in labels.items() if entry != "ignore"]
+    codes = [
+        read_codes(name, entry["ignore"] if isinstance(entry, Mapping) else entry)
+        for name, entry in labels.items()
+        if entry != "ignore"
+    ]
     found = iter(sum(contents.pixels.get(code, 0) for code in each) / total for each in codes)
     return [0.0 if entry == "ignore" else next(found) for entry in labels.values()]
 

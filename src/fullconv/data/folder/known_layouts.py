@@ -2,7 +2,7 @@
 
 ::
 
-    Cityscapes          leftImg8bit/train/aachen/*_leftImg8bit.png   gtFine/train/aachen/*_gtFine_labelIds.png (labelTrainIds first)
+    Cityscapes          leftImg8bit/train/aachen/*_leftImg8bit.png   gtFine/train/aachen/*_gtFine_labelIds.png (or labelTrainIds)
     Oxford-IIIT Pet     images/*.jpg        annotations/trimaps/*.png  annotations/trainval.txt  test.txt
     DRIVE               training/images/21_training.tif  training/1st_manual/21_manual1.gif  (mask/ is the field of view)
     LoveDA              Train/Rural/images_png/0.png     Train/Rural/masks_png/0.png
@@ -72,9 +72,7 @@ KNOWN: tuple[Known, ...] = (
     Known("Oxford-IIIT Pet without its lists", FolderSpec(images="images", masks="annotations/trimaps"), PET_VALUES),
     Known(
         "DRIVE",
-        FolderSpec(
-            images="{split}/images", masks="{split}/1st_manual", image_pattern="{stem}_{split}", pattern="{stem}_manual1"
-        ),
+        FolderSpec(images="{split}/images", masks="{split}/1st_manual", image_pattern="{stem}_{split}", pattern="{stem}_manual1"),
     ),
     Known("LoveDA", _beside("images_png/{stem}", "masks_png/{stem}", True), LOVEDA_VALUES, "loveda"),
     Known("Supervisely", _beside("img/{stem}", "masks_machine/{stem}", False)),

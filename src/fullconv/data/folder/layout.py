@@ -77,7 +77,7 @@ class Wanted:
         return self != Wanted()
 
 
-def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # noqa: B008  # frozen
+def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # frozen
     """Return the layout of a folder: the first in which every image has a mask, else the first in which at least half have.
 
     Parameters
@@ -104,7 +104,7 @@ def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # noqa: B008
     if not fits and not partial:
         raise DataError(_nothing(tree, root, wanted, faults))
     chosen, match = (fits or partial)[0]
-    return _layout(chosen, match, [other for other, _ in fits or partial], tree)
+    return _layout(chosen, match, fits or partial)
 
 
 _Found = list[tuple[Candidate, Match]]
@@ -128,7 +128,7 @@ def _changed(wanted: Wanted) -> Callable[[FolderSpec], FolderSpec]:
 
 
 def _tried(root: Path, found: Iterator[Candidate]) -> tuple[_Found, _Found, list[str]]:
-    """Return the candidates in which every image has a mask, those in which at least half have, and what was wrong with others."""
+    """Return the candidates in which every image has a mask, those in which half have, and what was wrong with others."""
     fits: _Found = []
     partial: _Found = []
     faults: list[str] = []
@@ -149,15 +149,19 @@ def _tried(root: Path, found: Iterator[Candidate]) -> tuple[_Found, _Found, list
     return fits, partial, faults
 
 
-def _layout(chosen: Candidate, match: Match, others: list[Candidate], tree: Tree) -> Layout:
+def _layout(chosen: Candidate, match: Match, others: _Found) -> Layout:
+    """Return the layout that was chosen, and say from how many with other masks."""
+    own = {pair.mask for pair in match.pairs}
+    rivals = [other for other, found in others if not own & {pair.mask for pair in found.pairs}]
     alone = f", {len(match.images)} images have none" if match.images else ""
-    rivals = [other for other in others if other.folder.masks != chosen.folder.masks or other.folder.classes != chosen.folder.classes]
-    more = ""
+    said = f"{chosen.described}: {len(match.pairs)} pairs to train on{alone}"
     if rivals:
-        more = f"; the first of {1 + len(rivals)} layouts that fit, another is {rivals[0].described}: say --masks or --pattern if it is that"
-    said = f"{chosen.described}: {len(match.pairs)} masks{alone}{more}"
+        said += (
+            f"; the first of {1 + len(rivals)} layouts that fit, another is {rivals[0].described}: if it is that, say so with "
+            "--masks or --pattern"
+        )
     if chosen.known and chosen.known.name:
-        said += f"; its official splits are `--data {chosen.known.name}`'s (fullconv data sets {chosen.known.name})"
+        said += f"; its official splits and names: --data {chosen.known.name} (fullconv data sets {chosen.known.name})"
     return Layout(chosen.folder, chosen.train, chosen.val, dict(chosen.labels), said)
 
 
@@ -175,4 +179,3 @@ def _nothing(tree: Tree, root: Path, wanted: Wanted, faults: list[str]) -> str:
         "JPEGImages beside one such as masks, labels, annotations, with or without train and val in or around them, and for "
         f"NAME_mask beside NAME; say how it is with {options}, or write pairs.csv with the columns image,mask,split"
     )
-

@@ -15,7 +15,7 @@ TRAIN, VAL, TEST = ("train", "training", "trainval"), ("val", "valid", "validati
 
 
 def listed_layout(root: Path) -> tuple[FolderSpec, str, str] | None:
-    """Return folder, training and validation split of a folder with a table of pairs: ``pairs.csv``, else one with such columns."""
+    """Return folder and splits of a folder with a table of pairs: ``pairs.csv``, else the only one with such columns."""
     named = root / "pairs.csv"
     tables = [named] if named.is_file() else sorted(root.glob("*.csv"))
     fit = [(path, columns) for path in tables if {"image", "mask"} <= {*(columns := _columns(path))}]
@@ -36,7 +36,7 @@ def split_names(there: Sequence[str]) -> tuple[str, str] | None:
     >>> split_names(["test", "Train", "valid"]), split_names(["trainval", "test"]), split_names(["train"]), split_names(["a"])
     (('Train', 'valid'), ('trainval', 'test'), ('train', 'train'), None)
     """
-    known = {name.strip().casefold(): name for name in reversed(sorted(there))}
+    known = {name.strip().casefold(): name for name in sorted(there, reverse=True)}
     first = next((known[name] for name in TRAIN if name in known), None)
     if first is None:
         return None

@@ -10,10 +10,10 @@ from fullconv.errors import DataError, some
 
 
 def listed_keys(root: Path, lists: str, split: str, known: Collection[str]) -> list[str]:
-    """Return the keys that the list of a split names, in its order.
+    r"""Return the keys that the list of a split names, in its order.
 
-    A line holds a name or a path, with or without its suffix, with slashes or ``\\``; what stands behind it and a space (VOC's and
-    Oxford-IIIT Pet's columns) is left out. Lines that begin with ``#`` are comments.
+    A line holds a name or a path, with or without its suffix, slashes or ``\\`` in it; what stands behind it and a space is left out
+    (VOC's and Oxford-IIIT Pet's columns). Lines that begin with ``#`` are comments.
 
     Parameters
     ----------

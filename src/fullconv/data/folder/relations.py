@@ -9,7 +9,21 @@ SAMPLE = 400
 """Names that are looked at, spread over the folder."""
 MASK_WORDS = ("mask", "label", "gt", "truth", "seg", "annot", "manual", "trimap", "target")
 """What the name of a folder or file says in some form when it holds ground truth."""
-OTHER_WORDS = ("visual", "_vis", "overlay", "color", "colour", "instance", "object", "preview", "blend", "superpixel", "edge", "bound", "polygon")
+OTHER_WORDS = (
+    "visual",
+    "_vis",
+    "overlay",
+    "color",
+    "colour",
+    "instance",
+    "object",
+    "preview",
+    "blend",
+    "superpixel",
+    "edge",
+    "bound",
+    "polygon",
+)
 """What the name of a folder or file says that is drawn from ground truth for people, or holds another kind of it."""
 
 Names = Sequence[str]

@@ -58,7 +58,9 @@ class Tree:
     def children(self, folder: str) -> list[str]:
         """Return the names of the folders directly in a folder that hold files, directly or deeper."""
         start = "" if folder in (".", "") else f"{folder}/"
-        return sorted({known[len(start) :].split("/")[0] for known in self._by_folder if known.startswith(start) and known != ""} - {""})
+        return sorted(
+            {known[len(start) :].split("/")[0] for known in self._by_folder if known.startswith(start) and known != ""} - {""}
+        )
 
     def names(self) -> set[str]:
         """Return the names of all folders on the way to files."""

@@ -5,8 +5,8 @@
     root/images/{train2017,val2017}/NUMBER.jpg            118 287 and 5000 images, or without images/
     root/annotations/{train2017,val2017}/NUMBER.png       of stuffthingmaps_trainval2017.zip, or in stuffthingmaps/
 
-The masks store a label of ``labels.txt`` less one, 0 to 181; 11 of those 182 labels have no pixel in COCO and are no classes here,
-which leaves 171. Should one occur all the same, that is an error. There are no official colours; VOC's palette is taken.
+The masks store a label of ``labels.txt`` less one, 0 to 181; 11 of those 182 labels have no pixel in COCO and are no classes
+here, which leaves 171. Should one occur all the same, that is an error. There are no official colours; VOC's palette is taken.
 """
 
 from fullconv.data.sets.files import packaged_rows

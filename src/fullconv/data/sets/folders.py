@@ -1,4 +1,4 @@
-"""Published data sets that are folders of images and masks: the layout, the splits and what values mean, in one description each."""
+"""Published data sets that are folders of images and masks: layout, splits and what values mean, in one description each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,8 +57,8 @@ class PublishedFolder:
         looked = " or ".join(dict.fromkeys(f"{f.images} with {f.masks}".replace("{split}", there) for f, _ in self.layouts))
         card = CARDS[self.name]
         raise DataError(
-            f"no {self.name} {split} in {given}: looked for {looked} there and in {', '.join(self.places) or 'no other folder'}; get it "
-            f"from {card.source} ({card.size}), `fullconv data sets {self.name}` shows how the folder must look"
+            f"no {self.name} {split} in {given}: looked for {looked} there and in {', '.join(self.places) or 'no other folder'}; "
+            f"get it from {card.source} ({card.size}), `fullconv data sets {self.name}` shows how the folder must look"
         )
 
     def _is_there(self, root: Path, folder: FolderSpec, there: str) -> bool:

@@ -70,8 +70,8 @@ def open_kvasir(spec: DataSpec, split: str) -> Kvasir:
     if root is None:
         card = CARDS["kvasir"]
         raise DataError(
-            f"no kvasir in {given}: looked for images/ and masks/ there and in Kvasir-SEG; get it from {card.source} ({card.size}), "
-            "`fullconv data sets kvasir` shows how the folder must look"
+            f"no kvasir in {given}: looked for images/ and masks/ there and in Kvasir-SEG; get it from {card.source} "
+            f"({card.size}), `fullconv data sets kvasir` shows how the folder must look"
         )
     lists = "{split}.txt" if all((root / f"{name}.txt").is_file() for name in SPLITS) else None
     folder = FolderSpec(images="images", masks="masks", lists=lists, val_share=0.12)

@@ -6,7 +6,7 @@
     root/annotations/trimaps/NAME.png        1 pet, 2 background, 3 border
     root/annotations/trainval.txt  test.txt  3680 and 3669 names, with the breed's numbers behind them
 
-The border, where the annotation does not say what is pet, is ignored: it is neither learned nor measured. The breeds are not read.
+The border, where the annotation does not say what is pet, is ignored: neither learned nor measured. The breeds are not read.
 """
 
 from fullconv.data.published import PET_VALUES
