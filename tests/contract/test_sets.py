@@ -9,9 +9,12 @@ import torch
 from made_sets import MADE, SIZE
 
 from fullconv.cli import main
+from fullconv.cli.ground_truth import open_ground_truth
 from fullconv.data import DATASETS, open_dataset, spec_of
 from fullconv.data.sets.cards import CARDS
 from fullconv.errors import DataError
+from fullconv.inference.predictor import load
+from fullconv.labels import VOC
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.spec import DataSpec, ModelSpec
@@ -69,9 +72,20 @@ def test_evaluate_tune_check_and_train_take_the_name(
     measured = json.loads(capsys.readouterr().out)
     assert measured["images"] == 1
     assert measured["dataset"].endswith(f" {data.val}")
-    if name != "scenes":  # whose images are large; the guide's tests tune on them
-        assert main(["tune", *asked]) == 0
-        assert json.loads(capsys.readouterr().out)["images"] == 1
+    predictor = load(tmp_path / "model.safetensors", "cpu")
+    tuned = open_ground_truth(name, root, None, 1, "semantic", [predictor], refined=True, default="train")  # as tune opens it
+    assert (len(tuned), len(tuned[0].inputs)) == (1, 1)
+    assert tuned.labels["semantic"] == labels
+
+
+def test_tune_itself_on_the_set_on_which_it_failed(copies: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    model = build_model(ModelSpec(name="fcn32s-minivgg", hidden_layers=False), {"semantic": len(VOC)})
+    save_checkpoint(tmp_path / "model.safetensors", model, {"semantic": VOC})
+    root = copies["sbd-voc2011"]
+    command = ["tune", str(tmp_path / "model.safetensors"), "--data", "sbd-voc2011", "--root", str(root), "--count", "1", "--json"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["data"] == "sbd train"
 
 
 @pytest.mark.parametrize("name", ["voc2012", "camvid", "cityscapes", "ade20k", "oxford-pets", "coco-stuff", "loveda", "kvasir"])

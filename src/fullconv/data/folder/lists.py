@@ -12,7 +12,7 @@ from fullconv.errors import DataError, some
 def listed_keys(root: Path, lists: str, split: str, known: Collection[str]) -> list[str]:
     r"""Return the keys that the list of a split names, in its order.
 
-    A line holds a name or a path, with or without its suffix, slashes or ``\\`` in it; what stands behind it and a space is left out
+    A line holds a name or a path, with or without its suffix, slashes or ``\\`` in it; what stands behind a space is left out
     (VOC's and Oxford-IIIT Pet's columns). Lines that begin with ``#`` are comments.
 
     Parameters
