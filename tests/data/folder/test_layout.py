@@ -10,7 +10,7 @@ from fullconv.cli import main
 from fullconv.data import open_dataset
 from fullconv.data.folder.layout import Wanted, guess_layout
 from fullconv.data.folder.relations import class_endings, relations
-from fullconv.errors import DataError
+from fullconv.errors import DataError, SpecError
 from fullconv.spec.recipe import load_recipe
 
 
@@ -71,6 +71,12 @@ def test_options_of_init_reach_the_recipe(tmp_path: Path, monkeypatch: pytest.Mo
     assert open_dataset(recipe, "train")[0].targets["semantic"].sum() == 16
 
 
+def test_a_pattern_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    pairs(tmp_path, "images/$N.png", "masks/$N.png")
+    with pytest.raises(SpecError, match=r"pattern 'mask.png' must have \{stem\} or \{name\} once"):
+        guess_layout(tmp_path, Wanted(pattern="mask.png"))
+
+
 def test_nothing_that_fits_says_what_was_seen(tmp_path: Path) -> None:
     for number in range(3):
         save(tmp_path / "holiday" / f"{number}.jpg")
@@ -91,10 +97,10 @@ def test_two_images_of_one_name_are_told_and_not_only_that_nothing_fits(tmp_path
 def test_a_failed_init_leaves_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     pairs(tmp_path / "own", "images/$N.png", "masks/$N.png")
-    (tmp_path / "own" / "classes.txt").write_text("a\na\n")
-    monkeypatch.setattr("fullconv.data.folder.init_recipe.TEMPLATE", "model: {{}}\n")  # a recipe that cannot be read
+    Image.fromarray(np.array([[0, 70000]], np.int32)).save(tmp_path / "own" / "masks" / "00.tif")  # no value of a recipe's labels
+    (tmp_path / "own" / "masks" / "00.png").unlink()
     assert main(["init", "own"]) == 1
-    assert "no recipe is written: " in capsys.readouterr().err
+    assert "70000" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from fullconv.data.folder.candidates import Candidate, candidates
 from fullconv.data.folder.folder import Match, match_files
 from fullconv.data.folder.listed_layout import listed_layout
 from fullconv.data.folder.tree import Tree
-from fullconv.errors import DataError
+from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import parse_label_map
 from fullconv.spec import FolderSpec
 
@@ -117,14 +119,19 @@ def _wanted(tree: Tree, wanted: Wanted) -> Iterator[Candidate]:
     yield from candidates(tree, wanted.images, wanted.masks, _changed(wanted))
 
 
-def _changed(wanted: Wanted) -> Callable[[FolderSpec], FolderSpec]:
-    """Return what puts the names that a person says into a candidate."""
-    said = {key: value for key in ("pattern", "image_pattern") if (value := getattr(wanted, key)) is not None}
-    if wanted.mask_suffix:
-        said |= {"mask_suffix": wanted.mask_suffix} | ({} if "pattern" in said else {"pattern": None})
-    if "pattern" in said and not wanted.mask_suffix:
-        said["mask_suffix"] = ""
-    return lambda folder: FolderSpec.model_validate(folder.model_dump() | said)
+def _changed(wanted: Wanted) -> Callable[[FolderSpec], FolderSpec] | None:
+    """Return what puts the names that a person says into a candidate; ``None`` where only folders are said."""
+    said = {key: value for key in ("mask_suffix", "pattern", "image_pattern") if (value := getattr(wanted, key))}
+    if not said:
+        return None
+
+    def change(folder: FolderSpec) -> FolderSpec:
+        try:
+            return FolderSpec.model_validate(folder.model_dump() | said)
+        except ValidationError as error:
+            raise SpecError("; ".join(entry["msg"].removeprefix("Value error, ") for entry in error.errors())) from error
+
+    return change
 
 
 def _tried(root: Path, found: Iterator[Candidate]) -> tuple[_Found, _Found, list[str]]:
