@@ -78,12 +78,24 @@ def test_evaluate_tune_check_and_train_take_the_name(
     assert tuned.labels["semantic"] == labels
 
 
-def test_tune_itself_on_the_set_on_which_it_failed(copies: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tune_itself_on_the_set_on_which_it_failed(
+    copies: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(0)
     model = build_model(ModelSpec(name="fcn32s-minivgg", hidden_layers=False), {"semantic": len(VOC)})
     save_checkpoint(tmp_path / "model.safetensors", model, {"semantic": VOC})
     root = copies["sbd-voc2011"]
-    command = ["tune", str(tmp_path / "model.safetensors"), "--data", "sbd-voc2011", "--root", str(root), "--count", "1", "--json"]
+    command = [
+        "tune",
+        str(tmp_path / "model.safetensors"),
+        "--data",
+        "sbd-voc2011",
+        "--root",
+        str(root),
+        "--count",
+        "1",
+        "--json",
+    ]
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out)["data"] == "sbd train"
 

@@ -24,7 +24,7 @@ def pack(path: Path, files: dict[str, bytes]) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """An archive as Windows makes it: a folder around all, ``\\`` in names, and a Mac's leftovers."""
+    r"""An archive as Windows makes it: a folder around all, ``\`` in names, and a Mac's leftovers."""
     files = {"__MACOSX/photos/._a.png": b"a Mac's"}
     for number in range(12):
         for folder, pixels in (("images", np.zeros((8, 8, 3), np.uint8)), ("masks", np.eye(8, dtype=np.uint8))):

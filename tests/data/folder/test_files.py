@@ -69,7 +69,9 @@ def test_accents_stored_in_two_ways_are_one_name(tmp_path: Path) -> None:
 
 def test_two_files_of_one_name_are_told(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.jpg", "images/a.png")
-    with pytest.raises(DataError, match=r"a.jpg and .*a.png would both be 'a'; keep one of them, or name a suffix in data.folder.p"):
+    with pytest.raises(
+        DataError, match=r"a.jpg and .*a.png would both be 'a'; keep one of them, or name a suffix in data.folder.p"
+    ):
         files_by_key(tmp_path, "images", "train", PNG)
     assert files_by_key(tmp_path, "images", "train", PNG, "{stem}.PNG")["a"].name == "a.png"
 
@@ -126,7 +128,11 @@ def test_masks_of_one_class_each_are_put_together_and_kept(tmp_path: Path) -> No
     parts = parts_by_key(tmp_path, folder, "train")
     path = composed_masks(tmp_path, folder, parts)["a"]
     assert path.is_relative_to(tmp_path / PLACE)
-    assert np.array(Image.open(path)).tolist() == [[0, 0, 0, 0], [1, 1, 1, 1], [1, 2, 2, 2]]  # the later class lies over the other
+    assert np.array(Image.open(path)).tolist() == [
+        [0, 0, 0, 0],
+        [1, 1, 1, 1],
+        [1, 2, 2, 2],
+    ]  # the later class lies over the other
     before = path.stat().st_mtime_ns
     assert composed_masks(tmp_path, folder, parts)["a"].stat().st_mtime_ns == before
     save(tmp_path / "masks/a_car.png", np.zeros((3, 4), np.uint8))

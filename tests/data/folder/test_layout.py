@@ -94,7 +94,9 @@ def test_two_images_of_one_name_are_told_and_not_only_that_nothing_fits(tmp_path
         guess_layout(tmp_path)
 
 
-def test_a_failed_init_leaves_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_init_leaves_no_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     pairs(tmp_path / "own", "images/$N.png", "masks/$N.png")
     Image.fromarray(np.array([[0, 70000]], np.int32)).save(tmp_path / "own" / "masks" / "00.tif")  # no value of a recipe's labels
@@ -104,7 +106,9 @@ def test_a_failed_init_leaves_no_recipe(tmp_path: Path, monkeypatch: pytest.Monk
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
 
 
-def test_printed_commands_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_printed_commands_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     pairs(tmp_path / "it's mine; rm", "images/$N.png", "masks/$N.png")
     assert main(["init", "it's mine; rm"]) == 0

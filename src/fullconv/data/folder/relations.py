@@ -63,16 +63,15 @@ def relations(images: Names, masks: Names) -> list[tuple[str, str]]:
     >>> relations(["a.jpg", "b.jpg"], ["a_gt.png", "b_gt.png"])
     [('{stem}', '{stem}_gt')]
     """
-    firsts, seconds = ([stem_of(name) for name in spread(names, 4000)] for names in (images, masks))
-    whole = [{*firsts}, {*seconds}]
+    firsts = sorted({stem_of(name) for name in spread(images, 4000)})  # of many images a part is enough, of their masks it is not
+    seconds = sorted({stem_of(name) for name in masks})
+    ours, theirs = ({shape: _keys(stems, shape) for shape in _shapes(stems)} for stems in (firsts, seconds))
     found: list[tuple[int, int, tuple[str, str]]] = []
-    for image in _shapes(firsts):
-        for mask in _shapes(seconds):
-            keys = [_keys(names, shape) for names, shape in zip(whole, (image, mask), strict=True)]
-            shared = len(keys[0] & keys[1])
-            if 2 * shared >= max(1, min(map(len, whole))) and not (image == mask and image != ("", "")):
-                length = len("".join(image + mask))
-                found.append((-shared, length, (_pattern(image), _pattern(mask))))
+    for image, keys in ours.items():
+        for mask, others in theirs.items():
+            shared = len(keys & others)
+            if 2 * shared >= max(1, min(len(firsts), len(seconds))) and (image != mask or image == ("", "")):
+                found.append((-shared, len("".join(image + mask)), (_pattern(image), _pattern(mask))))
     return [patterns for *_, patterns in sorted(found)]
 
 
