@@ -1,5 +1,6 @@
 """Layouts that a folder may have, the most telling first; :mod:`fullconv.data.folder.layout` tries them on its files."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ MASKS = (
 PAIRED_ENDINGS = ("annot", "_annot", "_labels", "-labels", "_masks", "-masks", "_mask", "_gt")
 LISTS = ("ImageSets/Segmentation/{split}.txt", "splits/{split}.txt", "lists/{split}.txt", "{split}.txt")
 """Where lists of image names are looked for."""
+
+MOST_FOLDERS = 20
+"""Folders of which any two are tried where a person says a pattern and no folder."""
 
 Change = Callable[[FolderSpec], FolderSpec]
 
@@ -74,6 +78,8 @@ def _with_given(tree: Tree, images: str | None, masks: str | None) -> Iterator[t
     if images is None and masks is None:
         for base in tree.bases():
             yield from _folders(tree, base)
+            inside = [joined(base, name) for name in tree.children(base)]
+            yield from itertools.permutations(inside[:MOST_FOLDERS], 2)  # the pattern tells which of them it is
         return
     both = (images or masks or ".", masks or images or ".")
     if images is None:

@@ -47,4 +47,6 @@ def _among(names: Sequence[str], keys: set[str]) -> bool:
 def _spec(plain: FolderSpec, classes: Sequence[str], update: dict[str, object]) -> tuple[FolderSpec, dict[str, object]]:
     named = tuple(name for name in classes if not is_background(name))
     folder = plain.model_copy(update={**update, "classes": named})
-    return folder, {"background": 0} | {name: value for value, name in enumerate(named, start=1)}
+    labels: dict[str, object] = {"background": 0}
+    labels.update({name: value for value, name in enumerate(named, start=1)})
+    return folder, labels
