@@ -160,7 +160,7 @@ def test_what_a_target_may_be(folder: Folder, tmp_path: Path) -> None:
     assert read_target("scenes-fcn8s-minivgg", None).count == 1000
     assert read_target(str(folder.root), None).root == folder.root
     with pytest.raises(
-        SpecError, match=r"nothing is no data set \(scenes, voc2011, voc2012, .*camvid\), no folder and no recipe"
+        SpecError, match=r"nothing is no data set \(scenes, voc2011, voc2012, .*kvasir\), no folder and no recipe"
     ):
         read_target("nothing", None)
     with pytest.raises(SpecError, match="is a folder itself; --root"):

@@ -1,12 +1,16 @@
 """``fullconv data``: what is wrong with a data set, and what a net sees of it."""
 
 import json
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from fullconv.cli.output import log, progress_bar, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 data = App(name="data", help="Look at a data set before training: what is wrong with it, and what a net sees of it.")
 
@@ -63,7 +67,7 @@ def check(
     with progress_bar("copying") as bar:
         task = bar.add_task("pairs", total=len(context.facts))
         done = repair(context, fix, lambda number, _: bar.update(task, completed=number))
-    log(f"{fix}: {done.summary()}; train on it with --data.root {fix}")
+    log(f"{fix}: {done.summary()}; train on it with --data.root {shlex.quote(str(fix))}")
     left = diagnose(open_context(spec.model_copy(update={"root": fix})))
     for finding in left.of("error") + left.of("warning"):
         log(f"{finding.level} that is left: {finding.what}; {finding.fix}")
@@ -98,3 +102,52 @@ def show_samples(
         f"{path}: the first {len(names)} samples that training sees, after the recipe's changes: each as what the net reads, and "
         "beside it with its classes; hatched pixels are ignored"
     )
+
+
+@data.command
+def sets(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("--json", negative="")] = False) -> None:
+    """List the data sets that are known by name, or show one: licence, citation, size, checksums, source, folder and commands.
+
+    Parameters
+    ----------
+    name
+        Such as cityscapes; all by default.
+    as_json
+        Print one JSON object.
+    """
+    from fullconv.data.sets.cards import CARDS
+    from fullconv.errors import SpecError, nearest
+
+    if name is None:
+        show(json.dumps({each: card.to_dict() for each, card in CARDS.items()}) if as_json else _table())
+        return
+    if name not in CARDS:
+        near = nearest(name, CARDS, 1, 0.6)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise SpecError(f"no data set {name!r}: {hint}There are {', '.join(CARDS)}; for a folder of your own: fullconv init DIR")
+    card = CARDS[name]
+    if as_json:
+        show(json.dumps({"name": name, **card.to_dict()}))
+        return
+    root = " --root DIR" if name != "scenes" else ""
+    facts = {key: value for key, value in card.to_dict().items() if key not in ("layout", "train", "val")}
+    lines = [f"{name}: {facts.pop('title')}", *(f"  {key}: {value}" for key, value in facts.items())]
+    lines += ["  folder (DIR):", *(f"    {line}" for line in card.layout.rstrip().splitlines())]
+    lines += ["  commands:", f"    fullconv data check {name}{root}"]
+    lines.append(
+        f"    fullconv train RECIPE --data.name {name}{' --data.root DIR' if root else ''} "
+        f"--data.train {card.train} --data.val {card.val}"
+    )
+    lines.append(f"    fullconv evaluate runs/RECIPE/model.safetensors --data {name}{root}")
+    show("\n".join(lines))
+
+
+def _table() -> "Table":
+    from rich.table import Table
+
+    from fullconv.data.sets.cards import CARDS
+
+    table = Table("data set", "classes", "splits", "size", "licence")
+    for name, card in CARDS.items():
+        table.add_row(name, card.classes, card.splits, card.size, card.license)
+    return table

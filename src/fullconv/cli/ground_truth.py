@@ -27,16 +27,16 @@ def open_ground_truth(
 
     inputs = (name for predictor in predictors for name in predictor.model.inputs)
     given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else spec_of(data)
+    most = count or given.val_count
     changes = {
         "root": root or given.root,
-        "train": "none",
-        "val": split or getattr(given, default),
-        "val_count": count or given.val_count,
+        "count": most,  # of whichever split it is; what is measured stays as it is, as some sets keep it out of training
+        "val_count": most,
         "heads": (head,),
         "streams": tuple(dict.fromkeys([*inputs, *(["rgb"] if refined else [])])),
     }
     spec = with_splits_of_run(given, Path(data)).model_copy(update=changes)
-    return open_dataset(spec, spec.val, own_size=True)
+    return open_dataset(spec, split or getattr(spec, default), own_size=True)
 
 
 def with_splits_of_run(spec: "DataSpec", recipe: Path) -> "DataSpec":

@@ -1,5 +1,6 @@
 """``fullconv tune``: which CRF suits a trained model."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,7 @@ def tune(
     if path.suffix.lower() != ".json":
         raise SpecError(f"--out {path}: settings are written as JSON; end the name in .json")
     if path.exists() and Path(start).resolve() != path.resolve():
-        raise SpecError(f"{path} is there already; go on from it with --start {path}, or choose another --out")
+        raise SpecError(f"{path} is there already; go on from it with --start {shlex.quote(str(path))}, or choose another --out")
     first = read_crf(start).crf
     predictor = load(checkpoint, device)
     head = predictor.head(head)
@@ -81,7 +82,7 @@ def tune(
                 predictor, samples, head=head, start=first, progress=lambda n: bar.update(task, completed=n), better=better
             )
         except KeyboardInterrupt:
-            left = f"{path} holds the best settings so far, --start {path} goes on from them"
+            left = f"{path} holds the best settings so far, --start {shlex.quote(str(path))} goes on from them"
             raise KeyboardInterrupt(f"stopped; {left if path.exists() else 'before the first trial was done'}") from None
     found.write(path)
     if as_json:

@@ -3,12 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from fullconv.data.archive import is_archive, unpacked
 from fullconv.data.folder.folder_depth import open_own
 from fullconv.data.sample import DEPTH, HHA, RGB, Dataset
 from fullconv.data.scaled import Scaled
 from fullconv.data.scenes.scenes import open_scenes
+from fullconv.data.sets.ade20k import ADE20K_FOLDER
 from fullconv.data.sets.camvid import open_camvid
+from fullconv.data.sets.cards import CARDS
+from fullconv.data.sets.cityscapes import CITYSCAPES_FOLDER
+from fullconv.data.sets.coco_stuff import COCO_STUFF_FOLDER
+from fullconv.data.sets.kvasir import open_kvasir
+from fullconv.data.sets.loveda import LOVEDA_FOLDER
 from fullconv.data.sets.nyud import open_nyudv2
+from fullconv.data.sets.oxford_pets import PETS_FOLDER
 from fullconv.data.sets.pascal_context import open_pascal_context
 from fullconv.data.sets.sbd import open_sbd_voc2011, open_sbd_voc2012
 from fullconv.data.sets.siftflow import open_siftflow
@@ -27,13 +35,17 @@ DATASETS: dict[str, Callable[[DataSpec, str], Dataset]] = {
     "siftflow": open_siftflow,
     "pascal-context": open_pascal_context,
     "camvid": open_camvid,
+    "cityscapes": CITYSCAPES_FOLDER.open,
+    "ade20k": ADE20K_FOLDER.open,
+    "oxford-pets": PETS_FOLDER.open,
+    "coco-stuff": COCO_STUFF_FOLDER.open,
+    "loveda": LOVEDA_FOLDER.open,
+    "kvasir": open_kvasir,
     "folder": open_own,
 }
 """How each data set is opened from a ``DataSpec`` and the name of a split."""
 STREAMS = dict.fromkeys(("nyudv2", "scenes", "folder"), (RGB, DEPTH, HHA))
 """The input streams of data sets that have more than ``rgb``."""
-SPLITS = {"siftflow": ("trainval", "test")}
-"""To train and to measure on, where these are not called ``train`` and ``val``."""
 
 
 def spec_of(name: str, root: Path | None = None) -> DataSpec:
@@ -44,7 +56,7 @@ def spec_of(name: str, root: Path | None = None) -> DataSpec:
     >>> spec_of("siftflow").val
     'test'
     """
-    train, val = SPLITS.get(name, ("train", "val"))
+    train, val = (CARDS[name].train, CARDS[name].val) if name in CARDS else ("train", "val")
     return DataSpec(name=name, root=root, train=train, val=val)
 
 
@@ -72,6 +84,8 @@ def open_dataset(spec: DataSpec, split: str, *, own_size: bool = False) -> Datas
         near = nearest(spec.name, DATASETS, 1, 0.6)
         hint = f"did you mean {near[0]}? " if near else ""
         raise SpecError(f"no data set {spec.name!r}: {hint}There are {', '.join(DATASETS)}")
+    if spec.root is not None and is_archive(spec.root):
+        spec = spec.model_copy(update={"root": unpacked(spec.root)})
     streams = STREAMS.get(spec.name, (RGB,))
     if not set(spec.streams) <= set(streams):
         raise SpecError(f"{spec.name} has the streams {', '.join(streams)}; asked for are {', '.join(spec.streams)}")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fullconv.data.text import read_text
+from fullconv.data.text import listed_path, read_text
 from fullconv.errors import DataError
 
 COLUMNS = ("image", "mask", "split")
@@ -218,5 +218,5 @@ def _names(images: Sequence[str]) -> list[str]:
 
 def _pair(root: Path, name: str, row: dict[str, str]) -> Pair:
     depth = row.get(DEPTH_COLUMN)
-    image, mask = (root / _posix(row[column]) for column in ("image", "mask"))
-    return Pair(name, image, mask, root / _posix(depth) if depth else None, row.get(GROUP_COLUMN, ""))
+    image, mask = (listed_path(root, row[column]) for column in ("image", "mask"))
+    return Pair(name, image, mask, listed_path(root, depth) if depth else None, row.get(GROUP_COLUMN, ""))

@@ -1,5 +1,6 @@
-"""Text files that come with a data set: lists of images, names of classes."""
+"""Text that comes with a data set: lists of images, names of classes and splits."""
 
+import unicodedata
 from pathlib import Path
 
 from fullconv.errors import DataError
@@ -31,3 +32,28 @@ def read_text(path: Path) -> str:
         raise DataError(
             f"{path}: is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#x}); save it as UTF-8"
         ) from error
+
+
+def same_split(one: str, other: str) -> bool:
+    """Return whether two names stand for one split.
+
+    Examples
+    --------
+    >>> same_split("Train ", "train"), same_split("train", "train2")
+    (True, False)
+    """
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def listed_path(folder: Path, text: str) -> Path:
+    r"""Return the file that a list names: with slashes or a Windows machine's ``\``, accents stored in either way.
+
+    Examples
+    --------
+    >>> listed_path(Path("own"), r"images\a.jpg ").as_posix()
+    'own/images/a.jpg'
+    """
+    plain = text.strip()
+    places = [folder / plain, folder / plain.replace("\\", "/")]
+    places += [Path(unicodedata.normalize(form, str(place))) for place in places for form in ("NFC", "NFD")]
+    return next((place for place in places if place.exists()), places[1])

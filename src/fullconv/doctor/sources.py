@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fullconv.data import DATASETS, open_dataset, spec_of
+from fullconv.data.archive import is_archive, unpacked
 from fullconv.data.folder.folder import FolderSegmentation, match_files, with_depths
 from fullconv.data.folder.folder_depth import depth_settings
 from fullconv.data.folder.guess import guess_spec
@@ -60,6 +61,8 @@ def open_sources(spec: DataSpec, most: int | None = None) -> list[Source]:
     SpecError
         When there is no such data set.
     """
+    if spec.root is not None and is_archive(spec.root):
+        spec = spec.model_copy(update={"root": unpacked(spec.root)})
     splits = dict.fromkeys((spec.train, spec.val))
     if spec.name == "folder":
         return [_folder_source(spec, split, most) for split in splits]
@@ -119,6 +122,8 @@ def read_target(target: str, root: Path | None) -> DataSpec:
         if root is not None:
             raise SpecError(f"{target} is a folder itself; --root {root} goes with the name of a data set or with a recipe")
         return guess_spec(Path(target))
+    if is_archive(Path(target)):
+        return guess_spec(unpacked(Path(target)))
     try:
         given = load_recipe(target).data
     except SpecError as error:

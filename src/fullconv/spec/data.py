@@ -1,5 +1,6 @@
 """What a data set is, and how training draws from it."""
 
+import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,6 +105,17 @@ class FolderSpec(Spec):
         path below them but for the suffix. Without ``{split}`` the splits are drawn.
     mask_suffix
         What a mask's name has after its image's, such as ``_mask``.
+    image_pattern, pattern
+        How images and masks are called below their folders, where more differs than a suffix: ``img_{stem}`` and
+        ``mask_{stem}.png``. ``{stem}`` is what both names share, ``{name}`` the image's whole name with its suffix,
+        ``{parent}`` the folders that both share, ``{split}`` the split, ``{class}`` one of ``classes``. Without ``{parent}``
+        they share all folders; without a suffix every format is taken.
+    lists
+        A text file of image names a split, below the root, such as ``ImageSets/Segmentation/{split}.txt``; then no splits are
+        drawn.
+    classes
+        Of masks that come as one file a class, 0 where the class is not: the names that ``{class}`` stands for in ``masks`` or
+        ``pattern``. They are put into one mask: 0, then 1 and so on in this order, later ones over earlier ones.
     pairs
         A CSV file below the root with the columns image, mask, split, in place of all that; depth and group may be further
         ones. Without the column split, or where all of it is empty, the splits are drawn.
@@ -130,6 +142,10 @@ class FolderSpec(Spec):
     images: str = "images/{split}"
     masks: str = "masks/{split}"
     mask_suffix: str = ""
+    image_pattern: str = "{stem}"
+    pattern: str | None = None
+    lists: str | None = None
+    classes: tuple[str, ...] = ()
     pairs: Path | None = None
     depth: str | None = None
     depth_unit: PositiveFloat | str | None = None
@@ -169,6 +185,31 @@ class FolderSpec(Spec):
         if self.depth is not None and ("{split}" in self.depth) != ("{split}" in self.images and self.pairs is None):
             raise ValueError(f"depth {self.depth!r} must have {{split}} where images {self.images!r} have it, and not with pairs")
         return self
+
+    @model_validator(mode="after")
+    def _names_can_be_matched(self) -> Self:
+        if self.pattern is not None and self.mask_suffix:
+            raise ValueError(
+                f"mask_suffix {self.mask_suffix!r} and pattern {self.pattern!r} say the same thing; give one of them"
+            )
+        for key, text in {"image_pattern": self.image_pattern, "pattern": self.mask_pattern}.items():
+            fields = re.findall(r"\{([^{}]*)\}", text)
+            known = ("stem", "name", "parent", "split", *(("class",) if key == "pattern" else ()))
+            unknown = [name for name in fields if name not in known]
+            if unknown or len([name for name in fields if name in ("stem", "name")]) != 1:
+                raise ValueError(
+                    f"{key} {text!r} must have {{stem}} or {{name}} once; beside it only {', '.join(known[2:])} in braces"
+                )
+        if bool(self.classes) != ("{class}" in self.masks + self.mask_pattern):
+            raise ValueError("classes and {class} in masks or pattern go together; give both or none")
+        if self.lists is not None and ("{split}" in self.images or "{split}" not in self.lists):
+            raise ValueError(f"lists {self.lists!r} must have {{split}}, and images {self.images!r} none then")
+        return self
+
+    @property
+    def mask_pattern(self) -> str:
+        """How masks are called: ``pattern``, or the stem with ``mask_suffix``."""
+        return self.pattern if self.pattern is not None else f"{{stem}}{self.mask_suffix}"
 
 
 class DataSpec(Spec):

@@ -12,6 +12,7 @@
 
 import json
 import platform
+import shlex
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -91,8 +92,8 @@ class RunFolder:
         """Stop when a run is here already, with a TrainingError."""
         if self.recipe.exists():
             raise TrainingError(
-                f"{self.path} holds a run already ({self.recipe.name}); go on with it by `fullconv train {self.path} "
-                "--resume`, or choose another --out"
+                f"{self.path} holds a run already ({self.recipe.name}); go on with it by `fullconv train "
+                f"{shlex.quote(str(self.path))} --resume`, or choose another --out"
             )
 
     def withdraw(self) -> None:
@@ -123,8 +124,8 @@ class RunFolder:
         for key, old, new in _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json")):
             if key not in MACHINE:
                 raise TrainingError(
-                    f"{self.path} holds a run with {key} {old!r}, not {new!r}; go on with `fullconv train {self.path} --resume`, "
-                    "or choose another --out"
+                    f"{self.path} holds a run with {key} {old!r}, not {new!r}; go on with `fullconv train "
+                    f"{shlex.quote(str(self.path))} --resume`, or choose another --out"
                 )
         return recipe
 

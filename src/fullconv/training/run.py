@@ -1,6 +1,7 @@
 """A recipe, trained: ``train(recipe, out)`` fills a run folder and returns what it found."""
 
 import contextlib
+import shlex
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -156,7 +157,7 @@ def _with_choices(recipe: Recipe, training: Dataset, console: Console) -> Recipe
 
 
 def _train_or_say_how_to_go_on(run: Run, leads: bool, fresh: bool) -> RunResult:
-    how = f"go on with: fullconv train {run.folder.path} --resume"
+    how = f"go on with: fullconv train {shlex.quote(str(run.folder.path))} --resume"
     try:
         return _train(run, leads)
     except ReaderEndedError as error:

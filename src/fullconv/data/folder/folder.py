@@ -9,12 +9,15 @@
 What the numbers or colours of the masks mean is declared in the recipe (:mod:`fullconv.labelmap`), never guessed.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
+from fullconv.data.folder.class_masks import composed_masks, parts_by_key
 from fullconv.data.folder.files import files_by_key
+from fullconv.data.folder.lists import listed_keys
 from fullconv.data.folder.splits import drawn_split
 from fullconv.data.images import SUFFIXES, read_image_of_size
 from fullconv.data.masks import MASK_SUFFIXES, read_labels
@@ -90,7 +93,8 @@ def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
         raise DataError(f"{where}; give the one that holds your images and masks (train: --data.root DIR, evaluate: --root DIR)")
     if not spec.labels:
         raise DataError(
-            f"the masks in {root} need data.labels in the recipe, which says what their values mean; `fullconv init {root}` "
+            f"the masks in {root} need data.labels in the recipe, which says what their values mean; "
+            f"`fullconv init {shlex.quote(str(root))}` "
             "writes one"
         )
     pairs = find_pairs(Path(root), spec.folder, split)
@@ -113,9 +117,9 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
     alone = sorted(images.keys() - masks.keys())
     if alone:
         raise DataError(
-            f"{len(alone)} of {len(images)} images in {root / folder.images.format(split=split)} have no mask in "
-            f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png): {', '.join(alone[:3])}"
-            f"{', …' if len(alone) > 3 else ''}; add masks, move the images away, or set data.folder.mask_suffix"
+            f"{len(alone)} of {len(images)} images in {root / folder.images.replace('{split}', split)} have no mask in "
+            f"{root / folder.masks.replace('{split}', split)} ({_mask_name(folder)}): {', '.join(alone[:3])}"
+            f"{', …' if len(alone) > 3 else ''}; add masks, move the images away, or set data.folder.pattern"
         )
     return _paired(images, masks, sorted(images), split, folder)
 
@@ -147,8 +151,8 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
     both = sorted(images.keys() & masks.keys())
     if not both:
         raise DataError(
-            f"none of {len(images)} images in {root / folder.images.format(split=split)} has a mask in "
-            f"{root / folder.masks.format(split=split)} (NAME{folder.mask_suffix}.png); set data.folder.masks and mask_suffix"
+            f"none of {len(images)} images in {root / folder.images.replace('{split}', split)} has a mask in "
+            f"{root / folder.masks.replace('{split}', split)} ({_mask_name(folder)}); set data.folder.masks and pattern"
         )
     pairs = _paired(images, masks, both, split, folder)
     return Match(pairs, _without(images, both), _without(masks, both))
@@ -168,24 +172,39 @@ def with_depths(root: Path, folder: FolderSpec, split: str, pairs: Iterable[Pair
     DataError
         When two files would be the depth of one.
     """
-    found = files_by_key(root, folder.depth, split, DEPTH_SUFFIXES, "") if folder.depth is not None else {}
+    found = files_by_key(root, folder.depth, split, DEPTH_SUFFIXES, folder.image_pattern) if folder.depth is not None else {}
     return [replace(pair, depth=pair.depth or found.get(pair.name)) for pair in pairs]
 
 
 def _files(root: Path, folder: FolderSpec, split: str) -> tuple[dict[str, Path], dict[str, Path]]:
     """Return images and masks of a split by name; of all splits where they are drawn."""
-    images = files_by_key(root, folder.images, split, SUFFIXES, "")
-    masks = files_by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_suffix)
+    images = files_by_key(root, folder.images, split, SUFFIXES, folder.image_pattern)
+    if folder.classes:
+        parts = parts_by_key(root, folder, split)
+        used = {path for files in parts.values() for path in files.values()}
+        masks = composed_masks(root, folder, {key: files for key, files in parts.items() if key in images})
+    else:
+        masks = files_by_key(root, folder.masks, split, MASK_SUFFIXES, folder.mask_pattern)
+        used = set(masks.values())
     if folder.images == folder.masks:
-        images = {name: path for name, path in images.items() if not name.endswith(folder.mask_suffix)}
+        images = {name: path for name, path in images.items() if path not in used}
+    if folder.lists is not None:
+        listed = listed_keys(root, folder.lists, split, images)
+        images = {name: images[name] for name in listed}
+        masks = {name: masks[name] for name in listed if name in masks}
     if not images:
         raise DataError(f"no images of the split {split!r} in {root / folder.images}; {_splits_there(root, folder)}")
     return images, masks
 
 
+def _mask_name(folder: FolderSpec) -> str:
+    text = folder.mask_pattern.replace("{stem}", "NAME")
+    return text if Path(text).suffix.lower() in MASK_SUFFIXES else f"{text}.png"
+
+
 def _paired(images: dict[str, Path], masks: dict[str, Path], names: Sequence[str], split: str, folder: FolderSpec) -> list[Pair]:
     pairs = [Pair(name, images[name], masks[name]) for name in names]
-    return pairs if "{split}" in folder.images else _drawn(pairs, split, folder)
+    return pairs if "{split}" in folder.images or folder.lists is not None else _drawn(pairs, split, folder)
 
 
 def _listed(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
@@ -206,7 +225,7 @@ def has_drawn_splits(root: Path, folder: FolderSpec) -> bool:
     """Return whether the splits of a folder are drawn, as neither folders nor a list say which they are."""
     if folder.pairs is not None:
         return not read_list(root / folder.pairs).splits
-    return "{split}" not in folder.images
+    return "{split}" not in folder.images and folder.lists is None
 
 
 def split_to_measure_on(root: Path, folder: FolderSpec, pairs: Sequence[Pair], train: str, val: str) -> str:

@@ -43,7 +43,8 @@ def guess_spec(root: Path) -> DataSpec:
     masks = [pair.mask for pair in pairs]
     with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
         masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
-    labels = guess_labels(root, _contents(list(dict.fromkeys(masks))))
+    contents = _contents(list(dict.fromkeys(masks)))
+    labels = layout.meanings(contents.pixels) or guess_labels(root, contents)
     val = split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val)
     return DataSpec(name="folder", root=root, train=layout.train, val=val, folder=layout.folder, labels=labels)
 

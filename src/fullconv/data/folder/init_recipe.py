@@ -1,6 +1,8 @@
 """A recipe for a folder of images and masks, with everything that a person may want to change, commented."""
 
 import contextlib
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -8,9 +10,11 @@ from statistics import median
 import yaml
 
 from fullconv.data.folder.folder import find_pairs, split_to_measure_on
-from fullconv.data.folder.guess_labels import guess_labels, look_into, refuse_swapped
+from fullconv.data.folder.guess_labels import Contents, guess_labels, look_into, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
+from fullconv.labelmap import read_codes
+from fullconv.spec import FolderSpec
 
 IMAGES = 16000
 """Images that training draws, over all stages, on two cores about half an hour; fewer for fewer than 200 pairs."""
@@ -21,7 +25,7 @@ PREFERRED = "efficientnet_lite0"
 """The backbone that a recipe starts from where its weights are on the machine: the better one (``docs/results.md``)."""
 
 
-def starter(root: Path, name: str, preferred: bool) -> str:
+def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None) -> str:
     """Return a recipe as YAML text for the folder ``root``: layout and labels as they were guessed, and a training to start from.
 
     Parameters
@@ -33,13 +37,15 @@ def starter(root: Path, name: str, preferred: bool) -> str:
     preferred
         Start from :data:`PREFERRED`, whose weights must be on this machine then; otherwise from SqueezeNet 1.1, whose weights
         training downloads.
+    layout
+        Of the folder; guessed if it is not given.
 
     Raises
     ------
     DataError
         When the folder holds no pairs, or masks that are no labels.
     """
-    layout = guess_layout(root)
+    layout = layout or guess_layout(root)
     pairs = find_pairs(root, layout.folder, layout.train)
     layout = replace(layout, val=split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val))
     refuse_swapped(root, layout.folder, pairs)
@@ -49,12 +55,10 @@ def starter(root: Path, name: str, preferred: bool) -> str:
     ):  # what is wrong with validation is told when it is used; here it may have classes of its own
         masks += [pair.mask for pair in find_pairs(root, layout.folder, layout.val)]
     contents = look_into(list(dict.fromkeys(masks)))
-    labels = guess_labels(root, contents)
-    total = sum(contents.pixels.values())
-    shares = list(contents.pixels.values())
+    labels = layout.meanings(contents.pixels) or guess_labels(root, contents)
     lines = [
-        f"    {_key(title)}: {_value(entry)}{f'  # {100 * share / total:.2f} % of the pixels' if share is not None else ''}"
-        for (title, entry), share in zip(labels.items(), [*shares, *[None] * len(labels)], strict=False)
+        f"    {_key(title)}: {_value(entry)}{f'  # {100 * share:.2f} % of the pixels' if share else ''}"
+        for (title, entry), share in zip(labels.items(), _shares(labels, contents), strict=True)
     ]
     height, width = (round(median(side)) for side in zip(*contents.sizes, strict=True))
     crop = crop_for((height, width))
@@ -62,19 +66,53 @@ def starter(root: Path, name: str, preferred: bool) -> str:
     folder = layout.folder
     return TEMPLATE.format(
         name=name,
+        recipe=shlex.quote(f"{name}.yaml"),
         root=yaml.safe_dump(str(root), default_flow_style=True, width=10**6).splitlines()[0],
         pairs=len(pairs),
         looked=contents.masks,
         height=height,
         width=width,
         splits=_splits(layout),
-        images=_value(folder.images),
-        masks=_value(folder.masks),
-        suffix=_value(folder.mask_suffix),
+        where=_where(folder),
         labels="\n".join(lines),
         crop=crop,
         **(_lite if preferred else _squeezenet)(steps),
     )
+
+
+def _where(folder: FolderSpec) -> str:
+    """Return the lines of a recipe that say where images and masks are and how they are called."""
+    if folder.pairs is not None:
+        return f"    pairs: {_value(str(folder.pairs))}  # the columns image, mask and split"
+    lines = [
+        f"    images: {_value(folder.images)}  # {{split}} stands for train and val; without it a share is drawn for validation",
+        f"    masks: {_value(folder.masks)}",
+    ]
+    if folder.image_pattern != "{stem}":
+        lines.append(
+            f"    image_pattern: {_value(folder.image_pattern)}  # {{stem}} is what an image's and its mask's name share"
+        )
+    if folder.pattern is not None:
+        lines.append(f"    pattern: {_value(folder.pattern)}  # how masks are called")
+    else:
+        lines.append(f"    mask_suffix: {_value(folder.mask_suffix)}  # what a mask's name has after its image's")
+    if folder.classes:
+        lines.append(f"    classes: {_value(list(folder.classes))}  # one mask each; where two overlap the later one is taken")
+    if folder.lists is not None:
+        lines.append(f"    lists: {_value(folder.lists)}  # the names of the images of each split")
+    return "\n".join(lines)
+
+
+def _shares(labels: Mapping[str, object], contents: Contents) -> list[float]:
+    """Return the share of the pixels that each entry stands for."""
+    total = sum(contents.pixels.values())
+    codes = [
+        read_codes(name, entry["ignore"] if isinstance(entry, Mapping) else entry)
+        for name, entry in labels.items()
+        if entry != "ignore"
+    ]
+    found = iter(sum(contents.pixels.get(code, 0) for code in each) / total for each in codes)
+    return [0.0 if entry == "ignore" else next(found) for entry in labels.values()]
 
 
 def _lite(steps: int) -> dict[str, str]:
@@ -147,7 +185,7 @@ def _value(entry: object) -> str:
 
 TEMPLATE = """\
 # {name}: written by `fullconv init`; read it, change what is wrong, then
-#   fullconv train {name}.yaml
+#   fullconv train {recipe}
 # Found: {pairs} pairs to train on; {looked} masks were looked into, half of them at least {height}x{width} (height x width).
 
 model:
@@ -158,10 +196,8 @@ data:
   root: {root}
 {splits}
   folder:
-    images: {images}  # {{split}} stands for train and val; without it a share is drawn for validation
-    masks: {masks}
-    mask_suffix: {suffix}  # what a mask's name has after its image's
-    val_share: 0.2  # of drawn splits only; `fullconv crossval {name}.yaml` measures on every image in its turn
+{where}
+    val_share: 0.2  # of drawn splits only; `fullconv crossval {recipe}` measures on every image in its turn
     seed: 0
     group: null  # of drawn splits: what frames of one video share, such as "{{stem[:4]}}" or "{{parent}}"; all fall to one side
   labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` has no truth

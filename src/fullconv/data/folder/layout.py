@@ -1,127 +1,188 @@
-"""Guess how a folder of images and masks is laid out and what its masks hold, for ``fullconv init`` to write down.
+"""Guess how a folder of images and masks is laid out, for ``fullconv init`` to write down.
 
-Nothing here decides anything at training time: the guess goes into a recipe, where a person sees and corrects it.
+Nothing here decides anything at training time: the guess goes into a recipe, where a person sees and corrects it. The order is:
+a list of pairs (``pairs.csv``), layouts that are known by their folders (:mod:`fullconv.data.folder.known_layouts`), folders by
+their names, names that differ by a pattern. Masks come first, files of annotations are looked for where there are none.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fullconv.data.folder.folder import match_files
-from fullconv.data.images import SUFFIXES
-from fullconv.data.masks import MASK_SUFFIXES
-from fullconv.errors import DataError
+from pydantic import ValidationError
+
+from fullconv.data.folder.candidates import Candidate, candidates
+from fullconv.data.folder.folder import Match, match_files
+from fullconv.data.folder.listed_layout import listed_layout
+from fullconv.data.folder.tree import Tree
+from fullconv.errors import DataError, SpecError
+from fullconv.labelmap import parse_label_map
 from fullconv.spec import FolderSpec
 
-IMAGES = ("images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "rgb", "frames", "input", "inputs", "x", "data")
-MASKS = (
-    *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentationclass", "segmentation"),
-    *("gt", "groundtruth", "ground_truth", "targets", "annot", "y"),
-)
-TRAIN, VAL, TEST = ("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing")
-PAIRED_ENDINGS = ("annot", "_annot", "_labels", "-labels", "_masks", "-masks", "_mask", "_gt")
-SAMPLE = 400
-"""Masks that are looked into, spread over the folder."""
-MOST_CODES = 255
+MOST_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder as it was understood: where its pairs are, and what its splits are called."""
+    """A folder as it was understood.
+
+    Attributes
+    ----------
+    folder
+        Where its pairs are.
+    train, val
+        What its splits are called.
+    labels
+        What the masks' values mean where the layout says so; empty where they must be looked at.
+    said
+        What was chosen, and from how many, for people.
+    """
 
     folder: FolderSpec
     train: str
     val: str
+    labels: dict[str, object] = field(default_factory=dict)
+    said: str = ""
 
     @property
     def drawn(self) -> bool:
         """Whether the splits are drawn, as the folder has none."""
-        return "{split}" not in self.folder.images
+        return "{split}" not in self.folder.images and self.folder.lists is None and self.folder.pairs is None
+
+    def meanings(self, codes: Iterable[int]) -> dict[str, object]:
+        """Return ``labels`` where they have a meaning for every code that masks hold, else nothing."""
+        known = parse_label_map(self.labels).meaning if self.labels else {}
+        return self.labels if all(code in known for code in codes) else {}
 
 
-def guess_layout(root: Path) -> Layout:
+@dataclass(frozen=True)
+class Wanted:
+    """What a person says of a layout that nothing guesses; ``None`` and empty texts are guessed.
+
+    Attributes
+    ----------
+    images, masks
+        Folders below the root.
+    mask_suffix, pattern, image_pattern
+        As in :class:`~fullconv.spec.FolderSpec`.
+    """
+
+    images: str | None = None
+    masks: str | None = None
+    mask_suffix: str = ""
+    pattern: str | None = None
+    image_pattern: str | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Whether something is said."""
+        return self != Wanted()
+
+
+def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # frozen
     """Return the layout of a folder: the first in which every image has a mask, else the first in which at least half have.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    wanted
+        What is known of it; only layouts that fit are taken.
 
     Raises
     ------
     DataError
-        When no layout has masks for at least half of the images; it says what was looked for.
+        When no layout has masks for at least half of the images; it says what was seen, what was tried and what to give.
     """
     if not root.is_dir():
         raise DataError(f"{root} is no folder; give the one that holds your images and masks")
-    partial: list[Layout] = []
-    for images, masks in _candidates(root):
-        train, val = _split_names(root, images)
-        pattern = (_with_split(images, train), _with_split(masks, train))
-        for ending in _endings(root, *(part.format(split=train) for part in (images, masks))):
-            folder = FolderSpec(images=pattern[0], masks=pattern[1], mask_suffix=ending, val_share=0.2)
-            try:
-                match = match_files(root, folder, train)
-            except DataError:
-                continue
-            if not match.images:
-                return Layout(folder, train, val)
-            if len(match.images) <= len(match.pairs):
-                partial.append(Layout(folder, train, val))
-    if partial:
-        return partial[0]
-    raise DataError(
-        f"no images with masks of the same names in {root}; looked for a folder such as images, photos, JPEGImages beside one "
-        "such as masks, labels, annotations, with or without train and val in or around them, and for NAME_mask beside NAME; "
-        "arrange the files like this, or write pairs.csv with the columns image,mask,split"
+    if not wanted.anything:
+        listed = listed_layout(root)
+        if listed is not None:
+            folder, train, val = listed
+            return Layout(folder, train, val, said=f"the pairs are those of {folder.pairs}")
+    tree = Tree.of(root)
+    fits, partial, faults = _tried(root, _wanted(tree, wanted))
+    if not fits and not partial:
+        raise DataError(_nothing(tree, root, wanted, faults))
+    chosen, match = (fits or partial)[0]
+    return _layout(chosen, match, fits or partial)
+
+
+_Found = list[tuple[Candidate, Match]]
+
+
+def _wanted(tree: Tree, wanted: Wanted) -> Iterator[Candidate]:
+    if not wanted.anything:
+        yield from candidates(tree)
+        return
+    yield from candidates(tree, wanted.images, wanted.masks, _changed(wanted))
+
+
+def _changed(wanted: Wanted) -> Callable[[FolderSpec], FolderSpec] | None:
+    """Return what puts the names that a person says into a candidate; ``None`` where only folders are said."""
+    said = {key: value for key in ("mask_suffix", "pattern", "image_pattern") if (value := getattr(wanted, key))}
+    if not said:
+        return None
+
+    def change(folder: FolderSpec) -> FolderSpec:
+        try:
+            return FolderSpec.model_validate(folder.model_dump() | said)
+        except ValidationError as error:
+            raise SpecError("; ".join(entry["msg"].removeprefix("Value error, ") for entry in error.errors())) from error
+
+    return change
+
+
+def _tried(root: Path, found: Iterator[Candidate]) -> tuple[_Found, _Found, list[str]]:
+    """Return the candidates in which every image has a mask, those in which half have, and what was wrong with others."""
+    fits: _Found = []
+    partial: _Found = []
+    faults: list[str] = []
+    taken = set()
+    for candidate in found:
+        if repr(candidate.folder) in taken:
+            continue
+        taken.add(repr(candidate.folder))
+        try:
+            match = match_files(root, candidate.folder, candidate.train)
+        except DataError as error:
+            faults.append(str(error))
+            continue
+        if not match.images:
+            fits.append((candidate, match))
+        elif len(match.images) <= len(match.pairs):
+            partial.append((candidate, match))
+    return fits, partial, faults
+
+
+def _layout(chosen: Candidate, match: Match, others: _Found) -> Layout:
+    """Return the layout that was chosen, and say from how many with other masks."""
+    own = {pair.mask for pair in match.pairs}
+    rivals = [other for other, found in others if not own & {pair.mask for pair in found.pairs}]
+    alone = f", {len(match.images)} images have none" if match.images else ""
+    said = f"{chosen.described}: {len(match.pairs)} pairs to train on{alone}"
+    if rivals:
+        said += (
+            f"; the first of {1 + len(rivals)} layouts that fit, another is {rivals[0].described}: if it is that, say so with "
+            "--masks or --pattern"
+        )
+    if chosen.known and chosen.known.name:
+        said += f"; its official splits and names: --data {chosen.known.name} (fullconv data sets {chosen.known.name})"
+    return Layout(chosen.folder, chosen.train, chosen.val, dict(chosen.labels), said)
+
+
+def _nothing(tree: Tree, root: Path, wanted: Wanted, faults: list[str]) -> str:
+    """Return what was seen, what was tried and what helps."""
+    seen = sorted(tree.counts().items(), key=lambda item: (item[0].count("/"), -item[1]))
+    shown = ", ".join(f"{folder or '.'} ({count})" for folder, count in seen[:MOST_SHOWN])
+    more = f" and {len(seen) - MOST_SHOWN} more folders" if len(seen) > MOST_SHOWN else ""
+    what = "no images with masks of the same names" if not wanted.anything else "no images with masks as you said"
+    doubled = next((fault for fault in faults if "would both be" in fault or "could both be" in fault), "")
+    tried = f"; {doubled}" if doubled else f"; {len(faults)} layouts were tried" if faults else ""
+    options = "--images DIR --masks DIR --mask-suffix _mask --pattern '{stem}_mask.png' --image-pattern 'img_{stem}'"
+    return (
+        f"{what} in {root}: there are images in {shown or 'no folder'}{more}{tried}; looked for a folder such as images, photos, "
+        "JPEGImages beside one such as masks, labels, annotations, with or without train and val in or around them, and for "
+        f"NAME_mask beside NAME; say how it is with {options}, or write pairs.csv with the columns image,mask,split"
     )
-
-
-def _with_split(pattern: str, train: str) -> str:
-    return pattern if train else pattern.replace("{split}", "")
-
-
-def _candidates(root: Path) -> Iterable[tuple[str, str]]:
-    """Yield (images, masks) as patterns that may fit, the most telling first."""
-    folders = {path.name.lower(): path.name for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."}
-    tops = [(folders[i], folders[m]) for i in IMAGES for m in MASKS if i in folders and m in folders]
-    for images, masks in tops:
-        if _first(TRAIN, _names(root / images)) and _first(TRAIN, _names(root / masks)):
-            yield f"{images}/{{split}}", f"{masks}/{{split}}"
-    train = _first(TRAIN, folders)
-    if train:
-        inner = _names(root / folders[train])
-        for images, masks in [(inner[i], inner[m]) for i in IMAGES for m in MASKS if i in inner and m in inner]:
-            yield f"{{split}}/{images}", f"{{split}}/{masks}"
-        for ending in PAIRED_ENDINGS:
-            if f"{train}{ending}" in folders:
-                yield "{split}", f"{{split}}{ending}"
-        yield "{split}", "{split}"
-    yield from tops
-    yield ".", "."
-
-
-def _names(folder: Path) -> dict[str, str]:
-    return {path.name.lower(): path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
-
-
-def _first(wanted: Sequence[str], there: Iterable[str]) -> str:
-    known = set(there)
-    return next((name for name in wanted if name in known), "")
-
-
-def _split_names(root: Path, pattern: str) -> tuple[str, str]:
-    """Return what the training and validation splits are called; drawn ones are ``train`` and ``val``."""
-    before, marker, _ = pattern.partition("{split}")
-    if not marker:
-        return "train", "val"
-    names = _names(root / before)
-    train, val = names[_first(TRAIN, names)], _first(VAL, names) or _first(TEST, names)
-    return train, names.get(val, train)
-
-
-def _endings(root: Path, images: str, masks: str) -> list[str]:
-    """Return what masks' names may have after their images', the most common first; nothing is tried first."""
-    stems = [path.stem for path in (root / images).rglob("*") if path.suffix.lower() in SUFFIXES]
-    others = [path.stem for path in (root / masks).rglob("*") if path.suffix.lower() in MASK_SUFFIXES]
-    known = sorted(stems, key=len)
-    found: Counter[str] = Counter()
-    for other in others[:SAMPLE]:
-        found.update(other.removeprefix(stem) for stem in known if other.startswith(stem) and other != stem)
-    return [*([""] if images != masks else []), *(ending for ending, _ in found.most_common(5))]

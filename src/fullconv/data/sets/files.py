@@ -1,11 +1,13 @@
 """The files of a published data set: its folder, its lists, and whether every sample of a split is there."""
 
 import contextlib
+import csv
 import tarfile
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
+from fullconv.data.sets.cards import CARDS
 from fullconv.errors import DataError, some
 
 
@@ -18,13 +20,21 @@ def folder_of(name: str, root: Path | None) -> Path:
         When it was given none, or it does not exist.
     """
     if root is None or not root.is_dir():
-        raise DataError(f"{name} needs its folder (train: --data.root DIR, evaluate: --root DIR); got {root}")
+        card = CARDS.get(name)
+        where = f"; get it from {card.source} ({card.size}), `fullconv data sets {name}` shows how it must look" if card else ""
+        raise DataError(f"{name} needs its folder (train: --data.root DIR, evaluate: --root DIR); got {root}{where}")
     return root
 
 
 def packaged_list(name: str) -> list[str]:
     """Return the ids of a list that comes with fullconv, such as ``siftflow-test``."""
     return (resources.files("fullconv.data.sets") / "lists" / f"{name}.txt").read_text(encoding="utf-8").split()
+
+
+def packaged_rows(name: str) -> list[list[str]]:
+    """Return the rows of a table that comes with fullconv, such as ``ade20k-classes``."""
+    text = (resources.files("fullconv.data.sets") / "lists" / f"{name}.csv").read_text(encoding="utf-8")
+    return list(csv.reader(text.splitlines()))
 
 
 def check_files(name: str, root: Path, patterns: Sequence[str], ids: Sequence[str], advice: str = "complete the copy") -> None:

@@ -1,0 +1,248 @@
+"""Layouts that a folder may have, the most telling first; :mod:`fullconv.data.folder.layout` tries them on its files."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from fullconv.data.folder.class_layouts import Specs, class_layouts
+from fullconv.data.folder.known_layouts import KNOWN, Known
+from fullconv.data.folder.listed_layout import split_names
+from fullconv.data.folder.lists import lists_there
+from fullconv.data.folder.relations import OTHER_WORDS, mask_like, relations, stem_of
+from fullconv.data.folder.tree import Tree, joined
+from fullconv.spec import FolderSpec
+
+IMAGES = ("images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "rgb", "frames", "input", "inputs", "x", "data")
+MASKS = (
+    *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentationclass", "segmentation"),
+    *("gt", "groundtruth", "ground_truth", "targets", "annot", "y"),
+)
+PAIRED_ENDINGS = ("annot", "_annot", "_labels", "-labels", "_masks", "-masks", "_mask", "_gt")
+LISTS = ("ImageSets/Segmentation/{split}.txt", "splits/{split}.txt", "lists/{split}.txt", "{split}.txt")
+"""Where lists of image names are looked for."""
+
+MOST_FOLDERS = 20
+"""Folders of which any two are tried where a person says a pattern and no folder."""
+
+Change = Callable[[FolderSpec], FolderSpec]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layout that a folder may have, what its splits are called then, and what its values mean if that is known."""
+
+    folder: FolderSpec
+    train: str
+    val: str
+    labels: dict[str, object] = field(default_factory=dict)
+    known: Known | None = None
+
+    @property
+    def described(self) -> str:
+        """What the layout is, for people."""
+        title = f"{self.known.title}: " if self.known else ""
+        folder = self.folder
+        listed = f", splits by {folder.lists}" if folder.lists else ""
+        kind = f", one mask for each of {', '.join(folder.classes)}" if folder.classes else ""
+        images, masks = f"{folder.images}/{folder.image_pattern}", f"{folder.masks}/{folder.mask_pattern}"
+        return f"{title}images {images}, masks {masks}{listed}{kind}"
+
+
+def candidates(
+    tree: Tree, images: str | None = None, masks: str | None = None, change: Change | None = None
+) -> Iterator[Candidate]:
+    """Yield the layouts that a folder may have.
+
+    Parameters
+    ----------
+    tree
+        The folder.
+    images, masks
+        Folders that a person names; ``{split}`` in them stands for the split.
+    change
+        Puts what a person says of names into a layout; then nothing is guessed about names.
+    """
+    if images is not None or masks is not None or change is not None:
+        pairs = ((images or i, masks or m) for i, m in _with_given(tree, images, masks))
+        yield from _named(tree, pairs, change)
+        return
+    for base in tree.bases():
+        yield from _known(tree, base)
+        yield from _named(tree, _folders(tree, base), None)
+
+
+def _with_given(tree: Tree, images: str | None, masks: str | None) -> Iterator[tuple[str, str]]:
+    """Yield pairs of folders for those that a person names: inside them, where both have them, the splits."""
+    if images is None and masks is None:
+        for base in tree.bases():
+            yield from _folders(tree, base)
+            inside = [joined(base, name) for name in tree.children(base)]
+            yield from itertools.permutations(inside[:MOST_FOLDERS], 2)  # the pattern tells which of them it is
+        return
+    both = (images or masks or ".", masks or images or ".")
+    if images is None:
+        yield from ((folder, both[1]) for folder in tree.children(".") if folder != both[1])
+        yield ".", both[1]
+    elif masks is None:
+        yield from ((both[0], folder) for folder in tree.children(".") if folder != both[0])
+    yield both
+
+
+def _known(tree: Tree, base: str) -> Iterator[Candidate]:
+    folders = tree.names()
+    for known in KNOWN:
+        folder = known.folder
+        within = [part for part in folder.image_pattern.split("/")[:-1] if "{" not in part]
+        if not {*within} <= folders:
+            continue
+        placed = folder.model_copy(
+            update={
+                "images": joined(base, folder.images),
+                "masks": joined(base, folder.masks),
+                "lists": joined(base, folder.lists) if folder.lists else None,
+            }
+        )
+        splits = _splits(tree, placed)
+        if splits and all(tree.has(where.replace("{split}", splits[0])) for where in (placed.images, placed.masks)):
+            yield Candidate(placed, *splits, labels=dict(known.labels or {}), known=known)
+
+
+def _splits(tree: Tree, folder: FolderSpec) -> tuple[str, str] | None:
+    if folder.lists is not None:
+        return split_names(lists_there(tree.root, folder.lists))
+    return _split_folders(tree, folder.images, folder.masks) if "{split}" in folder.images else ("train", "val")
+
+
+def _split_folders(tree: Tree, images: str, masks: str) -> tuple[str, str] | None:
+    """Return what the splits are called that both folders have."""
+    names: list[set[str]] = []
+    for where in (images, masks):
+        parts = where.split("/")
+        at = next(number for number, part in enumerate(parts) if "{split}" in part)
+        before, _, after = parts[at].partition("{split}")
+        there = tree.children("/".join(parts[:at]) or ".")
+        fit = {name[len(before) : len(name) - len(after)] for name in there if name.startswith(before) and name.endswith(after)}
+        names.append({name for name in fit if tree.has(where.replace("{split}", name))})
+    return split_names(sorted(names[0] & names[1]))
+
+
+def _folders(tree: Tree, base: str) -> Iterator[tuple[str, str]]:
+    """Yield (images, masks) as folders that may fit, with ``{split}``, the most telling first."""
+    there = {name.lower(): joined(base, name) for name in tree.children(base)}
+    tops = [(there[i], there[m]) for i in IMAGES for m in MASKS if i in there and m in there]
+    yield from ((f"{images}/{{split}}", f"{masks}/{{split}}") for images, masks in tops)
+    train = (split_names(tree.children(base)) or ("", ""))[0]
+    if train:
+        inside = {name.lower(): name for name in tree.children(joined(base, train))}
+        both = [(inside[i], inside[m]) for i in IMAGES for m in MASKS if i in inside and m in inside]
+        split = joined(base, "{split}")
+        yield from ((f"{split}/{images}", f"{split}/{masks}") for images, masks in both)
+        yield from ((split, f"{split}{ending}") for ending in PAIRED_ENDINGS if f"{train}{ending}".lower() in there)
+        yield from ((f"{split}/{i}", f"{split}/{m}") for i, m in _by_words(tree, joined(base, train)))
+        yield split, split
+    yield from tops
+    yield from _splits_in_names(tree, base)
+    yield from ((joined(base, images), joined(base, masks)) for images, masks in _by_words(tree, base))
+    yield base, base
+
+
+def _splits_in_names(tree: Tree, base: str) -> Iterator[tuple[str, str]]:
+    """Yield folders with the split in their name, such as ``train_images`` and ``ISIC2018_Task1_Training_GroundTruth``."""
+    found = {}
+    for name in tree.children(base):
+        match = re.search(r"(?i)(?<![a-z])(train(?:ing)?)(?![a-z])", name)
+        if match and match[0] != name:
+            found[joined(base, f"{name[: match.start()]}{{split}}{name[match.end() :]}")] = name
+    yield from ((i, m) for i in found for m in found if mask_like(found[m]) and _image_like(found[i]) and i != m)
+
+
+def _by_words(tree: Tree, base: str) -> list[tuple[str, str]]:
+    """Return folders of which one is called as ground truth in some way; those within it too where it holds only folders."""
+    names = tree.children(base)
+    images = [name for name in names if _image_like(name)]
+    masks = [name for name in names if mask_like(name) or name.lower() in MASKS]
+    for name in tuple(masks):
+        if not tree.direct(joined(base, name)):
+            inner = [f"{name}/{deeper}" for deeper in tree.children(joined(base, name))]
+            masks += [path for path in inner if not any(word in path.lower() for word in OTHER_WORDS)]
+    return [(image, mask) for image in images for mask in masks if image != mask]
+
+
+def _image_like(name: str) -> bool:
+    return not mask_like(name) and not any(word in name.lower() for word in OTHER_WORDS)
+
+
+def _named(tree: Tree, folders: Iterator[tuple[str, str]], change: Change | None) -> Iterator[Candidate]:
+    for images, masks in folders:
+        splits = _split_folders(tree, images, masks) if "{split}" in images and "{split}" in masks else ("train", "val")
+        if splits is None or ("{split}" in images) != ("{split}" in masks):
+            continue
+        first = images.replace("{split}", splits[0]), masks.replace("{split}", splits[0])
+        if not tree.has(first[0]) or not tree.has(first[1].replace("/{class}", "")):
+            continue
+        plain = FolderSpec(images=images, masks=masks)
+        if change is not None:
+            yield Candidate(change(plain), *splits)
+            continue
+        for folder, labels in _specs(tree, first, plain):
+            if "{split}" not in images:
+                for lists in (joined(_parent(images), where) for where in LISTS):
+                    listed = split_names(lists_there(tree.root, lists))
+                    if listed:
+                        yield Candidate(folder.model_copy(update={"lists": lists}), *listed, labels=labels)
+            yield Candidate(folder, *splits, labels=labels)
+
+
+def _parent(folder: str) -> str:
+    return folder.rpartition("/")[0] or "."
+
+
+def _specs(tree: Tree, first: tuple[str, str], plain: FolderSpec) -> Specs:
+    """Yield the ways in which names of two folders pair: equal paths, one file a class, a pattern."""
+    images, masks = (tree.below(where) for where in first)
+    if first[0] == first[1]:
+        yield from _one_folder(images, plain)
+        return
+    keys = [{str(PurePosixPath(name).with_suffix("")) for name in names} for names in (images, masks)]
+    if 2 * len(keys[0] & keys[1]) >= len(keys[0]):
+        yield plain, {}
+    yield from class_layouts(images, masks, plain)
+    yield from ((_with(plain, *patterns), {}) for patterns in relations(images, _true_masks(masks))[:4])
+
+
+def _one_folder(names: Sequence[str], plain: FolderSpec) -> Specs:
+    """Yield the ways in which images and masks lie in one folder."""
+    masks = [name for name in names if mask_like(stem_of(name))]
+    others = [name for name in names if name not in {*masks}]
+    if masks and others:
+        yield from ((_with(plain, *patterns), {}) for patterns in relations(others, masks)[:2])
+    photos = [name for name in names if name.lower().endswith((".jpg", ".jpeg"))]
+    rest = [name for name in names if name not in {*photos}]
+    if photos and rest:
+        yield from class_layouts(photos, rest, plain)
+        for image, mask in relations(photos, rest)[:2]:
+            suffixes = [PurePosixPath(group[0]).suffix for group in (photos, rest)]
+            yield plain.model_copy(update={"image_pattern": image + suffixes[0], "pattern": mask + suffixes[1]}), {}
+    yield from ((_with(plain, "{stem}", "{stem}" + ending), {}) for ending in _extensions(names))
+
+
+def _extensions(names: Sequence[str]) -> list[str]:
+    """Return what some names have after others, the commonest first."""
+    stems = {stem_of(name) for name in names}
+    ends = [stem[at:] for stem in stems for at in range(1, len(stem)) if stem[:at] in stems and not stem[at].isalnum()]
+    return sorted({*ends}, key=lambda end: (-ends.count(end), end))[:3]
+
+
+def _true_masks(names: Sequence[str]) -> list[str]:
+    """Return the masks without those that are drawn for people, where others are left."""
+    kept = [name for name in names if not any(word in stem_of(name).lower() for word in OTHER_WORDS)]
+    return kept or list(names)
+
+
+def _with(plain: FolderSpec, image: str, mask: str) -> FolderSpec:
+    """Return the folder with patterns, as a suffix where that says it."""
+    if image == "{stem}" and mask.startswith("{stem}"):
+        return plain.model_copy(update={"mask_suffix": mask.removeprefix("{stem}")})
+    return plain.model_copy(update={"image_pattern": image, "pattern": mask})
