@@ -84,6 +84,7 @@ def predict(
     listed: Annotated[bool, Parameter("-", negative="")] = False,
     also: Also = Also(),
     depth: Depth = Depth(),
+    values: Literal["labels", "original", "colors"] = "labels",
     voc_submission: Literal["comp6"] | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
@@ -110,6 +111,9 @@ def predict(
         What to write beside the labels.
     depth
         Of the images.
+    values
+        What the labels' files hold. labels: the classes' numbers 0, 1, …, in a palette PNG; original: the values (or colours) that
+        the masks of training have for them, in grey of 8 or 16 bits; colors: the classes' colours, RGB.
     voc_submission
         Also write the archive that VOC's evaluation server takes of its test images, and check it: comp6.tgz.
     overwrite
@@ -156,7 +160,15 @@ def predict(
                 bar.console.print(f"error: {' '.join(problem.split())}", highlight=False, markup=False, soft_wrap=True)
 
         try:
-            found = predict_files(predictor, jobs, outputs, head=head, crf=crf, overwrite=overwrite, depths=depths, progress=step)
+            found = predict_files(
+                *(predictor, jobs, outputs),
+                head=head,
+                crf=crf,
+                overwrite=overwrite,
+                depths=depths,
+                values=values,
+                progress=step,
+            )
         except KeyboardInterrupt:
             again = " without --overwrite" if overwrite else ""
             raise KeyboardInterrupt(f"stopped; every file in {out} is whole, the same command{again} goes on") from None

@@ -12,7 +12,7 @@ from fullconv.data.sample import RGB, Dataset
 from fullconv.data.scaled import Scaled
 from fullconv.errors import SpecError
 from fullconv.labelmap import LabelMap, parse_label_map
-from fullconv.spec import DataSpec
+from fullconv.spec import DataSpec, ImageSpec
 from fullconv.spec.recipe import load_recipe
 
 
@@ -36,6 +36,8 @@ class Source:
         Files without a partner, by name.
     depth_unit
         Of the pairs' depth maps; ``None`` when depth is not read.
+    image, mask_pages
+        How images and masks of several pages are read.
     """
 
     split: str
@@ -46,6 +48,8 @@ class Source:
     images: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
     depth_unit: str | float | None = None
+    image: ImageSpec = ImageSpec()
+    mask_pages: str | None = None
 
 
 def open_sources(spec: DataSpec) -> list[Source]:
@@ -67,12 +71,13 @@ def _folder_source(spec: DataSpec, split: str) -> Source:
         open_dataset(spec, split)  # says what is missing
     root, label_map = Path(str(spec.root)), parse_label_map(spec.labels)
     match = match_files(root, spec.folder, split)
-    dataset = FolderSegmentation(f"{root.resolve().name} {split}", match.pairs, label_map)
+    dataset = FolderSegmentation(f"{root.resolve().name} {split}", match.pairs, label_map, spec.image, spec.folder.mask_pages)
+    settings = spec.image, spec.folder.mask_pages
     unit, pairs = None, match.pairs
     if set(spec.streams) != {RGB}:
         unit, _ = depth_settings(spec)
         pairs = with_depths(root, spec.folder, split, pairs)
-    return Source(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(pairs), match.images, match.masks, unit)
+    return Source(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(pairs), match.images, match.masks, unit, *settings)
 
 
 def _named_source(spec: DataSpec, split: str) -> Source:

@@ -17,15 +17,18 @@ from torch import Tensor
 from fullconv.crf.mean_field import CRFSpec, refine
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import inputs_for
+from fullconv.data.images import PLAIN, picture_of
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.evaluation.at_scale import logits_at_scale
 from fullconv.inference.device import find_device, memory_for
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.sources import ImageLike, as_array
+from fullconv.labelmap import LabelMap
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import Source, load_checkpoint
 from fullconv.nn.fcn import FCN
+from fullconv.spec import ImageSpec
 
 TOGETHER = 8
 """Images of one size that a GPU is given at once.
@@ -52,6 +55,10 @@ class Predictor:
     scale
         The factor on height and width at which the model learned its images, see :mod:`fullconv.evaluation.at_scale`. Images
         are resized by it before the model sees them, and logits are brought back to the images' own size.
+    image
+        Bands, range and pages of the images that it learned, in which it reads others.
+    label_maps
+        What the masks that it learned from stored, by head, where that is known; see :meth:`Segmentation.save`.
 
     Raises
     ------
@@ -69,7 +76,14 @@ class Predictor:
     (37, 50)
     """
 
-    def __init__(self, model: FCN, labels: Mapping[str, LabelSet], scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        model: FCN,
+        labels: Mapping[str, LabelSet],
+        scale: float = 1.0,
+        image: ImageSpec = PLAIN,
+        label_maps: Mapping[str, LabelMap] | None = None,
+    ) -> None:
         named = {head: len(classes) for head, classes in labels.items()}
         if named != dict(model.heads):
             raise SpecError(
@@ -83,6 +97,8 @@ class Predictor:
         self.model = model.eval().to(memory_format=torch.channels_last)
         self.labels = dict(labels)
         self.scale = scale
+        self.image = image
+        self.label_maps = dict(label_maps or {})
 
     @overload
     def predict(
@@ -167,7 +183,7 @@ class Predictor:
         return [found[place] for place in range(len(images))]
 
     def _inputs(self, image: ImageLike, depth: Depth | None, camera: Intrinsics | None) -> dict[str, NDArray[np.generic]]:
-        return inputs_for(self.model.inputs, as_array(image), depth, camera)
+        return inputs_for(self.model.inputs, as_array(image, self.image), depth, camera)
 
     def _batches(self, read: Sequence[Mapping[str, NDArray[np.generic]]]) -> Iterator[list[int]]:
         """Yield the places of images of one size, at most :attr:`together` at a time."""
@@ -199,15 +215,18 @@ class Predictor:
             logits = self._finite(batch)[name]
             if crf is not None:
                 coarse = logits.float().softmax(1).cpu().numpy()
-                colors = (np.asarray(image[RGB], np.uint8) for image in images)
+                colors = (picture_of(np.asarray(image[RGB], np.uint8)) for image in images)
                 refined = [refine(*pair, crf) for pair in zip(coarse, colors, strict=True)]
                 return [
-                    Segmentation(each.argmax(0).astype(np.uint8), each if probabilities else None, self.labels[name])
+                    self._found(each.argmax(0).astype(np.uint8), each if probabilities else None, name)
                     for each in refined
                 ]
             labels = logits.argmax(1).to(torch.uint8).cpu().numpy()
             known = logits.float().softmax(1).cpu().numpy() if probabilities else [None] * len(labels)
-        return [Segmentation(*each, self.labels[name]) for each in zip(labels, known, strict=True)]
+        return [self._found(*each, name) for each in zip(labels, known, strict=True)]
+
+    def _found(self, labels: NDArray[np.uint8], probabilities: NDArray[np.float32] | None, head: str) -> Segmentation:
+        return Segmentation(labels, probabilities, self.labels[head], self.label_maps.get(head))
 
     def logits(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return logits (1, K, H, W) of every head for one image at its own size: uint8 (C, H, W) by stream.
@@ -293,4 +312,4 @@ def load(source: Source, device: str = "auto") -> Predictor:
     """
     found = find_device(device)
     checkpoint = load_checkpoint(source)
-    return Predictor(checkpoint.model.to(found), checkpoint.labels, checkpoint.scale)
+    return Predictor(checkpoint.model.to(found), checkpoint.labels, checkpoint.scale, checkpoint.image, checkpoint.label_maps)

@@ -1,12 +1,13 @@
 """What a data set is, and how training draws from it."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fullconv.labelmap import parse_label_map
 from fullconv.spec.base import Spec
+from fullconv.spec.image import ImageSpec
 
 
 class AugmentSpec(Spec):
@@ -47,6 +48,10 @@ class FolderSpec(Spec):
         path below them but for the suffix. Without ``{split}`` the splits are drawn.
     mask_suffix
         What a mask's name has after its image's, such as ``_mask``.
+    mask_pages
+        Of masks that are files of several pages: ``classes``, where page k, counted from 1, marks the pixels of the value k (a
+        later page lies over an earlier one; what none marks is 0), or ``first``, which reads the first alone. ``None`` refuses
+        them.
     pairs
         A CSV file below the root with the columns image, mask, split, in place of all that; depth may be a fourth.
     depth
@@ -63,6 +68,7 @@ class FolderSpec(Spec):
     images: str = "images/{split}"
     masks: str = "masks/{split}"
     mask_suffix: str = ""
+    mask_pages: Literal["classes", "first"] | None = None
     pairs: Path | None = None
     depth: str | None = None
     depth_unit: PositiveFloat | str | None = None
@@ -101,6 +107,8 @@ class DataSpec(Spec):
     mean
         What is subtracted from an input in place of the weights' own mean, one number a channel: ``{rgb: [R, G, B]}`` in 0–255,
         of ``hha`` likewise, of ``depth`` the mean logarithm of the depth in millimetres. It is stored with the model.
+    std
+        What an input is divided by after that, likewise; not of ``depth``.
     hha
         A folder where HHA pictures are kept: of ``nyudv2`` ``img_5001.png`` and so on, of ``folder`` ``train/NAME.png``. What is
         missing there, or was made of another depth or camera, is encoded, a quarter of a second for 640×480, and written;
@@ -115,6 +123,8 @@ class DataSpec(Spec):
     scale
         Factor on height and width of images and masks as the net learns them; masks take the nearest label. It is kept with the
         model: what predicts and what measures resizes images by it, and gives labels at the images' own size.
+    image
+        Of ``folder``: how image files are read, see :class:`fullconv.spec.ImageSpec`.
     folder
         Of ``folder``: where images and masks are.
     labels
@@ -132,12 +142,14 @@ class DataSpec(Spec):
     heads: tuple[str, ...] = Field(default=("semantic",), min_length=1)
     streams: tuple[str, ...] = Field(default=("rgb",), min_length=1)
     mean: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    std: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     hha: Path | None = None
     download: bool = False
     count: PositiveInt | None = None
     val_count: PositiveInt | None = None
     size: tuple[PositiveInt, PositiveInt] | None = None
     scale: PositiveFloat = 1.0
+    image: ImageSpec = ImageSpec()
     folder: FolderSpec = FolderSpec()
     labels: dict[str, Any] = Field(default_factory=dict)
     augment: AugmentSpec = AugmentSpec()

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fullconv.data import open_dataset
-from fullconv.data.folder.folder import folder_behind
+from fullconv.data.folder.folder import folder_behind, label_map_behind
 from fullconv.data.sample import Dataset
 from fullconv.doctor import examine
 from fullconv.errors import DataError, FullconvError
@@ -168,7 +168,9 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
     labels = {head: run.training.labels[head] for head in result.model.heads}
     data = {"recipe": run.recipe.name, "data": run.training.name}
     history = [data | {key: record[key] for key in HISTORY if key in record} for record in records]
-    save_checkpoint(folder / "model.safetensors", result.model, labels, history, run.recipe.data.scale)
+    spec, known = run.recipe.data, label_map_behind(run.training)
+    label_maps = {} if known is None else dict.fromkeys(spec.heads[:1], known)
+    save_checkpoint(folder / "model.safetensors", result.model, labels, history, spec.scale, spec.image, label_maps)
     write_reports(folder, result.reports)
     run.folder.write_result({"recipe": run.recipe.name, "finished": False, "stages": records})
     run.folder.resume_file(result.record["stage"]).unlink(missing_ok=True)

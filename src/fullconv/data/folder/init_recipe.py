@@ -7,6 +7,7 @@ from statistics import median
 import yaml
 
 from fullconv.data.folder.folder import find_pairs
+from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
 from fullconv.data.folder.guess_labels import guess_labels, look_into, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
@@ -46,7 +47,10 @@ def starter(root: Path, name: str, preferred: bool) -> str:
         DataError
     ):  # what is wrong with validation is told when it is used; here it may have classes of its own
         masks += [pair.mask for pair in find_pairs(root, layout.folder, layout.val)]
-    contents = look_into(list(dict.fromkeys(masks)))
+    masks = list(dict.fromkeys(masks))
+    mask_pages = guess_mask_pages(masks)
+    contents = look_into(masks, mask_pages)
+    image = guess_image([pair.image for pair in pairs])
     labels = guess_labels(root, contents)
     total = sum(contents.pixels.values())
     shares = list(contents.pixels.values())
@@ -69,6 +73,8 @@ def starter(root: Path, name: str, preferred: bool) -> str:
         images=_value(folder.images),
         masks=_value(folder.masks),
         suffix=_value(folder.mask_suffix),
+        mask_pages=f"\n    mask_pages: {mask_pages}  # page k, counted from 1, marks the value k" if mask_pages else "",
+        image="".join(f"{line}\n" for line in image.lines),
         labels="\n".join(lines),
         crop=crop,
         **(_lite if preferred else _squeezenet)(steps),
@@ -158,10 +164,10 @@ data:
   folder:
     images: {images}  # {{split}} stands for train and val; without it a share is drawn for validation
     masks: {masks}
-    mask_suffix: {suffix}  # what a mask's name has after its image's
+    mask_suffix: {suffix}  # what a mask's name has after its image's{mask_pages}
     val_share: 0.2  # of drawn splits only
     seed: 0
-  labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` has no truth
+{image}  labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` has no truth
 {labels}
   scale: 1.0   # 0.5 reads everything at half its size: four times as fast, and small things are lost
   workers: 1
