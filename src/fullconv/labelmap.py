@@ -121,8 +121,9 @@ class LabelMap:
             codes = [code for code, meaning in self.meaning.items() if meaning == label]
             firsts[label] = next((code for code in codes if self._plain == (code < COLOR)), -1)
         if min(firsts.values(), default=0) < 0:
+            lack = [label for label, code in firsts.items() if code < 0]
             raise DataError(
-                f"labels {[label for label, code in firsts.items() if code < 0]} have no {'value' if self._plain else 'colour'} from 0 "
+                f"labels {lack} have no {'value' if self._plain else 'colour'} from 0 "
                 f"to {LARGEST_VALUE} in data.labels that could be written"
             )
         table = np.zeros(256, np.int64)

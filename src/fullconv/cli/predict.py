@@ -130,7 +130,7 @@ def predict(
     from fullconv.crf.settings import read_crf
     from fullconv.errors import DataError, SpecError
     from fullconv.inference.files import predict_files
-    from fullconv.inference.jobs import find_jobs
+    from fullconv.inference.jobs import find_jobs, passed_over
     from fullconv.inference.predictor import load
     from fullconv.inference.rgbd import depths_for
 
@@ -141,6 +141,10 @@ def predict(
         raise DataError("nothing to predict; give images, folders or patterns after the checkpoint, or - and a list of them")
     crf = read_crf(refine).crf if refine is not None else None
     outputs = [name for name, wanted in asdict(also).items() if wanted] + ([voc_submission] if voc_submission else [])
+    for suffix, count in sorted(passed_over(given).items()):
+        log(
+            f"note: {count} {suffix} {'file is' if count == 1 else 'files are'} passed over, which fullconv does not read; save as PNG"
+        )
     jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint, device)
     predictor.head(head)

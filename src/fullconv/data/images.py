@@ -19,6 +19,7 @@ from fullconv.data.ranges import PAPER, prepared
 from fullconv.data.stored import Stored
 from fullconv.errors import DataError
 from fullconv.spec import ImageSpec
+from fullconv.spec.image import PLAIN
 
 SUFFIXES = frozenset(
     {
@@ -35,9 +36,6 @@ UNREAD = frozenset(
     }
 )
 """Images that are not read: they are told of where they are passed over."""
-
-PLAIN = ImageSpec()
-"""Colour or grey, one page."""
 
 
 def read_image(source: Source | NDArray[np.generic], how: ImageSpec = PLAIN) -> NDArray[np.uint8]:
@@ -138,6 +136,15 @@ def bands_of(path: str | os.PathLike[str]) -> Bands:
         return Bands(found.pages, None if plain else found.stored())
 
 
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as an image that can be read, whatever it is called."""
+    try:
+        with reading(str(path)), opened(path):
+            return True
+    except DataError:
+        return False
+
+
 def pages_of(path: str | os.PathLike[str]) -> list[NDArray[np.generic]]:
     """Return every page (H, W) of a file of grey pages."""
     with reading(str(path)), opened(path) as found:
@@ -222,8 +229,8 @@ def _kind(found: Opened, stored: Stored | None) -> Kind:
         values = stored.values
         return Kind(found.format, "", values.shape[2], 8 * values.dtype.itemsize, found.pages)
     deep = image.mode.startswith(("I", "F"))
-    clear = image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255  # type: ignore[index]
-    return Kind(found.format, image.mode, len(image.getbands()), 16 if deep else 8, found.pages, bool(clear))
+    clear = image.has_transparency_data and bool(np.asarray(image.convert("RGBA").getchannel("A")).min() < 255)
+    return Kind(found.format, image.mode, len(image.getbands()), 16 if deep else 8, found.pages, clear)
 
 
 def _check_array(array: NDArray[np.generic], how: ImageSpec) -> NDArray[np.uint8]:
@@ -260,5 +267,3 @@ def _prepared(found: Opened, name: str, how: ImageSpec, looked_at: list[Stored] 
         sheet = Image.new("RGBA", image.size, (PAPER, PAPER, PAPER, 255))
         image = Image.alpha_composite(sheet, image.convert("RGBA"))
     return _check_array(np.array(image.convert("RGB")), how)
-
-

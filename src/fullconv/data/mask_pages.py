@@ -61,4 +61,6 @@ def marks_classes(path: str | os.PathLike[str]) -> bool:
     """Return whether each page of a mask holds nothing but 0 and one other value, and no pixel is marked twice."""
     pages = pages_of(path)
     marked = sum((page != 0).astype(np.int64) for page in pages)
-    return len(pages) > 1 and all(len(np.unique(page[page != 0])) <= 1 for page in pages) and bool((np.asarray(marked) <= 1).all())
+    return (
+        len(pages) > 1 and all(len(np.unique(page[page != 0])) <= 1 for page in pages) and bool((np.asarray(marked) <= 1).all())
+    )

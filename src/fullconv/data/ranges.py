@@ -101,7 +101,7 @@ def _opaque(alpha: NDArray[np.generic]) -> bool:
 
 
 def _whole(dtype: np.dtype[np.generic]) -> Limits:
-    return (0.0, float(np.iinfo(dtype).max)) if dtype.kind in "iu" else (0.0, 1.0)
+    return (0.0, float(2 ** (8 * dtype.itemsize - (dtype.kind == "i")) - 1)) if dtype.kind in "iu" else (0.0, 1.0)
 
 
 def _undeclared(stored: Stored, values: NDArray[np.generic], name: str) -> tuple[Limits, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fullconv.data.images import PLAIN, picture_of
+from fullconv.data.images import picture_of
 from fullconv.data.mask_pages import read_stored_pages
 from fullconv.data.pairs import Pair
 from fullconv.data.rotation import image_for_mask
@@ -21,6 +21,7 @@ from fullconv.files import replacing
 from fullconv.labelmap import LabelMap, codes_of
 from fullconv.labels import LabelSet
 from fullconv.spec import ImageSpec
+from fullconv.spec.image import PLAIN
 
 UNKNOWN = -1
 """The label of pixels without a meaning; no class has it."""

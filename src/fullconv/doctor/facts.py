@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fullconv.data.images import Glance, decode, glance
+from fullconv.data.mask_pages import read_class_pages, read_stored_pages
 from fullconv.data.mask_runs import Runs, inner
 from fullconv.data.masks import stored_in
-from fullconv.data.mask_pages import read_class_pages, read_stored_pages
 from fullconv.data.orientation import SIDEWAYS, TURNS
 from fullconv.data.pairs import Pair
 from fullconv.data.rotation import Lies, look

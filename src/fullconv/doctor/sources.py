@@ -13,6 +13,7 @@ from fullconv.data.scaled import Scaled
 from fullconv.errors import SpecError
 from fullconv.labelmap import LabelMap, parse_label_map
 from fullconv.spec import DataSpec, ImageSpec
+from fullconv.spec.image import PLAIN
 from fullconv.spec.recipe import load_recipe
 
 
@@ -48,7 +49,7 @@ class Source:
     images: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
     depth_unit: str | float | None = None
-    image: ImageSpec = ImageSpec()
+    image: ImageSpec = PLAIN
     mask_pages: str | None = None
 
 
@@ -77,7 +78,9 @@ def _folder_source(spec: DataSpec, split: str) -> Source:
     if set(spec.streams) != {RGB}:
         unit, _ = depth_settings(spec)
         pairs = with_depths(root, spec.folder, split, pairs)
-    return Source(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(pairs), match.images, match.masks, unit, *settings)
+    return Source(
+        split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(pairs), match.images, match.masks, unit, *settings
+    )
 
 
 def _named_source(spec: DataSpec, split: str) -> Source:

@@ -104,14 +104,18 @@ def predict_files(
     if "comp6" in outputs:
         check_plan([job.name.stem for job in jobs], predictor.labels[name])
     back = _way_back(predictor, name, values)
-    way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "") + (f", values {values}" if values != "labels" else "")
+    way = (
+        f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "") + (f", values {values}" if values != "labels" else "")
+    )
     wanted = results_of_each(outputs)
     todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
     images = in_background(lambda job: _read(job, predictor, depths), todo, ahead=together)
     probabilities = not WITH_PROBABILITIES.isdisjoint(one for names in todo.values() for one in names)
     made = (one for group in group_by_size(images, together) for one in _predict(predictor, group, head, probabilities, crf))
-    problems = in_background(lambda pair: _finish(*pair[0], pair[1], (way, values), outcome), zip(todo.items(), made, strict=True), ahead=1)
+    problems = in_background(
+        lambda pair: _finish(*pair[0], pair[1], (way, values), outcome), zip(todo.items(), made, strict=True), ahead=1
+    )
     with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
         for done, problem in enumerate(problems, start=1):
             progress(done, len(todo), problem)

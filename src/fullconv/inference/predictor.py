@@ -17,7 +17,7 @@ from torch import Tensor
 from fullconv.crf.mean_field import CRFSpec, refine
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import inputs_for
-from fullconv.data.images import PLAIN, picture_of
+from fullconv.data.images import picture_of
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.evaluation.at_scale import logits_at_scale
@@ -29,6 +29,7 @@ from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import Source, load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.spec import ImageSpec
+from fullconv.spec.image import PLAIN
 
 TOGETHER = 8
 """Images of one size that a GPU is given at once.
@@ -217,10 +218,7 @@ class Predictor:
                 coarse = logits.float().softmax(1).cpu().numpy()
                 colors = (picture_of(np.asarray(image[RGB], np.uint8)) for image in images)
                 refined = [refine(*pair, crf) for pair in zip(coarse, colors, strict=True)]
-                return [
-                    self._found(each.argmax(0).astype(np.uint8), each if probabilities else None, name)
-                    for each in refined
-                ]
+                return [self._found(each.argmax(0).astype(np.uint8), each if probabilities else None, name) for each in refined]
             labels = logits.argmax(1).to(torch.uint8).cpu().numpy()
             known = logits.float().softmax(1).cpu().numpy() if probabilities else [None] * len(labels)
         return [self._found(*each, name) for each in zip(labels, known, strict=True)]

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fullconv.data.images import PLAIN, read_image
+from fullconv.data.images import read_image
 from fullconv.errors import DataError
 from fullconv.spec import ImageSpec
+from fullconv.spec.image import PLAIN
 
 ImageLike = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor
 """What :meth:`fullconv.Predictor.predict` takes for an image; :func:`as_array` says what each must be like."""

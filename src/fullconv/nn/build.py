@@ -118,7 +118,9 @@ def load_backbone_weights(model: FCN, name: str = "imagenet") -> TransplantRepor
     for trunk in model.trunks.values():
         report = transplant(_widened(weights, trunk.graph), trunk.graph, partial=model.spec.partial_weights)
     if weights.preprocessing is not None:
-        model.set_preprocessing({name: preprocessing_of(name, weights.preprocessing, model.channels_of(name)) for name in model.inputs})
+        model.set_preprocessing(
+            {name: preprocessing_of(name, weights.preprocessing, model.channels_of(name)) for name in model.inputs}
+        )
     return report
 
 

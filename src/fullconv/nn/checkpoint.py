@@ -40,6 +40,7 @@ from fullconv.nn.backbones import find_backbone
 from fullconv.nn.fcn import FCN
 from fullconv.nn.first_format import translate
 from fullconv.spec import ImageSpec, ModelSpec
+from fullconv.spec.image import PLAIN
 
 KEY = "fullconv"
 FORMAT = 2
@@ -91,7 +92,7 @@ def save_checkpoint(
     labels: Mapping[str, LabelSet],
     history: Sequence[Mapping[str, Any]] = (),
     scale: float = 1.0,
-    image: ImageSpec = ImageSpec(),
+    image: ImageSpec = PLAIN,
     label_maps: Mapping[str, LabelMap] | None = None,
 ) -> None:
     """Write a model to ``path``: the whole file, or none (a file that was there stays as it was).

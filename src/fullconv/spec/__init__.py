@@ -90,7 +90,9 @@ class Recipe(Spec):
                 raise ValueError("data.std names depth, of which the logarithm is read as it is; leave it out")
             channels, least = self.model.channels_of(name), 0 if key == "mean" else 1e-6
             if len(values) != channels or not all(least <= number <= 255 for number in values):
-                raise ValueError(f"data.{key}.{name} has {channels} values in {least:g} to 255, one a channel; got {list(values)}")
+                raise ValueError(
+                    f"data.{key}.{name} has {channels} values in {least:g} to 255, one a channel; got {list(values)}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -60,3 +60,7 @@ class ImageSpec(Spec):
         if pairs > 1 and self.bands is not None and pairs != len(self.bands):
             raise ValueError(f"image.range has {pairs} pairs for {len(self.bands)} bands; give one pair, or one for each band")
         return self
+
+
+PLAIN = ImageSpec()
+"""Colour or grey of 8 bits, one page."""

@@ -30,6 +30,7 @@ from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, parse_label_map
 from fullconv.spec import DataSpec, FolderSpec, ImageSpec
+from fullconv.spec.image import PLAIN
 
 LOOKED_AT = 60
 """Images that EXIF may turn, spread over a folder, that are looked at where one of them does not tell how its mask lies."""
@@ -63,7 +64,7 @@ class FolderSegmentation:
         name: str,
         pairs: Sequence[Pair],
         label_map: LabelMap,
-        image: ImageSpec = ImageSpec(),
+        image: ImageSpec = PLAIN,
         mask_pages: str | None = None,
     ) -> None:
         self.name = name
@@ -86,7 +87,6 @@ class FolderSegmentation:
                 f"{image.shape[0]}×{image.shape[1]} (H×W); save both at one size"
             )
         return Sample.from_arrays(pair.name, {RGB: image}, {SEMANTIC: mask})
-
 
     def _mask(self, pair: Pair) -> NDArray[np.uint8]:
         return self.label_map.apply(read_stored_pages(pair.mask, self.label_map, self.mask_pages), str(pair.mask))
@@ -141,7 +141,9 @@ def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
             "writes one"
         )
     pairs = find_pairs(Path(root), spec.folder, split)
-    return FolderSegmentation(f"{Path(root).resolve().name} {split}", pairs, parse_label_map(spec.labels), spec.image, spec.folder.mask_pages)
+    return FolderSegmentation(
+        f"{Path(root).resolve().name} {split}", pairs, parse_label_map(spec.labels), spec.image, spec.folder.mask_pages
+    )
 
 
 def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:

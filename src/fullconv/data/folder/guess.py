@@ -50,9 +50,7 @@ def guess_spec(root: Path) -> DataSpec:
     labels = guess_labels(root, _contents(masks, mask_pages))
     image = guess_image([pair.image for pair in pairs])
     folder = layout.folder.model_copy(update={"mask_pages": mask_pages})
-    return DataSpec(
-        name="folder", root=root, train=layout.train, val=layout.val, folder=folder, labels=labels, image=image.spec
-    )
+    return DataSpec(name="folder", root=root, train=layout.train, val=layout.val, folder=folder, labels=labels, image=image.spec)
 
 
 @dataclass

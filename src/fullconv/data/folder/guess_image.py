@@ -49,11 +49,15 @@ class ImageGuess:
             pairs = [[_number(value) for value in pair] for pair in limits]
             found.append(f"    range: {pairs if len(pairs) > 1 else pairs[0]}  # become 0 and 255; {self.range_note}")
         if self.pages > 1:
-            found.append(f"    pages: null  # files have {self.pages}: first reads the first, bands takes each for a band; say which")
+            found.append(
+                f"    pages: null  # files have {self.pages}: first reads the first, bands takes each for a band; say which"
+            )
         if found:
             found.insert(0, "  image:  # how files are read that are not 8-bit colour; the trained model keeps it")
         if self.mean:
-            found.append(f"  mean: {{rgb: {list(self.mean)}}}  # of each band, as 0 to 255, over the images that were looked into")
+            found.append(
+                f"  mean: {{rgb: {list(self.mean)}}}  # of each band, as 0 to 255, over the images that were looked into"
+            )
             found.append(f"  std: {{rgb: {list(self.std)}}}")
         return found
 
@@ -202,4 +206,3 @@ def _statistics(images: Sequence[Path], spec: ImageSpec) -> tuple[tuple[float, .
 
 def _number(value: float) -> float | int:
     return int(value) if value == int(value) else float(f"{value:.5g}")
-
