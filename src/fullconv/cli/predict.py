@@ -112,8 +112,8 @@ def predict(
     depth
         Of the images.
     values
-        What the labels' files hold. labels: the classes' numbers 0, 1, …, in a palette PNG; original: the values (or colours) that
-        the masks of training have for them, in grey of 8 or 16 bits; colors: the classes' colours, RGB.
+        What the labels' files hold. labels: the classes' numbers 0, 1, …, in a palette PNG; original: the values (or colours)
+        that the masks of training have for them, in grey of 8 or 16 bits; colors: the classes' colours, RGB.
     voc_submission
         Also write the archive that VOC's evaluation server takes of its test images, and check it: comp6.tgz.
     overwrite
@@ -142,9 +142,8 @@ def predict(
     crf = read_crf(refine).crf if refine is not None else None
     outputs = [name for name, wanted in asdict(also).items() if wanted] + ([voc_submission] if voc_submission else [])
     for suffix, count in sorted(passed_over(given).items()):
-        log(
-            f"note: {count} {suffix} {'file is' if count == 1 else 'files are'} passed over, which fullconv does not read; save as PNG"
-        )
+        files = "file is" if count == 1 else "files are"
+        log(f"note: {count} {suffix} {files} passed over, which fullconv does not read; save as PNG")
     jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint, device)
     predictor.head(head)

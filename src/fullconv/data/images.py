@@ -252,8 +252,8 @@ def _prepared(found: Opened, name: str, how: ImageSpec, looked_at: list[Stored] 
     """Return an image uint8 (H, W, C), rows as stored; what the file had is added to ``looked_at`` where bands were looked at."""
     if found.pages > 1 and how.pages is None:
         raise DataError(
-            f"{name}: {found.pages} pages or frames; a recipe says what they are by data.image.pages (first, or bands: each page a "
-            "band), and a model keeps it; or save them as files"
+            f"{name}: {found.pages} pages or frames; a recipe says what they are by data.image.pages (first, or bands: each page "
+            "a band), and a model keeps it; or save them as files"
         )
     image = found.pil
     deep = image is not None and image.mode.startswith(("I", "F"))

@@ -1,4 +1,4 @@
-"""Image files opened by PIL's plugins or as TIFF, their pixels not read yet; whatever is wrong with one is an error that names it.
+"""Image files opened by PIL's plugins or as TIFF, their pixels not read yet; what is wrong with one is an error that names it.
 
 Nothing here touches the process's warning filters, which all threads share.
 """

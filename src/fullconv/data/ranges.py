@@ -44,7 +44,8 @@ def prepared(stored: Stored, how: ImageSpec, name: str) -> NDArray[np.uint8]:
     limits = how.limits or _undeclared(stored, values, name)
     if stored.values.dtype == np.uint8 and max(high for _, high in limits) > 255:
         raise DataError(
-            f"{name}: 8 bits a band, and data.image.range goes to {max(high for _, high in limits):g}; save all images at one depth"
+            f"{name}: 8 bits a band, and data.image.range goes to {max(high for _, high in limits):g}; save all images at one "
+            "depth"
         )
     if len(limits) not in (1, values.shape[2]):
         raise DataError(f"{name}: {values.shape[2]} bands, and data.image.range has {len(limits)} pairs; give one, or one a band")
@@ -122,8 +123,8 @@ def _undeclared(stored: Stored, values: NDArray[np.generic], name: str) -> tuple
         return ((0.0, 255.0),)
     if most <= DEEP // 2:
         raise DataError(
-            f"{name}: {8 * kind.itemsize}-bit pixels of which none is above {most}, so they may be of {max(most.bit_length(), 1)} "
-            f"bits and would be almost black as 0 to {DEEP}; {_ADVICE}"
+            f"{name}: {8 * kind.itemsize}-bit pixels of which none is above {most}, so they may be of "
+            f"{max(most.bit_length(), 1)} bits and would be almost black as 0 to {DEEP}; {_ADVICE}"
         )
     return ((0.0, float(DEEP)),)
 

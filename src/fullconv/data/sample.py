@@ -123,8 +123,9 @@ class JointTransform:
 
     In this order: rotation (degrees up to ``rotate`` either way), scale (a uniformly drawn factor, antialiased), a
     random crop, a mirror image every second time, colour (brightness, contrast, saturation by a factor in ``1 ± color``
-    each, hue by ``± color / 10`` turns; stream ``rgb`` only, and of bands other than colour brightness and contrast), padding right and below to the crop's size, and a move by
-    whole pixels (up to ``shift`` along each axis either way). Masks and measurements take the nearest value, never a
+    each, hue by ``± color / 10`` turns; stream ``rgb`` only, and of bands that are no colour brightness and contrast),
+    padding right and below to the crop's size, and a move by whole pixels (up to ``shift`` along each axis either way).
+    Masks and measurements take the nearest value, never a
     mixture; what lies outside the image is ``fill`` in images and 255 (ignore) in masks.
 
     Every draw comes from the generator that is handed in, so the result is a function of sample and generator alone.

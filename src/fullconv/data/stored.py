@@ -159,8 +159,8 @@ def _bands(page: tifffile.TiffPage) -> NDArray[np.generic]:
         if "imagecodecs" in str(error) or isinstance(error, KeyError):
             kind = getattr(page.compression, "name", page.compression)
             raise DataError(
-                f"its compression {kind} needs the package imagecodecs (pip install imagecodecs); or save it with LZW, Deflate or "
-                "no compression"
+                f"its compression {kind} needs the package imagecodecs (pip install imagecodecs); or save it with LZW, Deflate "
+                "or no compression"
             ) from error
         raise
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and values.dtype.kind == "u":

@@ -161,7 +161,7 @@ def _misfit(camera: Intrinsics, depth: DepthFacts) -> str:
 
 
 def lies_as(fact: Facts, context: Context) -> Lies:
-    """Return on which pixels of an image its mask is taken to lie: as it shows itself, the recipe says or the others of the folder."""
+    """Return on which pixels of an image its mask is taken to lie: as it shows itself, or the recipe or the other pairs say."""
     if fact.lies != "unclear":
         return fact.lies or "turned"
     return context.spec.image.rotation or agreed([lies for other in context.facts if (lies := other.lies)])

@@ -16,7 +16,7 @@ from fullconv.data.mask_pages import marks_classes
 from fullconv.data.ranges import DEEP, used_bands
 from fullconv.errors import DataError
 from fullconv.spec import ImageSpec
-from fullconv.spec.image import Limits
+from fullconv.spec.image import PLAIN, Limits
 
 SAMPLE = 24
 """Images that are looked into, spread over the folder."""
@@ -31,7 +31,7 @@ FILLED = 0.3
 class ImageGuess:
     """How images are read, mean and standard deviation of bands that are no colour, and what a person should know of it."""
 
-    spec: ImageSpec = ImageSpec()
+    spec: ImageSpec = PLAIN
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     pages: int = 1

@@ -57,7 +57,7 @@ class Contents:
 
 
 def look_into(masks: Sequence[Path], pages: str | None = None) -> Contents:
-    """Return what masks hold: palette images by their indices, equal channels as grey; of ``pages``, see ``FolderSpec.mask_pages``.
+    """Return what masks hold: palette images by their indices, equal channels as grey; ``pages`` as ``FolderSpec.mask_pages``.
 
     Raises
     ------
