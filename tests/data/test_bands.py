@@ -111,7 +111,7 @@ def test_floats_need_a_range_and_holes_become_black(tmp_path: Path) -> None:
 
 def test_eight_bits_among_sixteen_are_refused(tmp_path: Path) -> None:
     Image.new("L", (4, 3), 200).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match="8 bits a band, and data.image.range goes to 4095"):
+    with pytest.raises(DataError, match=r"8 bits a band, and data.image.range goes to 4095"):
         read_image(tmp_path / "a.png", ImageSpec(range=(0, 4095)))
 
 
@@ -147,7 +147,9 @@ def test_deep_images_are_turned_upright(tmp_path: Path) -> None:
 def test_arrays_of_chosen_bands() -> None:
     four = values("uint8", 4, 256)
     assert np.array_equal(read_image(four, ImageSpec(bands=(1, 2, 3, 4))), four)
-    with pytest.raises(DataError, match=re.escape("an array must be uint8 (H, W, 4) with at least one pixel; got uint8 (9, 14, 3)")):
+    with pytest.raises(
+        DataError, match=re.escape("an array must be uint8 (H, W, 4) with at least one pixel; got uint8 (9, 14, 3)")
+    ):
         read_image(four[..., :3], ImageSpec(bands=(1, 2, 3, 4)))
     deep = values("uint16", 5)
     found = read_image(deep, ImageSpec(bands=(5, 1), range=(0, 4095)))

@@ -117,7 +117,7 @@ def read_deep_png(file: BinaryIO) -> Stored:
     for order in ("B", "L"):
         file.seek(0)
         with PngImageFile(file) as image:
-            if image.mode == "LA":  # of which there is no other order; its four bytes are as those of RGBA
+            if str(image.tile[0].args).startswith("LA"):  # of which there is no other order; its four bytes are as those of RGBA
                 image._mode, raw = "RGBA", "RGBA"
             else:
                 raw = f"{image.mode};16{order}"
