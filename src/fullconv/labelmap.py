@@ -100,48 +100,6 @@ class LabelMap:
         table = np.array([self.meaning[int(code)] for code in found], np.uint8)
         return table[positions].reshape(stored.shape[:2])
 
-    def stored(self, labels: NDArray[np.integer]) -> NDArray[np.integer]:
-        """Return a mask of ``labels`` (H, W) as the data set stores it; :meth:`apply` gives the labels again.
-
-        Each class has the first of its codes that were declared. Values become uint8 or uint16 (H, W) as they need; colours
-        uint8 (H, W, 3), where any class has no value.
-
-        Raises
-        ------
-        DataError
-            When a label has no code, one code is negative, or classes have values and others colours only.
-
-        Examples
-        --------
-        >>> parse_label_map({"road": [7, 8], "sky": 300}).stored(np.array([[0, 1]])).tolist()
-        [[7, 300]]
-        """
-        firsts = {}
-        for label in np.unique(labels).tolist():
-            codes = [code for code, meaning in self.meaning.items() if meaning == label]
-            firsts[label] = next((code for code in codes if self._plain == (code < COLOR)), -1)
-        if min(firsts.values(), default=0) < 0:
-            lack = [label for label, code in firsts.items() if code < 0]
-            raise DataError(
-                f"labels {lack} have no {'value' if self._plain else 'colour'} from 0 "
-                f"to {LARGEST_VALUE} in data.labels that could be written"
-            )
-        table = np.zeros(256, np.int64)
-        table[list(firsts)] = list(firsts.values())
-        codes = table[labels]
-        if not self._plain:
-            return np.stack([codes >> 16 & 255, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)
-        return codes.astype(np.uint8 if max(self._values) <= IGNORE else np.uint16)
-
-    @property
-    def _values(self) -> list[int]:
-        return [code for code in self.meaning if code < COLOR]
-
-    @property
-    def _plain(self) -> bool:
-        """Whether every class has a value."""
-        return set(range(len(self.labels))) <= {label for code, label in self.meaning.items() if 0 <= code < COLOR}
-
     def explain(self, unknown: Sequence[tuple[int, int]], total: int) -> str:
         """Return what is wrong with codes that have no meaning, from (code, pixels) and all pixels."""
         worst = sorted(unknown, key=lambda pair: -pair[1])

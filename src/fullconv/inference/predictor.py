@@ -22,6 +22,7 @@ from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.evaluation.at_scale import logits_at_scale
 from fullconv.inference.device import find_device, memory_for
+from fullconv.inference.heads import check_heads, find_head
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.sources import ImageLike, as_array
 from fullconv.labelmap import LabelMap
@@ -85,11 +86,7 @@ class Predictor:
         image: ImageSpec = PLAIN,
         label_maps: Mapping[str, LabelMap] | None = None,
     ) -> None:
-        named = {head: len(classes) for head, classes in labels.items()}
-        if named != dict(model.heads):
-            raise SpecError(
-                f"the model gives {_classes(model.heads)}, and names are given for {_classes(named)}; they must agree"
-            )
+        check_heads(model.heads, labels)
         if not 0 < scale < math.inf:
             raise SpecError(
                 f"the scale is {scale:g}; it is the factor on height and width that the model was trained at, above 0"
@@ -280,14 +277,7 @@ class Predictor:
         SpecError
             When the model has no such head.
         """
-        heads = list(self.model.heads)
-        if name is not None and name not in heads:
-            raise SpecError(f"the model has no head {name!r}; it has {', '.join(heads)}")
-        return name or heads[0]
-
-
-def _classes(heads: Mapping[str, int]) -> str:
-    return ", ".join(f"{classes} classes of {head}" for head, classes in heads.items()) or "no head"
+        return find_head(self.model.heads, name)
 
 
 def load(source: Source, device: str = "auto") -> Predictor:

@@ -16,6 +16,7 @@ from PIL import Image
 from fullconv.drawing import overlay
 from fullconv.errors import DataError
 from fullconv.files import replacing
+from fullconv.inference.original_values import original_mask
 from fullconv.inference.sources import ImageLike, as_array
 from fullconv.labelmap import LabelMap
 from fullconv.labels import LabelSet
@@ -79,7 +80,7 @@ class Segmentation:
             return Image.fromarray(self.label_set.colorize(self.labels))
         if self.label_map is None:
             raise DataError(f"the model's file does not say what values its masks had; {NO_VALUES}")
-        return Image.fromarray(self.label_map.stored(self.labels))
+        return Image.fromarray(original_mask(self.labels, self.label_map))
 
     def confidence(self) -> NDArray[np.float32]:
         """Return float32 (H, W): the probability of each pixel's class, 1/K to 1.
