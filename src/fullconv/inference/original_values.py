@@ -10,8 +10,8 @@ from fullconv.labelmap import COLOR, LARGEST_VALUE, LabelMap, color_of
 def original_mask(labels: NDArray[np.integer], label_map: LabelMap) -> NDArray[np.integer]:
     """Return a mask of ``labels`` (H, W) as its data set stores it; :meth:`fullconv.labelmap.LabelMap.apply` gives them again.
 
-    Each class has the first of its values that were declared: uint8 (H, W), or uint16 where any declared value is above 255. Where
-    some class has no value, each has the first of its colours: uint8 (H, W, 3).
+    Each class has the first of its values that were declared: uint8 (H, W), or uint16 where any declared value is above 255.
+    Where some class has no value, each has the first of its colours: uint8 (H, W, 3).
 
     Raises
     ------

@@ -69,11 +69,8 @@ class Predictor:
 
     Examples
     --------
-    >>> from fullconv.labels import voc_colors
     >>> from fullconv.nn.build import build_model
-    >>> from fullconv.spec import ModelSpec
-    >>> model = build_model(ModelSpec(name="fcn8s-minivgg"), {"semantic": 2})
-    >>> predictor = Predictor(model, {"semantic": LabelSet(("cat", "dog"), voc_colors(2))})
+    >>> predictor = Predictor(build_model("fcn8s-minivgg", 2), {"semantic": LabelSet(("cat", "dog"))})
     >>> predictor.predict(np.zeros((37, 50, 3), np.uint8)).labels.shape
     (37, 50)
     """
