@@ -137,6 +137,12 @@ def codes_of(stored: NDArray[np.integer]) -> NDArray[np.int64]:
     return COLOR + (red << 16) + (green << 8) + blue
 
 
+def code_of(color: Sequence[int]) -> int:
+    """Return the code of a colour (red, green, blue); :func:`color_of` gives the colour again."""
+    red, green, blue = color
+    return COLOR + (red << 16) + (green << 8) + blue
+
+
 def color_of(code: int) -> tuple[int, int, int]:
     """Return (red, green, blue) of a colour's code."""
     return (code >> 16) & 255, (code >> 8) & 255, code & 255

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fullconv.data.images import read_image, read_image_as_stored
 from fullconv.errors import DataError
+from fullconv.spec import ImageSpec
 
 
 @pytest.fixture
@@ -67,7 +68,10 @@ def test_sixteen_bit_color(small: NDArray[np.uint8], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.array([[70_000, 1]], np.int32), "a.tif: 32-bit pixels have no agreed range; save it with 8 or 16 bits a channel"),
+        (
+            np.array([[70_000, 1]], np.int32),
+            r"a.tif: 32-bit pixels have no agreed range \(these go from 1 to 70000\); a recipe declares it by data.image.range",
+        ),
         (np.array([[0.5, 1]], np.float32), "a.tif: floating point pixels have no agreed range"),
     ],
 )
@@ -77,10 +81,19 @@ def test_numbers_without_a_range(values: NDArray[np.generic], message: str, tmp_
         read_image(tmp_path / "a.tif")
 
 
-def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
+def test_an_animation_gives_its_first_frame_where_that_is_asked_for(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (3, 2), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert read_image(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
+    assert read_image(tmp_path / "a.gif", ImageSpec(pages="first"))[0, 0].tolist() == [255, 0, 0]
+    with pytest.raises(DataError, match=r"a.gif: 2 pages or frames"):
+        read_image(tmp_path / "a.gif")
+
+
+def test_what_a_telephone_adds_behind_a_jpeg_is_no_page(tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
+    red, _, blue = read_image(tmp_path / "a.jpg")[0, 0].tolist()
+    assert red > 200 > 60 > blue
 
 
 @pytest.mark.parametrize(("orientation", "mirror"), [(5, 1), (7, -1)])

@@ -10,7 +10,7 @@ from planted import Folder, mask, photograph, says, turned
 from fullconv.data import open_dataset
 from fullconv.data.images import glance
 from fullconv.errors import DataError
-from fullconv.spec import FolderSpec
+from fullconv.spec import FolderSpec, ImageSpec
 
 
 def test_a_sound_folder_has_notes_only(folder: Folder) -> None:
@@ -106,4 +106,8 @@ def test_exif_where_sizes_do_not_tell(folder: Folder) -> None:
     turned(folder.image(0), photograph(0), 3)
     turned(folder.image(1), photograph(1, (48, 48)), 6)
     Image.fromarray(mask(1, (48, 48))).save(folder.mask(1))
-    says(folder.only(), "warning", 2, r"^2 images turned or mirrored by EXIF, where sizes do not tell whether the mask is: 0, 1;")
+    pattern = r"^2 images turned or mirrored by EXIF, where neither sizes nor outlines tell whether the mask is: 0, 1$"
+    says(folder.only(), "error", 2, pattern)
+    said = folder.examine(image=ImageSpec(rotation="turned")).of("warning")
+    assert len(said) == 1
+    assert said[0].what.endswith("tell whether the mask is: 0, 1; the recipe says turned")

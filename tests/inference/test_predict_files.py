@@ -108,7 +108,7 @@ def test_results_do_not_lie_among_a_folders_pictures(album: Path) -> None:
 
 def test_inputs_that_match_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no images in this folder; looked for \.bmp"):
+    with pytest.raises(DataError, match=r"no images in this folder; looked for \.apng"):
         find_jobs([str(tmp_path / "empty")], tmp_path / "out")
     with pytest.raises(DataError, match="no file matches this pattern"):
         find_jobs([f"{tmp_path}/*.jpg"], tmp_path / "out")

@@ -19,7 +19,7 @@ from fullconv.spec import ModelSpec, Recipe
 from fullconv.training.interrupt import Interrupted
 from fullconv.training.module import TrainingModule
 from fullconv.training.run import train
-from fullconv.training.start import set_mean
+from fullconv.training.start import set_statistics
 
 Tiny = Callable[..., Recipe]
 OTHER = {"channels": "BGR", "range": [0, 255], "mean": [10.0, 20.0, 30.0], "std": [50.0, 60.0, 70.0]}
@@ -112,7 +112,7 @@ def test_a_recipes_mean_becomes_zero_in_the_trained_net(classifier: Path, tiny: 
 
 def test_a_mean_for_each_input() -> None:
     model = build_model(ModelSpec(name="fcn32s-caffe-alexnet", streams=("rgb+depth", "hha")), {"semantic": 2})
-    set_mean(model, {"hha": (132.0, 94.0, 118.0), "depth": (7.5,)})
+    set_statistics(model, {"hha": (132.0, 94.0, 118.0), "depth": (7.5,)}, {})
     assert model.preprocessing["hha"]["mean"] == [132, 94, 118]  # the order of the files, which the reference keeps
     assert model.preprocessing["depth"]["mean"] == [7.5]
     assert model.preprocessing["rgb"]["mean"] == pytest.approx([104.00699, 116.66877, 122.67892])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from fullconv.data.sample import Dataset
     from fullconv.inference.predictor import Predictor
-    from fullconv.spec import DataSpec
+    from fullconv.spec import DataSpec, ImageSpec
 
 
 def open_ground_truth(
@@ -25,6 +25,7 @@ def open_ground_truth(
     from fullconv.data import open_dataset, spec_of
     from fullconv.spec.recipe import load_recipe
 
+    predictors = list(predictors)
     inputs = (name for predictor in predictors for name in predictor.model.inputs)
     given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else spec_of(data)
     most = count or given.val_count
@@ -33,6 +34,7 @@ def open_ground_truth(
         "count": most,  # of whichever split it is; what is measured stays as it is, as some sets keep it out of training
         "val_count": most,
         "heads": (head,),
+        "image": _image_of(predictors, given),
         "streams": tuple(dict.fromkeys([*inputs, *(["rgb"] if refined else [])])),
     }
     spec = with_splits_of_run(given, Path(data)).model_copy(update=changes)
@@ -51,3 +53,13 @@ def with_splits_of_run(spec: "DataSpec", recipe: Path) -> "DataSpec":
         return spec
     folder = spec.folder.model_copy(update={"splits": splits, "folds": None, "fold": 0})
     return spec.model_copy(update={"folder": folder})
+
+
+def _image_of(predictors: "list[Predictor]", given: "DataSpec") -> "ImageSpec":
+    """Return how images are read: as the models learned them; how masks lie on them is the data's own."""
+    from fullconv.errors import SpecError
+
+    learned = predictors[0].image
+    if any(predictor.image != learned for predictor in predictors[1:]):
+        raise SpecError("the models read other bands, ranges or pages of images, so they cannot be measured on the same ones")
+    return learned.model_copy(update={"rotation": given.image.rotation})

@@ -85,6 +85,7 @@ def predict(
     listed: Annotated[bool, Parameter("-", negative="")] = False,
     also: Also = Also(),
     depth: Depth = Depth(),
+    values: Literal["labels", "original", "colors"] = "labels",
     voc_submission: Literal["comp6"] | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
@@ -112,6 +113,9 @@ def predict(
         What to write beside the labels.
     depth
         Of the images.
+    values
+        What the labels' files hold. labels: the classes' numbers 0, 1, …, in a palette PNG; original: the values (or colours)
+        that the masks of training have for them, in grey of 8 or 16 bits; colors: the classes' colours, RGB.
     voc_submission
         Also write the archive that VOC's evaluation server takes of its test images, and check it: comp6.tgz.
     overwrite
@@ -130,7 +134,7 @@ def predict(
     from fullconv.crf.settings import read_crf
     from fullconv.errors import DataError, SpecError
     from fullconv.inference.files import predict_files
-    from fullconv.inference.jobs import find_jobs
+    from fullconv.inference.jobs import find_jobs, passed_over
     from fullconv.inference.predictor import load
     from fullconv.inference.rgbd import depths_for
 
@@ -142,6 +146,9 @@ def predict(
     threshold = threshold_of(threshold, refine)
     crf = read_crf(refine).crf if refine is not None else None
     outputs = [name for name, wanted in asdict(also).items() if wanted] + ([voc_submission] if voc_submission else [])
+    for suffix, count in sorted(passed_over(given).items()):
+        files = "file is" if count == 1 else "files are"
+        log(f"note: {count} {suffix} {files} passed over, which fullconv does not read; save as PNG")
     jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint, device, threshold)
     predictor.head(head)
@@ -161,7 +168,15 @@ def predict(
                 bar.console.print(f"error: {' '.join(problem.split())}", highlight=False, markup=False, soft_wrap=True)
 
         try:
-            found = predict_files(predictor, jobs, outputs, head=head, crf=crf, overwrite=overwrite, depths=depths, progress=step)
+            found = predict_files(
+                *(predictor, jobs, outputs),
+                head=head,
+                crf=crf,
+                overwrite=overwrite,
+                depths=depths,
+                values=values,
+                progress=step,
+            )
         except KeyboardInterrupt:
             again = " without --overwrite" if overwrite else ""
             raise KeyboardInterrupt(f"stopped; every file in {out} is whole, the same command{again} goes on") from None

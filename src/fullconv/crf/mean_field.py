@@ -25,6 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fullconv.crf.permutohedral import Permutohedral
+from fullconv.data.images import picture_of
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet
@@ -225,4 +226,4 @@ def image_of(inputs: Mapping[str, Tensor]) -> NDArray[np.uint8]:
     """
     if RGB not in inputs:
         raise DataError(f"the sample has {', '.join(inputs)} but no image in colour; a CRF needs the stream {RGB}")
-    return np.ascontiguousarray(inputs[RGB].numpy().transpose(1, 2, 0))
+    return picture_of(inputs[RGB].numpy().transpose(1, 2, 0))

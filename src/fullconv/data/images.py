@@ -1,73 +1,74 @@
 """Image files and what people hold of images in memory, as arrays; errors name the file.
 
-:func:`read_image` takes whatever a camera or an editor writes and returns it upright. :func:`read_image_as_stored` takes the
-pixels of a data set as they lie in the file, because masks lie on them. Nothing here touches the process's warning filters,
-which all threads share.
+:func:`read_image` takes whatever a camera, an editor or a satellite writes and returns it upright.
+:func:`read_image_as_stored` takes the pixels of a data set as they lie in the file, because masks lie on them.
 
-Letters: H height, W width.
+Letters: C channels, H height, W width.
 """
 
-import contextlib
-import errno
-import io
 import os
-import stat
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
 
-from fullconv.data.orientation import ORIENTATION, SIDEWAYS, TURNS, orientation_of, without_exif
+from fullconv.data.opening import Opened, Source, name_of, opened, reading
+from fullconv.data.orientation import TURNS, turned
+from fullconv.data.ranges import PAPER, prepared
+from fullconv.data.stored import Stored
 from fullconv.errors import DataError
+from fullconv.spec import ImageSpec
+from fullconv.spec.image import PLAIN
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {
+        *(".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+        *(".jfif", ".jpe", ".jp2", ".j2k", ".jpx", ".avif", ".pnm", ".pbm", ".tga", ".apng"),
+    }
+)
 """What counts as an image when a folder is searched; a file that is named itself may be called anything."""
 
-PAPER = (255, 255, 255)
-"""What transparent pixels are laid on."""
+UNREAD = frozenset(
+    {
+        *(".heic", ".heif", ".jxl", ".exr", ".hdr", ".dcm", ".nii", ".ecw", ".svg", ".pdf", ".psd", ".xcf"),
+        *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
+    }
+)
+"""Images that are not read: they are told of where they are passed over."""
 
-_SYSTEM = {errno.ENOENT: "no such file", errno.EISDIR: "a folder, not an image"}
 
-
-Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
-"""What :func:`read_image` reads, beside arrays."""
-
-
-def read_image(source: Source | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image as uint8 (H, W, 3) RGB, upright.
+def read_image(source: Source | NDArray[np.generic], how: ImageSpec = PLAIN) -> NDArray[np.uint8]:
+    """Return an image as uint8 (H, W, 3) RGB, upright; of other bands than colour uint8 (H, W, C).
 
     Parameters
     ----------
     source
         A path, the bytes of a file, a file opened in mode ``rb`` (read from its start), a PIL image, or an array uint8
         (H, W, 3) RGB or (H, W) grey. The rotation that a camera notes in EXIF is applied; transparent pixels are laid on
-        white; grey, palette and CMYK are converted; 16 bits become 8 (divided by 257); of an animation the first frame is
-        taken.
+        white; grey, palette and CMYK are converted. Of an array uint8 the bands are taken for chosen already; of another dtype
+        they are chosen and scaled as those of a file.
+    how
+        Which bands, which range of values and which pages. Without it a TIFF file of four bands, which may or may not be
+        transparency, is refused, and so is 16-bit content that does not reach beyond half of its range.
 
     Raises
     ------
     DataError
         When the file is missing, no image, cut short, a pipe or a device, or so large that it may be an attack (twice
-        PIL's limit) or that the memory ends; when an array has another dtype or shape. The file is named.
+        PIL's limit) or that the memory ends; when it has other bands, depths or pages than ``how`` says; when an array has
+        another dtype or shape. The file is named.
     """
     if isinstance(source, np.ndarray):
-        return _check_array(source)
-    name = _name_of(source)
-    with _reading(name), _opened(source) as opened:
-        return _upright_rgb(opened, name)
+        return _check_array(source, how)
+    name = name_of(source)
+    with reading(name), opened(source) as found:
+        return _upright(found, name, how)
 
 
-def _name_of(source: Source) -> str:
-    """Return what errors call a source."""
-    if isinstance(source, str | os.PathLike):
-        return str(source)
-    name = getattr(source, "name", None)  # of an open file, unless it was opened by number
-    return name if isinstance(name, str) else "the image"
+def picture_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return uint8 (H, W, 3) to look at: the first three of an image's channels (H, W, C), or the first in grey."""
+    return np.ascontiguousarray(image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2))
 
 
 def read_image_as_stored(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -85,17 +86,12 @@ def read_image_as_stored(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
-def read_image_of_size(path: str | os.PathLike[str], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return an image as :func:`read_image` does, but as it is stored where only that has the (height, width) ``size``.
-
-    A camera's rotation turns the image; a mask may have been drawn on the turned one (as viewers show it) or on the stored
-    one. Where both have the mask's size, it is taken for the turned one.
-    """
-    with _reading(str(path)), _opened(path) as opened:
-        upright = _upright_rgb(opened, str(path))
-        if upright.shape[:2] == size or upright.shape[:2] != size[::-1] or opened.orientation not in SIDEWAYS:
-            return upright
-        return _upright_rgb(Opened(opened.image, 1), str(path))
+def read_both_ways(path: str | os.PathLike[str], how: ImageSpec = PLAIN) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Return an image as :func:`read_image` does, and as it is stored where EXIF turns it, else ``None``."""
+    with reading(str(path)), opened(path) as found:
+        orientation = found.orientation
+        plain = _prepared(found, str(path), how)
+        return turned(plain, orientation), plain if orientation in TURNS else None
 
 
 def decode(path: str | os.PathLike[str]) -> Image.Image:
@@ -104,11 +100,80 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     Raises
     ------
     DataError
+        When the file is missing, no image or cut short; when it has several pages.
+    """
+    with reading(str(path)), opened(path) as found:
+        if found.pages > 1 and found.format in ("TIFF", "GIF"):
+            raise DataError(f"{path}: {found.pages} pages, of which only one would be read; {_MASK_PAGES}")
+        image = found.image
+        image.load()
+        return image
+
+
+_MASK_PAGES = (
+    "of masks say by data.folder.mask_pages: classes (page k marks class k) or first what they are; other files save page by page"
+)
+
+
+@dataclass(frozen=True)
+class Bands:
+    """How many pages a file has, and what its first one stores; ``None`` for 8 bits of grey or colour."""
+
+    pages: int
+    stored: Stored | None
+
+
+def bands_of(path: str | os.PathLike[str]) -> Bands:
+    """Return what a file stores besides 8-bit grey or colour.
+
+    Raises
+    ------
+    DataError
         When the file is missing, no image or cut short.
     """
-    with _reading(str(path)), _opened(path) as opened:
-        opened.image.load()
-        return opened.image
+    with reading(str(path)), opened(path) as found:
+        plain = found.pil is not None and not found.pil.mode.startswith(("I", "F"))
+        return Bands(found.pages, None if plain else found.stored())
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as an image that can be read, whatever it is called."""
+    try:
+        with reading(str(path)), opened(path):
+            return True
+    except DataError:
+        return False
+
+
+def pages_of(path: str | os.PathLike[str]) -> list[NDArray[np.generic]]:
+    """Return every page (H, W) of a file of grey pages."""
+    with reading(str(path)), opened(path) as found:
+        if found.pages == 1:
+            return [found.stored().values[..., 0]]
+        values = found.stack().values
+        return [values[..., page] for page in range(values.shape[2])]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What sort of file an image is.
+
+    Attributes
+    ----------
+    format, mode
+        Such as ``JPEG`` and ``RGB``, of PIL; no mode where PIL does not read it.
+    bands, bits, pages
+        How many there are.
+    transparent
+        Some of the pixels are, by the format's own word.
+    """
+
+    format: str = ""
+    mode: str = ""
+    bands: int = 3
+    bits: int = 8
+    pages: int = 1
+    transparent: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,14 +188,17 @@ class Glance:
         EXIF's 1 to 8; 1 is upright, and what has no note counts as 1.
     thumbnail
         uint8 (side, side) grey, upright, each pixel the mean of what it covers.
+    kind
+        Of the file.
     """
 
     size: tuple[int, int]
     orientation: int
     thumbnail: NDArray[np.uint8]
+    kind: Kind = Kind()
 
 
-def glance(path: str | os.PathLike[str], side: int = 16) -> Glance:
+def glance(path: str | os.PathLike[str], side: int = 16, how: ImageSpec = PLAIN) -> Glance:
     """Return a :class:`Glance` at an image, read to its end; of a JPEG only the grey eighth of its size is computed.
 
     Raises
@@ -138,147 +206,64 @@ def glance(path: str | os.PathLike[str], side: int = 16) -> Glance:
     DataError
         When :func:`read_image` would.
     """
-    with _reading(str(path)), _opened(path) as opened:
-        image = opened.image
-        size = (image.height, image.width)
-        if image.format == "JPEG":
+    with reading(str(path)), opened(path) as found:
+        if found.format == "JPEG" and how.bands is None and how.range is None:
+            image = found.image
+            kind = Kind("JPEG", image.mode, len(image.getbands()))
             drafted = image.draft("L", (2 * side, 2 * side))  # the pixels' share of its last, cut blocks is the box
             small = image.convert("L").resize((side, side), Image.Resampling.BOX, drafted[1] if drafted else None)
-            thumbnail = np.array(_turned(small, opened.orientation))
+            thumbnail = turned(np.array(small), found.orientation)
         else:
-            small = Image.fromarray(_upright_rgb(opened, str(path))).convert("L")
+            stored: list[Stored] = []
+            whole = _prepared(found, str(path), how, stored)
+            small = Image.fromarray(picture_of(turned(whole, found.orientation))).convert("L")
             thumbnail = np.array(small.resize((side, side), Image.Resampling.BOX))
-        return Glance(size, opened.orientation, thumbnail)
+            kind = _kind(found, stored[0] if stored else None)
+        return Glance(found.size, found.orientation, thumbnail, kind)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """An image whose pixels may not have been read yet, and EXIF's orientation, 1 to 8."""
-
-    image: Image.Image
-    given: int | None = None
-
-    @property
-    def orientation(self) -> int:
-        """EXIF's 1 to 8; in a PNG it may stand behind the pixels, so they are read first."""
-        if self.given is not None:
-            return self.given
-        self.image.load()
-        return orientation_of(self.image.info)
+def _kind(found: Opened, stored: Stored | None) -> Kind:
+    image = found.pil
+    if image is None:
+        assert stored is not None  # what PIL does not read is read as its bands
+        values = stored.values
+        return Kind(found.format, "", values.shape[2], 8 * values.dtype.itemsize, found.pages)
+    deep = image.mode.startswith(("I", "F"))
+    clear = image.has_transparency_data and bool(np.asarray(image.convert("RGBA").getchannel("A")).min() < 255)
+    return Kind(found.format, image.mode, len(image.getbands()), 16 if deep else 8, found.pages, clear)
 
 
-@contextlib.contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """Turn whatever comes of a damaged file into a :class:`DataError` that names it."""
-    try:
-        yield
-    except DataError:
-        raise
-    except Image.UnidentifiedImageError as error:
-        raise DataError(f"{name}: cannot be read: not an image, or of a format that PIL does not read") from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{name}: more pixels than PIL lets pass ({error}); cut or shrink it first") from error
-    except MemoryError as error:
-        raise DataError(f"{name}: no memory for an image of this size; cut it into parts or shrink it") from error
-    # the decoders of damaged files raise whatever comes: OSError, SyntaxError, ValueError, struct.error, EOFError
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno:  # the system's answer, not the decoder's
-            raise DataError(f"{name}: {_SYSTEM.get(error.errno, error.strerror)}") from error
-        raise DataError(f"{name}: cannot be read ({error}); it is damaged or cut short, copy it again") from error
+def _check_array(array: NDArray[np.generic], how: ImageSpec) -> NDArray[np.uint8]:
+    channels = how.channels
+    if array.dtype != np.uint8 and array.ndim in (2, 3) and array.size and how.range is not None:
+        return prepared(Stored(array if array.ndim == 3 else array[..., None]), how, "the array")
+    grey = array.ndim == 2 and channels == 3
+    if array.dtype != np.uint8 or not array.size or not (grey or (array.ndim == 3 and array.shape[2] == channels)):
+        wanted = "(H, W, 3) RGB or (H, W) grey" if channels == 3 else f"(H, W, {channels})"
+        raise DataError(f"an array must be uint8 {wanted} with at least one pixel; got {array.dtype} {array.shape}")
+    return np.repeat(array[:, :, None], 3, axis=2) if grey else array  # type: ignore[return-value]  # uint8 by now
 
 
-@contextlib.contextmanager
-def _opened(source: Source) -> Iterator[Opened]:
-    if isinstance(source, Image.Image):
-        yield Opened(source, _orientation_in_memory(source))
-        return
-    if not isinstance(source, str | os.PathLike):
-        yield _identified(io.BytesIO(_content_of(source)), _name_of(source))
-        return
-    mode = os.stat(source).st_mode  # noqa: PTH116  # whatever names a path
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening it might wait for ever; of a folder, opening says so
-        raise DataError(f"{source}: a pipe or a device, not a file; copy its content into a file first")
-    with open(source, "rb") as file:  # noqa: PTH123  # whatever names a path
-        yield _identified(file, os.fspath(source))
+def _upright(found: Opened, name: str, how: ImageSpec) -> NDArray[np.uint8]:
+    return turned(_prepared(found, name, how), found.orientation)
 
 
-def _content_of(source: bytes | BinaryIO) -> bytes:
-    """Return what an image file holds, from its start."""
-    if isinstance(source, bytes):
-        return source
-    if isinstance(source, io.TextIOBase):
-        raise DataError(f"{_name_of(source)} is opened as text; open an image in mode 'rb'")
-    if not hasattr(source, "read"):
-        raise DataError(f"an image is a path, bytes, an open file, a PIL image or an array; got {type(source).__name__}")
-    if source.seekable():
-        source.seek(0)
-    return source.read()
-
-
-def _orientation_in_memory(image: Image.Image) -> int:
-    orientation = image.getexif().get(ORIENTATION, 1)
-    return orientation if orientation in TURNS else 1
-
-
-def _identified(file: IO[bytes], name: str) -> Opened:
-    """Return the image in a file, by PIL's plugins.
-
-    ``Image.open`` does the same and warns of damaged EXIF data and of images beyond half the size that it refuses; now only of
-    such TIFF files PIL warns.
-    """
-    start = file.read(16)
-    if start.startswith(b"\xff\xd8\xff"):
-        content, orientation = without_exif(start + file.read())
-        return Opened(_no_bomb(JpegImageFile(io.BytesIO(content))), orientation)
-    tried: set[str] = set()
-    for load_plugins in (Image.preinit, Image.init):
-        load_plugins()
-        for kind in [kind for kind in Image.ID if kind not in tried]:
-            tried.add(kind)
-            make, accepts = Image.OPEN[kind]
-            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # how a plugin says that it is another's
-                if accepts and accepts(start) is not True:
-                    continue
-                file.seek(0)
-                image = _no_bomb(make(file, name))
-                if image.format == "TIFF":  # its directory is the file's own, and read by now
-                    return Opened(image, _orientation_in_memory(image))
-                return Opened(image)
-    raise Image.UnidentifiedImageError
-
-
-def _no_bomb(image: Image.Image) -> Image.Image:
-    limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
-    if limit is not None and pixels > 2 * limit:
-        raise Image.DecompressionBombError(f"{pixels} pixels; the limit is {2 * limit}")
-    return image
-
-
-def _check_array(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or not array.size:
+def _prepared(found: Opened, name: str, how: ImageSpec, looked_at: list[Stored] | None = None) -> NDArray[np.uint8]:
+    """Return an image uint8 (H, W, C), rows as stored; what the file had is added to ``looked_at`` where bands were looked at."""
+    if found.pages > 1 and how.pages is None:
         raise DataError(
-            f"an array must be uint8 (H, W, 3) RGB or (H, W) grey with at least one pixel; got {array.dtype} {array.shape}"
+            f"{name}: {found.pages} pages or frames; a recipe says what they are by data.image.pages (first, or bands: each page "
+            "a band), and a model keeps it; or save them as files"
         )
-    return array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2)
-
-
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
-
-
-def _upright_rgb(opened: Opened, name: str) -> NDArray[np.uint8]:
-    opened.image.load()
-    image = _turned(opened.image, opened.orientation)
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        if values.max(initial=0) > 65535:
-            raise DataError(f"{name}: 32-bit pixels have no agreed range; save it with 8 or 16 bits a channel")
-        wide = image.mode != "I" or values.max(initial=0) > 255  # mode I holds 8 or 16 bits in 32
-        grey = np.clip(values // 257 if wide else values, 0, 255)
-        return _check_array(grey.astype(np.uint8))
-    if image.mode == "F":
-        raise DataError(f"{name}: floating point pixels have no agreed range; save it with 8 or 16 bits a channel")
+    image = found.pil
+    deep = image is not None and image.mode.startswith(("I", "F"))
+    if image is None or deep or how.bands is not None or how.range is not None or (found.pages > 1 and how.pages == "bands"):
+        stored = found.stack() if found.pages > 1 and how.pages == "bands" else found.stored()
+        if looked_at is not None:
+            looked_at.append(stored)
+        return _check_array(prepared(stored, how, name), how)
+    image.load()
     if image.has_transparency_data:
-        sheet = Image.new("RGBA", image.size, (*PAPER, 255))
+        sheet = Image.new("RGBA", image.size, (PAPER, PAPER, PAPER, 255))
         image = Image.alpha_composite(sheet, image.convert("RGBA"))
-    return _check_array(np.array(image.convert("RGB")))
+    return _check_array(np.array(image.convert("RGB")), how)

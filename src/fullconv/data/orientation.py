@@ -7,8 +7,10 @@ Source: EXIF 2.3, tag 274; TIFF 6.0, section 2, for the directory that it stands
 
 import re
 import struct
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 ORIENTATION = 0x0112
@@ -27,6 +29,25 @@ TURNS = {
 """What makes an image upright, by the value; 1 is upright."""
 _SHORT = 3
 _MARK = b"Exif\0\0"
+
+
+Pixels = TypeVar("Pixels", bound=NDArray[np.generic])
+
+
+def turned(image: Pixels, orientation: int) -> Pixels:
+    """Return an array (H, W) or (H, W, C) upright, by EXIF's 1 to 8.
+
+    Examples
+    --------
+    >>> turned(np.array([[1, 2, 3]]), 6).tolist()
+    [[1], [2], [3]]
+    """
+    if orientation not in TURNS:
+        return image
+    rows = image.swapaxes(0, 1) if orientation in SIDEWAYS else image
+    # of 5 nothing else is turned; each of the others mirrors the columns, the rows or both
+    left, up = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    return np.ascontiguousarray(rows[:: -1 if up else 1, :: -1 if left else 1])  # type: ignore[return-value]  # same kind
 
 
 def orientation_in(exif: bytes) -> int:

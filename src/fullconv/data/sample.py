@@ -37,7 +37,8 @@ class Sample:
     name
         What errors and reports call it: an id or a file name.
     inputs
-        One image a stream, uint8 (C, H, W); the stream ``rgb`` is red, green, blue in 0..255. Or measurements, float32.
+        One image a stream, uint8 (C, H, W); the stream ``rgb`` is red, green, blue in 0..255, or the bands that a recipe
+        names. Or measurements, float32.
     targets
         One mask a head, uint8 (H, W), 255 = ignore; empty where there is no truth.
 
@@ -123,10 +124,10 @@ class JointTransform:
 
     In this order: rotation (degrees up to ``rotate`` either way), scale (a uniformly drawn factor, antialiased), a
     random crop, a mirror image every second time, colour (brightness, contrast, saturation by a factor in ``1 ± color``
-    each, hue by ``± color / 10`` turns; stream ``rgb`` only), torchvision's own (``transforms``), padding right and below to
-    the crop's size, and a move by whole pixels (up to ``shift`` along each axis either way). Masks
-    and measurements take the nearest value, never a mixture; what lies outside the image is ``fill`` in images and 255 (ignore)
-    in masks.
+    each, hue by ``± color / 10`` turns; stream ``rgb`` only, and of bands that are no colour brightness and contrast),
+    torchvision's own (``transforms``), padding right and below to the crop's size, and a move by whole pixels (up to ``shift``
+    along each axis either way). Masks and measurements take the nearest value, never a mixture; what lies outside the image is
+    ``fill`` in images and 255 (ignore) in masks.
 
     Every draw comes from the generator that is handed in, so the result is a function of sample and generator alone.
     (torchvision's transform classes draw from torch's global generator and fill all images alike, hence its functions here;
@@ -254,6 +255,9 @@ class JointTransform:
         def change(stream: str, image: Tensor) -> Tensor:
             if stream != RGB:  # depth or HHA are measurements: other values would be other scenes
                 return image
+            if image.shape[-3] != 3:  # other bands have no hue; each is a grey image of its own
+                grey = functional.adjust_contrast(functional.adjust_brightness(image.unsqueeze(-3), brightness), contrast)
+                return grey.squeeze(-3)
             image = functional.adjust_contrast(functional.adjust_brightness(image, brightness), contrast)
             return functional.adjust_hue(functional.adjust_saturation(image, saturation), hue)
 

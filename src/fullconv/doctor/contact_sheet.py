@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fullconv.data.images import read_image_of_size
-from fullconv.data.masks import read_stored
+from fullconv.data.images import picture_of
+from fullconv.data.mask_pages import read_stored_pages
 from fullconv.data.pairs import Pair
+from fullconv.data.rotation import image_for_mask
 from fullconv.doctor.context import Context
 from fullconv.doctor.sources import Source
 from fullconv.drawing import INK, PAPER, Entry, font_for, with_legend
@@ -19,6 +20,8 @@ from fullconv.errors import DataError
 from fullconv.files import replacing
 from fullconv.labelmap import LabelMap, codes_of
 from fullconv.labels import LabelSet
+from fullconv.spec import ImageSpec
+from fullconv.spec.image import PLAIN
 
 UNKNOWN = -1
 """The label of pixels without a meaning; no class has it."""
@@ -136,13 +139,13 @@ def tiles(source: Source, suspects: Sequence[str]) -> list[Tile]:
 def _drawable(source: Source, places: Sequence[int], mark: str = "") -> Iterator[Tile]:
     for place in places:
         try:
-            name, image, truth = read_tile(source.pairs[place], source.label_map) if source.pairs else _sample_tile(source, place)
+            name, image, truth = _pair_tile(source, place) if source.pairs else _sample_tile(source, place)
         except DataError:
             continue  # told already
         yield mark + name, image, truth
 
 
-def read_tile(pair: Pair, label_map: LabelMap) -> Tile:
+def read_tile(pair: Pair, label_map: LabelMap, how: ImageSpec = PLAIN, mask_pages: str | None = None) -> Tile:
     """Return an image with the labels of its mask, :data:`UNKNOWN` where they have no meaning.
 
     Raises
@@ -150,13 +153,17 @@ def read_tile(pair: Pair, label_map: LabelMap) -> Tile:
     DataError
         When a file is damaged, or sizes differ.
     """
-    codes = codes_of(read_stored(pair.mask, label_map))
+    codes = codes_of(read_stored_pages(pair.mask, label_map, mask_pages))
     found, which = np.unique(codes, return_inverse=True)
     truth = np.array([label_map.meaning.get(int(code), UNKNOWN) for code in found])[which].reshape(codes.shape)
-    image = read_image_of_size(pair.image, (codes.shape[0], codes.shape[1]))
+    image = picture_of(image_for_mask(pair.image, codes, how, lambda: "turned"))
     if image.shape[:2] != truth.shape:
         raise DataError(f"{pair.name}: image and mask differ in size")
     return pair.name, image, truth
+
+
+def _pair_tile(source: Source, place: int) -> Tile:
+    return read_tile(source.pairs[place], source.label_map, source.image, source.mask_pages)
 
 
 def _sample_tile(source: Source, place: int) -> Tile:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from fullconv.doctor import dataset_checks, file_checks, split_checks
+from fullconv.doctor import dataset_checks, file_checks, image_checks, split_checks
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Progress, scan
 from fullconv.doctor.finding import LEVELS, Diagnosis, Finding
@@ -15,6 +15,9 @@ CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     file_checks.damage,
     file_checks.sizes_differ,
     file_checks.rotations,
+    image_checks.kinds,
+    image_checks.suffixes,
+    image_checks.passed_over,
     file_checks.depths,
     file_checks.cameras,
     values,

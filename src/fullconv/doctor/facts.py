@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fullconv.data.images import Glance, decode, glance
+from fullconv.data.mask_pages import read_class_pages, read_stored_pages
 from fullconv.data.mask_runs import Runs, inner
 from fullconv.data.masks import stored_in
-from fullconv.data.orientation import SIDEWAYS
+from fullconv.data.orientation import SIDEWAYS, TURNS
 from fullconv.data.pairs import Pair
+from fullconv.data.rotation import Lies, look
 from fullconv.data.sample import Dataset
 from fullconv.doctor.depth_checks import DepthFacts, depth_facts
 from fullconv.doctor.sources import Source
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, codes_of
+from fullconv.spec import ImageSpec
 
 Progress = Callable[[int, int], None]
 MOST_CODES = 1024
@@ -91,6 +94,8 @@ class Facts:
         What they showed, or why they cannot be read.
     depth
         What the depth map showed, or why it cannot be read; ``None`` when depth is not read.
+    lies
+        Where EXIF turns the image: on which pixels of it the mask lies, see :mod:`fullconv.data.rotation`.
     """
 
     name: str
@@ -99,6 +104,7 @@ class Facts:
     image: Glance | str
     mask: MaskFacts | str
     depth: DepthFacts | str | None = None
+    lies: Lies | None = None
 
     @property
     def readable(self) -> bool:
@@ -114,6 +120,17 @@ class Facts:
 def upright_size(image: Glance) -> tuple[int, int]:
     """Return (height, width) after the rotation that EXIF notes."""
     return (image.size[1], image.size[0]) if image.orientation in SIDEWAYS else image.size
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the pairs of a split are read, handed to the processes that read them."""
+
+    split: str
+    label_map: LabelMap
+    image: ImageSpec
+    mask_pages: str | None
+    depth_unit: str | float | None
 
 
 def scan(sources: Sequence[Source], progress: Progress = lambda done, of: None) -> list[Facts]:
@@ -136,8 +153,9 @@ def scan(sources: Sequence[Source], progress: Progress = lambda done, of: None) 
 def _jobs(source: Source) -> Iterator[Callable[[], list[Facts]]]:
     for start in range(0, len(source.dataset), CHUNK):
         if source.pairs:
+            how = Reading(source.split, source.label_map, source.image, source.mask_pages, source.depth_unit)
             pairs = source.pairs[start : start + CHUNK]
-            yield functools.partial(_read_pairs, pairs, source.split, source.label_map, source.depth_unit)
+            yield functools.partial(_read_pairs, how, pairs)
         else:
             places = range(start, min(start + CHUNK, len(source.dataset)))
             yield functools.partial(_read_samples, source.dataset, places, source.split, source.head, source.label_map)
@@ -170,25 +188,34 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command takes it for an interrupt, and a worker would say so at length
 
 
-def _read_pairs(pairs: Iterable[Pair], split: str, label_map: LabelMap, unit: str | float | None) -> list[Facts]:
-    return [
-        Facts(
-            *(pair.name, split, pair, _image_facts(pair), _mask_facts(pair, label_map)),
-            depth=None if unit is None else depth_facts(pair.depth, unit),
-        )
-        for pair in pairs
-    ]
+def _read_pairs(how: Reading, pairs: Iterable[Pair]) -> list[Facts]:
+    return [_pair_facts(how, pair) for pair in pairs]
 
 
-def _image_facts(pair: Pair) -> Glance | str:
+def _pair_facts(how: Reading, pair: Pair) -> Facts:
+    image, mask = _image_facts(pair, how.image), _mask_facts(pair, how.label_map, how.mask_pages)
+    depth = None if how.depth_unit is None else depth_facts(pair.depth, how.depth_unit)
+    return Facts(pair.name, how.split, pair, image, mask, depth, _lies(how, pair, image, mask))
+
+
+def _lies(how: Reading, pair: Pair, image: Glance | str, mask: MaskFacts | str) -> Lies | None:
+    """Return on which pixels of an image that EXIF turns the mask lies."""
+    if not isinstance(image, Glance) or not isinstance(mask, MaskFacts) or image.orientation not in TURNS:
+        return None
+    return look(pair.image, codes_of(read_stored_pages(pair.mask, how.label_map, how.mask_pages)), how.image)
+
+
+def _image_facts(pair: Pair, how: ImageSpec) -> Glance | str:
     try:
-        return glance(pair.image, SIDE)
+        return glance(pair.image, SIDE, how)
     except DataError as error:
         return str(error)
 
 
-def _mask_facts(pair: Pair, label_map: LabelMap) -> MaskFacts | str:
+def _mask_facts(pair: Pair, label_map: LabelMap, pages: str | None) -> MaskFacts | str:
     try:
+        if pages is not None:
+            return mask_facts(read_class_pages(pair.mask, pages), label_map, "TIFF")
         image = decode(pair.mask)
     except DataError as error:
         return str(error)

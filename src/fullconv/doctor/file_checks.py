@@ -1,5 +1,6 @@
 """Faults of files: partners that are missing, damage, sizes that differ, rotations that only the image knows of, depth."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,6 +10,7 @@ from fullconv.data.depth.rgbd import fitted_camera
 from fullconv.data.folder.folder_depth import depth_settings
 from fullconv.data.images import Glance
 from fullconv.data.orientation import SIDEWAYS
+from fullconv.data.rotation import Lies, agreed
 from fullconv.data.sample import HHA
 from fullconv.doctor.context import Context
 from fullconv.doctor.depth_checks import MISSING, DepthFacts
@@ -16,6 +18,8 @@ from fullconv.doctor.facts import Facts, MaskFacts, upright_size
 from fullconv.doctor.finding import Finding, counted, listed
 from fullconv.errors import DataError
 
+UNSAID = re.compile(r"data\.(image\.(bands|range|pages)|folder\.mask_pages)")
+"""What errors name that a recipe must declare."""
 LEFT_OUT = "; --fix DIR makes a copy without them"
 
 
@@ -36,7 +40,14 @@ def partners(context: Context) -> Iterator[Finding]:
 def damage(context: Context) -> Iterator[Finding]:
     """Find files that cannot be read."""
     for noun, part in (("image", "image"), ("mask", "mask")):
-        broken = [(fact.name, str(getattr(fact, part))) for fact in context.facts if isinstance(getattr(fact, part), str)]
+        unread = [(fact.name, str(getattr(fact, part))) for fact in context.facts if isinstance(getattr(fact, part), str)]
+        unsaid = [pair for pair in unread if UNSAID.search(pair[1])]
+        if unsaid:
+            names = [name for name, _ in unsaid]
+            what = f"{counted(len(unsaid), noun)} that can be read in several ways: {listed(names)}; the first: {unsaid[0][1]}"
+            fix = "say it in the recipe; `fullconv init` proposes bands and range, and asks about pages"
+            yield Finding("error", f"undeclared {noun}s", len(unsaid), what, fix, tuple(names))
+        broken = [pair for pair in unread if pair not in unsaid]
         if broken:
             names = [name for name, _ in broken]
             what = f"{counted(len(broken), noun)} that cannot be read: {listed(names)}; the first: {broken[0][1]}"
@@ -46,7 +57,7 @@ def damage(context: Context) -> Iterator[Finding]:
 
 def sizes_differ(context: Context) -> Iterator[Finding]:
     """Find masks whose size is their image's neither as shown nor as stored."""
-    found = [(fact.name, *both) for fact in context.facts if (both := _both(fact)) and fitting(*both) == "none"]
+    found = [(fact.name, *both) for fact in context.facts if (both := _both(fact)) and not _fits(*both)]
     if found:
         _, image, mask = found[0]
         height, width = upright_size(image)
@@ -59,24 +70,34 @@ def sizes_differ(context: Context) -> Iterator[Finding]:
 
 
 def rotations(context: Context) -> Iterator[Finding]:
-    """Find images that a camera's note turns: with their mask, without it, or nobody can tell."""
-    fits: dict[str, list[str]] = {"turned": [], "stored": [], "either": []}
+    """Find images that a camera's note turns: with their mask, without it, or nobody can tell.
+
+    Those that do not tell are read as the recipe says, else as those that do.
+    """
+    fits: dict[str, list[str]] = {"turned": [], "stored": [], "unclear": []}
     for fact in context.facts:
-        both = _both(fact)
-        if both and both[0].orientation != 1 and fitting(*both) != "none":
-            fits[fitting(*both)].append(fact.name)
+        if fact.lies is not None and fact.lies != "none":
+            fits[fact.lies].append(fact.name)
+    held = context.spec.image.rotation or agreed([lies for fact in context.facts if (lies := fact.lies)])
     count = {how: counted(len(names), "image") for how, names in fits.items()}
     if names := fits["stored"]:
         what = f"{count['stored']} turned by EXIF, but not the mask: {listed(names)}; the pixels are used as stored"
         fix = "turn image and mask upright, as photographs come in at prediction; --fix DIR does it"
         yield Finding("warning", "EXIF turns the image, not the mask", len(names), what, fix, tuple(names))
-    if names := fits["either"]:
+    if names := fits["unclear"]:
         what = (
-            f"{count['either']} turned or mirrored by EXIF, where sizes do not tell whether the mask is: {listed(names)}; it is "
-            "taken to be"
+            f"{count['unclear']} turned or mirrored by EXIF, where neither sizes nor outlines tell whether the mask is: "
+            f"{listed(names)}"
         )
-        fix = "look at the contact sheet (--out DIR); where it is not, remove the EXIF orientation"
-        yield Finding("warning", "EXIF may turn the image, not the mask", len(names), what, fix, tuple(names))
+        kind = "EXIF may turn the image, not the mask"
+        if held == "unclear":
+            yield Finding(
+                "error", kind, len(names), what, "look at one and set data.image.rotation to turned or stored", tuple(names)
+            )
+        else:
+            said = "the recipe says" if context.spec.image.rotation else "the others of the folder say"
+            fix = "look at the contact sheet (--out DIR)"
+            yield Finding("warning", kind, len(names), f"{what}; {said} {held}", fix, tuple(names))
     if names := fits["turned"]:
         what = f"{count['turned']} turned by EXIF, mask and all: {listed(names)}; read upright"
         yield Finding("note", "EXIF rotation", len(names), what, "other programs may not turn them; --fix DIR does", tuple(names))
@@ -139,12 +160,16 @@ def _misfit(camera: Intrinsics, depth: DepthFacts) -> str:
     return ""
 
 
-def fitting(image: Glance, mask: MaskFacts) -> str:
-    """Return to which pixels of its image a mask fits by size: ``turned`` (as EXIF says), ``stored``, ``either``, ``none``."""
-    turned, stored = mask.size == upright_size(image), image.orientation in SIDEWAYS and mask.size == image.size
-    if turned and (stored or image.orientation not in SIDEWAYS):
-        return "either"
-    return "turned" if turned else "stored" if stored else "none"
+def lies_as(fact: Facts, context: Context) -> Lies:
+    """Return on which pixels of an image its mask is taken to lie: as it shows itself, or the recipe or the other pairs say."""
+    if fact.lies != "unclear":
+        return fact.lies or "turned"
+    return context.spec.image.rotation or agreed([lies for other in context.facts if (lies := other.lies)])
+
+
+def _fits(image: Glance, mask: MaskFacts) -> bool:
+    """Return whether a mask has the size of its image, as EXIF turns it or as it is stored."""
+    return mask.size == upright_size(image) or (image.orientation in SIDEWAYS and mask.size == image.size)
 
 
 def _both(fact: Facts) -> tuple[Glance, MaskFacts] | None:

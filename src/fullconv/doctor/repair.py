@@ -29,7 +29,7 @@ from fullconv.data.orientation import ORIENTATION, TURNS
 from fullconv.data.pairs import COLUMNS, DEPTH_COLUMN, Pair
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Facts, MaskFacts, Progress
-from fullconv.doctor.file_checks import fitting
+from fullconv.doctor.file_checks import lies_as
 from fullconv.doctor.mask_checks import LOSSY
 from fullconv.doctor.palette import Color, own_palette
 from fullconv.errors import DataError, SpecError
@@ -160,8 +160,9 @@ def _write(fact: Facts, context: Context, pair: Pair, image: Path, mask: Path, i
     glance, facts = fact.image, fact.mask
     assert isinstance(glance, Glance)
     assert isinstance(facts, MaskFacts)
-    fits = fitting(glance, facts)
-    turn = TURNS.get(glance.orientation) if fits == "turned" or (fits == "stored" and not pair.depth) else None
+    fits = lies_as(fact, context)
+    writable = glance.kind.mode and (fits == "turned" or (fits == "stored" and not pair.depth))  # PIL writes it again
+    turn = TURNS.get(glance.orientation) if writable else None
     if turn is None:
         shutil.copyfile(pair.image, image)
     else:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fullconv.data import open_dataset
 from fullconv.data.class_pixels import class_pixels, draw_shares
+from fullconv.data.images import picture_of
 from fullconv.data.loading import train_loader
 from fullconv.doctor.contact_sheet import Tile, contact_sheet
 from fullconv.files import replacing
@@ -41,7 +42,10 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
         steps=-(-count // each),
         replacement=recipe.train.replacement,
         shares=None if recipe.train.sampling == "uniform" else draw_shares(class_pixels(training, recipe.data)),
-        fill={name: normaliser(preprocessing_of(name, colors)).mean_color for name in recipe.model.inputs},
+        fill={
+            name: normaliser(preprocessing_of(name, colors, recipe.model.channels_of(name))).mean_color
+            for name in recipe.model.inputs
+        },
     )
     tiles: list[Tile] = []
     more: list[list[NDArray[np.uint8]]] = []
@@ -56,9 +60,9 @@ def show(recipe: Recipe, path: Path, count: int = 12) -> list[str]:
 
 
 def _drawn(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return an input (C, H, W) as uint8 (H, W, 3): three channels as they are, or depth in metres with 0 where it is unknown."""
-    if len(image) == 3:
-        return np.ascontiguousarray(image.transpose(1, 2, 0).astype(np.uint8))
+    """Return an input (C, H, W) as uint8 (H, W, 3): its first three channels, or depth in metres with 0 where it is unknown."""
+    if len(image) > 1:
+        return picture_of(image.transpose(1, 2, 0).astype(np.uint8))
     depth = image[0].astype(np.float64)
     known = depth > 0
     nearness = np.divide(depth[known].min(initial=np.inf), depth, out=np.zeros_like(depth), where=known)

@@ -13,7 +13,8 @@ from fullconv.data.sample import RGB, Dataset
 from fullconv.data.scaled import Scaled
 from fullconv.errors import SpecError
 from fullconv.labelmap import LabelMap, parse_label_map
-from fullconv.spec import DataSpec
+from fullconv.spec import DataSpec, ImageSpec
+from fullconv.spec.image import PLAIN
 from fullconv.spec.recipe import load_recipe
 
 
@@ -37,6 +38,8 @@ class Source:
         Files without a partner, by name.
     depth_unit
         Of the pairs' depth maps; ``None`` when depth is not read.
+    image, mask_pages
+        How images and masks of several pages are read.
     """
 
     split: str
@@ -47,6 +50,8 @@ class Source:
     images: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
     depth_unit: str | float | None = None
+    image: ImageSpec = PLAIN
+    mask_pages: str | None = None
 
 
 def open_sources(spec: DataSpec, most: int | None = None) -> list[Source]:
@@ -77,12 +82,15 @@ def _folder_source(spec: DataSpec, split: str, most: int | None) -> Source:
     pairs = match.pairs
     if most is not None and len(pairs) > most:
         pairs = [pairs[place * len(pairs) // most] for place in range(most)]
-    dataset = FolderSegmentation(f"{root.resolve().name} {split}", pairs, label_map)
+    settings = spec.image, spec.folder.mask_pages
+    dataset = FolderSegmentation(f"{root.resolve().name} {split}", pairs, label_map, *settings)
     unit = None
     if set(spec.streams) != {RGB}:
         unit, _ = depth_settings(spec)
         pairs = with_depths(root, spec.folder, split, pairs)
-    return Source(split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(pairs), match.images, match.masks, unit)
+    return Source(
+        split, _scaled(dataset, spec), spec.heads[0], label_map, tuple(pairs), match.images, match.masks, unit, *settings
+    )
 
 
 def _named_source(spec: DataSpec, split: str) -> Source:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fullconv.crf.mean_field import CRFSpec
 from fullconv.data.depth.rgbd import inputs_for
-from fullconv.data.images import glance, read_image
-from fullconv.data.masks import read_mask
+from fullconv.data.images import glance, picture_of, read_image
+from fullconv.data.masks import read_labels, read_mask
 from fullconv.drawing import shares
 from fullconv.errors import DataError
 from fullconv.files import replacing
@@ -22,8 +22,9 @@ from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_PROBABILITIES, R
 from fullconv.inference.pipeline import Read, group_by_size, in_background
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.rgbd import Depths, Loaded
-from fullconv.inference.segmentation import Segmentation
+from fullconv.inference.segmentation import NO_VALUES, Segmentation, Values
 from fullconv.inference.threshold import check_threshold
+from fullconv.labelmap import LabelMap, code_of
 from fullconv.labels import LabelSet
 
 Predicted = tuple[NDArray[np.uint8], Segmentation]
@@ -61,6 +62,7 @@ def predict_files(
     overwrite: bool = False,
     together: int | None = None,
     depths: Depths | None = None,
+    values: Values = "labels",
     progress: Callable[[int, int, str | None], None] = lambda done, of, problem: None,
 ) -> Outcome:
     """Predict every image and write the results; a broken image is noted and the others go on.
@@ -82,13 +84,17 @@ def predict_files(
         How many neighbours of one size go through the net at once; by default :attr:`~fullconv.Predictor.together`.
     depths
         Where the images' depth lies, for a model that reads it.
+    values
+        What the labels' files hold of each class: its label, the value that the masks of training have for it, or its colour; see
+        :meth:`fullconv.inference.segmentation.Segmentation.save`.
     progress
         Called after each image with (done, of, what was wrong); skipped ones are not counted.
 
     Raises
     ------
     DataError
-        When there are results that were predicted in another way, by another head or with another CRF; when files that were
+        When there are results that were predicted in another way, by another head or with another CRF or values; when the model
+        does not know the values of its masks; when files that were
         not predicted are where results would go, also with ``overwrite``.
     FullconvError
         When a result cannot be written, as further ones could not either; when an archive for VOC's server is asked for, and
@@ -98,33 +104,56 @@ def predict_files(
     outcome = Outcome()
     if "comp6" in outputs:
         check_plan([job.name.stem for job in jobs], predictor.labels[name])
+    back = _way_back(predictor, name, values)
     check_threshold(predictor.threshold, predictor.labels[name], name)
     way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "")
     way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
+    way += f", values {values}" if values != "labels" else ""
     wanted = results_of_each(outputs)
     todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
-    images = in_background(lambda job: _read(job, predictor.model.inputs, depths), todo, ahead=together)
+    images = in_background(lambda job: _read(job, predictor, depths), todo, ahead=together)
     probabilities = not WITH_PROBABILITIES.isdisjoint(one for names in todo.values() for one in names)
     made = (one for group in group_by_size(images, together) for one in _predict(predictor, group, head, probabilities, crf))
-    problems = in_background(lambda pair: _finish(*pair[0], pair[1], way, outcome), zip(todo.items(), made, strict=True), ahead=1)
+    problems = in_background(
+        lambda pair: _finish(*pair[0], pair[1], (way, values), outcome), zip(todo.items(), made, strict=True), ahead=1
+    )
     with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
         for done, problem in enumerate(problems, start=1):
             progress(done, len(todo), problem)
     if jobs:
-        _summarise(jobs, outputs, predictor.labels[name], outcome, lambda problem: progress(len(todo), len(todo), problem))
+        _summarise(jobs, outputs, predictor.labels[name], back, outcome, lambda problem: progress(len(todo), len(todo), problem))
     return outcome
 
 
+def _way_back(predictor: Predictor, head: str, values: Values) -> LabelMap | None:
+    """Return what leads from the values that are written to labels; ``None`` where labels are written."""
+    label_set = predictor.labels[head]
+    if values == "labels":
+        return None
+    if values == "colors":
+        if len(set(label_set.colors)) < len(label_set):
+            raise DataError("two classes of the model have one colour, so colours would not tell them apart; leave --values out")
+        return LabelMap(label_set, {code_of(color): label for label, color in enumerate(label_set.colors)})
+    if head not in predictor.label_maps:
+        raise DataError(f"the model's file does not say what values its masks had; {NO_VALUES}")
+    return predictor.label_maps[head]
+
+
 def _summarise(
-    jobs: Sequence[Job], outputs: Collection[str], label_set: LabelSet, outcome: Outcome, report: Callable[[str], None]
+    jobs: Sequence[Job],
+    outputs: Collection[str],
+    label_set: LabelSet,
+    back: LabelMap | None,
+    outcome: Outcome,
+    report: Callable[[str], None],
 ) -> None:
     """Write what is asked for of all images together, and check an archive for VOC's server."""
     for name in (name for name in SUMMARIES if name in outputs):
         file, write = SUMMARIES[name]
         path = jobs[0].out / file
         with replacing(path) as temporary:
-            write(temporary, _labelled(jobs, label_set, outcome, report), label_set)
+            write(temporary, _labelled(jobs, label_set, back, outcome, report), label_set)
         outcome.summaries.append(str(path))
         if name == "comp6":
             sizes = {job.name.stem: glance(job.source).size for job in jobs if str(job.source) not in outcome.failed}
@@ -149,11 +178,11 @@ def _to_write(job: Job, wanted: Sequence[str], way: str, overwrite: bool) -> lis
     return names
 
 
-def _read(job: Job, wanted: Sequence[str], depths: Depths | None) -> Read:
+def _read(job: Job, predictor: Predictor, depths: Depths | None) -> Read:
     try:
-        image = read_image(job.source)
+        image = read_image(job.source, predictor.image)
         depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)
-        return Loaded(image, inputs_for(wanted, image, depth, camera))
+        return Loaded(picture_of(image), inputs_for(predictor.model.inputs, image, depth, camera))
     except DataError as error:
         return DataError(str(error))  # without the frames that it came from, which hold on to the image
 
@@ -174,12 +203,12 @@ def _predict(
     ]
 
 
-def _finish(job: Job, names: Sequence[str], made: Predicted | DataError, way: str, outcome: Outcome) -> str | None:
+def _finish(job: Job, names: Sequence[str], made: Predicted | DataError, how: tuple[str, Values], outcome: Outcome) -> str | None:
     """Write the results of an image, note what became of it, and return what was wrong."""
     if not isinstance(made, DataError):
         image, found = made
         try:
-            outcome.written[str(job.source)] = _write(job, Result(job.source, image, found, way), names)
+            outcome.written[str(job.source)] = _write(job, Result(job.source, image, found, *how), names)
             outcome.predicted[str(job.source)] = shares(found.labels, found.label_set)
             return None
         except MemoryError:
@@ -187,13 +216,16 @@ def _finish(job: Job, names: Sequence[str], made: Predicted | DataError, way: st
     return outcome.fail(job.source, made)
 
 
-def _labelled(jobs: Sequence[Job], label_set: LabelSet, outcome: Outcome, report: Callable[[str], None]) -> Iterator[Labelled]:
+def _labelled(
+    jobs: Sequence[Job], label_set: LabelSet, back: LabelMap | None, outcome: Outcome, report: Callable[[str], None]
+) -> Iterator[Labelled]:
     """Yield what was predicted, now or earlier, from its files, so that memory does not grow with their number."""
     for job in jobs:
         if str(job.source) in outcome.failed:
             continue
         try:
-            labels = read_mask(job.path("labels"), label_set)
+            path = job.path("labels")
+            labels = read_mask(path, label_set) if back is None else read_labels(path, back)
         except DataError as error:
             report(outcome.fail(job.source, error))
         else:

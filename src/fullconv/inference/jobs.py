@@ -3,11 +3,12 @@
 import glob
 import itertools
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fullconv.data.images import SUFFIXES
+from fullconv.data.images import SUFFIXES, UNREAD
 from fullconv.errors import DataError
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES
 
@@ -41,7 +42,7 @@ def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -
     Parameters
     ----------
     inputs
-        Files, folders (searched through, results mirror their tree; links to folders are not followed) or glob patterns.
+        Files, folders (searched through, links to folders too; results mirror their tree) or glob patterns.
         What cannot be read is among the jobs, so that it is reported and the others go on.
     out
         Folder of the results.
@@ -117,11 +118,30 @@ def _within(folder: Path, out: Path) -> list[Path]:
     results = _real(out)
     denied: list[OSError] = []
     found: list[Path] = []
-    for here, folders, files in os.walk(folder, onerror=denied.append):
-        folders[:] = [name for name in folders if not name.startswith(".") and _real(Path(here, name)) != results]
+    been: set[Path] = set()  # links may lead in circles, and two to one place
+    for here, folders, files in os.walk(folder, onerror=denied.append, followlinks=True):
+        been.add(_real(Path(here)))
+        folders[:] = [
+            name for name in sorted(folders) if not name.startswith(".") and _real(Path(here, name)) not in (results, *been)
+        ]
         found += (Path(here, name) for name in files if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."))
     found += (Path(error.filename) for error in denied)  # reading such a folder as an image will say what is wrong
     return sorted(found)
+
+
+def passed_over(inputs: Sequence[str]) -> dict[str, int]:
+    """Return how many files in the folders among ``inputs`` are images of a kind that is not read, by suffix.
+
+    Examples
+    --------
+    >>> passed_over(["beach.jpg"])
+    {}
+    """
+    folders = [item for item in inputs if item and "\0" not in item and os.path.isdir(item)]  # noqa: PTH112  # any length of name
+    walked = (name for folder in folders for _, _, names in os.walk(folder, followlinks=False) for name in names)
+    return dict(
+        Counter(suffix for name in walked if (suffix := Path(name).suffix.lower()) in UNREAD and not name.startswith("."))
+    )
 
 
 def _real(path: Path) -> Path:

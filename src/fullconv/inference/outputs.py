@@ -21,7 +21,7 @@ from fullconv.formats.coco import write_coco
 from fullconv.formats.geojson import to_geojson
 from fullconv.formats.labelme import to_labelme
 from fullconv.formats.voc_submission import write_comp6
-from fullconv.inference.segmentation import Segmentation
+from fullconv.inference.segmentation import Segmentation, Values
 from fullconv.labels import LabelSet
 
 WAY = "fullconv"
@@ -42,18 +42,21 @@ class Result:
         What was predicted, with probabilities when one of :data:`WITH_PROBABILITIES` is to be written.
     way
         How it was predicted, such as ``head semantic``; kept in the labels' file.
+    values
+        What the labels' file holds of each class, see :meth:`fullconv.inference.segmentation.Segmentation.save`.
     """
 
     source: Path
     image: NDArray[np.uint8]
     found: Segmentation
     way: str
+    values: Values = "labels"
 
 
 def _labels(result: Result, path: Path) -> None:
     about = PngInfo()
     about.add_text(WAY, result.way)
-    result.found.label_set.to_image(result.found.labels).save(path, format="PNG", pnginfo=about)
+    result.found.to_image(result.values).save(path, format="PNG", pnginfo=about)
 
 
 def way_of(labels: Path) -> str | None:
@@ -113,7 +116,7 @@ OUTPUTS: dict[str, tuple[str, Callable[[Result, Path], None]]] = {
 }
 """Of each image: what its file's name ends in, after the image's own, and how it is written.
 
-``labels``         palette PNG: the class of each pixel
+``labels``         palette PNG: the class of each pixel; or the value or colour that the masks of training have for it
 ``overlay``        PNG, RGB: the image under its labels, with a legend
 ``probabilities``  npy, float16 (K, H, W): 0 to 1
 ``confidence``     PNG, 8-bit grey: the largest probability, in 255ths

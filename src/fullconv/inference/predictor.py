@@ -17,16 +17,21 @@ from torch import Tensor
 from fullconv.crf.mean_field import CRFSpec, refine
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import inputs_for
+from fullconv.data.images import picture_of
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.evaluation.at_scale import logits_at_scale
 from fullconv.inference.device import find_device, memory_for
+from fullconv.inference.heads import check_heads, find_head
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.sources import ImageLike, as_array
 from fullconv.inference.threshold import labels_at
+from fullconv.labelmap import LabelMap
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import Source, load_checkpoint
 from fullconv.nn.fcn import FCN
+from fullconv.spec import ImageSpec
+from fullconv.spec.image import PLAIN
 
 TOGETHER = 8
 """Images of one size that a GPU is given at once.
@@ -55,6 +60,10 @@ class Predictor:
         are resized by it before the model sees them, and logits are brought back to the images' own size.
     threshold
         Of heads with two classes: the probability from which on a pixel is of the one, see :mod:`fullconv.inference.threshold`.
+    image
+        Bands, range and pages of the images that it learned, in which it reads others.
+    label_maps
+        What the masks that it learned from stored, by head, where that is known; see :meth:`Segmentation.save`.
 
     Raises
     ------
@@ -63,21 +72,22 @@ class Predictor:
 
     Examples
     --------
-    >>> from fullconv.labels import voc_colors
     >>> from fullconv.nn.build import build_model
-    >>> from fullconv.spec import ModelSpec
-    >>> model = build_model(ModelSpec(name="fcn8s-minivgg"), {"semantic": 2})
-    >>> predictor = Predictor(model, {"semantic": LabelSet(("cat", "dog"), voc_colors(2))})
+    >>> predictor = Predictor(build_model("fcn8s-minivgg", 2), {"semantic": LabelSet(("cat", "dog"))})
     >>> predictor.predict(np.zeros((37, 50, 3), np.uint8)).labels.shape
     (37, 50)
     """
 
-    def __init__(self, model: FCN, labels: Mapping[str, LabelSet], scale: float = 1.0, threshold: float | None = None) -> None:
-        named = {head: len(classes) for head, classes in labels.items()}
-        if named != dict(model.heads):
-            raise SpecError(
-                f"the model gives {_classes(model.heads)}, and names are given for {_classes(named)}; they must agree"
-            )
+    def __init__(
+        self,
+        model: FCN,
+        labels: Mapping[str, LabelSet],
+        scale: float = 1.0,
+        threshold: float | None = None,
+        image: ImageSpec = PLAIN,
+        label_maps: Mapping[str, LabelMap] | None = None,
+    ) -> None:
+        check_heads(model.heads, labels)
         if not 0 < scale < math.inf:
             raise SpecError(
                 f"the scale is {scale:g}; it is the factor on height and width that the model was trained at, above 0"
@@ -87,6 +97,8 @@ class Predictor:
         self.labels = dict(labels)
         self.scale = scale
         self.threshold = threshold
+        self.image = image
+        self.label_maps = dict(label_maps or {})
 
     @overload
     def predict(
@@ -171,7 +183,7 @@ class Predictor:
         return [found[place] for place in range(len(images))]
 
     def _inputs(self, image: ImageLike, depth: Depth | None, camera: Intrinsics | None) -> dict[str, NDArray[np.generic]]:
-        return inputs_for(self.model.inputs, as_array(image), depth, camera)
+        return inputs_for(self.model.inputs, as_array(image, self.image), depth, camera)
 
     def _batches(self, read: Sequence[Mapping[str, NDArray[np.generic]]]) -> Iterator[list[int]]:
         """Yield the places of images of one size, at most :attr:`together` at a time."""
@@ -205,15 +217,15 @@ class Predictor:
                 if self.threshold is not None:
                     raise SpecError("a CRF finds the most probable labels; give it or a threshold, not both")
                 coarse = logits.float().softmax(1).cpu().numpy()
-                colors = (np.asarray(image[RGB], np.uint8) for image in images)
+                colors = (picture_of(np.asarray(image[RGB], np.uint8)) for image in images)
                 refined = [refine(*pair, crf) for pair in zip(coarse, colors, strict=True)]
-                return [
-                    Segmentation(each.argmax(0).astype(np.uint8), each if probabilities else None, self.labels[name])
-                    for each in refined
-                ]
+                return [self._found(each.argmax(0).astype(np.uint8), each if probabilities else None, name) for each in refined]
             labels = labels_at(logits, self.labels[name], self.threshold).cpu().numpy()
             known = logits.float().softmax(1).cpu().numpy() if probabilities else [None] * len(labels)
-        return [Segmentation(*each, self.labels[name]) for each in zip(labels, known, strict=True)]
+        return [self._found(*each, name) for each in zip(labels, known, strict=True)]
+
+    def _found(self, labels: NDArray[np.uint8], probabilities: NDArray[np.float32] | None, head: str) -> Segmentation:
+        return Segmentation(labels, probabilities, self.labels[head], self.label_maps.get(head))
 
     def logits(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return logits (1, K, H, W) of every head for one image at its own size: uint8 (C, H, W) by stream.
@@ -270,14 +282,7 @@ class Predictor:
         SpecError
             When the model has no such head.
         """
-        heads = list(self.model.heads)
-        if name is not None and name not in heads:
-            raise SpecError(f"the model has no head {name!r}; it has {', '.join(heads)}")
-        return name or heads[0]
-
-
-def _classes(heads: Mapping[str, int]) -> str:
-    return ", ".join(f"{classes} classes of {head}" for head, classes in heads.items()) or "no head"
+        return find_head(self.model.heads, name)
 
 
 def load(source: Source, device: str = "auto", threshold: float | None = None) -> Predictor:
@@ -302,4 +307,5 @@ def load(source: Source, device: str = "auto", threshold: float | None = None) -
     """
     found = find_device(device)
     checkpoint = load_checkpoint(source)
-    return Predictor(checkpoint.model.to(found), checkpoint.labels, checkpoint.scale, threshold)
+    model = checkpoint.model.to(found)
+    return Predictor(model, checkpoint.labels, checkpoint.scale, threshold, checkpoint.image, checkpoint.label_maps)

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from fullconv.data.images import read_image
 from fullconv.errors import DataError
+from fullconv.spec import ImageSpec
+from fullconv.spec.image import PLAIN
 
 ImageLike = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8] | Tensor
 """What :meth:`fullconv.Predictor.predict` takes for an image; :func:`as_array` says what each must be like."""
 
 
-def as_array(source: ImageLike) -> NDArray[np.uint8]:
-    """Return an image as uint8 (H, W, 3) RGB, upright.
+def as_array(source: ImageLike, how: ImageSpec = PLAIN) -> NDArray[np.uint8]:
+    """Return an image as uint8 (H, W, 3) RGB, upright; of other bands than colour uint8 (H, W, C).
 
     Parameters
     ----------
@@ -32,7 +34,9 @@ def as_array(source: ImageLike) -> NDArray[np.uint8]:
 
         What comes from files and from PIL is laid upright and converted, see :func:`fullconv.data.images.read_image`.
         Arrays and tensors are 8-bit: of floating point numbers nobody knows whether they go to 1 or to 255, so they are
-        refused rather than guessed.
+        refused rather than guessed. Where ``how`` declares a range, an array of another dtype is read as a file of it would be.
+    how
+        Bands, range and pages of the images that the model knows.
 
     Raises
     ------
@@ -48,14 +52,16 @@ def as_array(source: ImageLike) -> NDArray[np.uint8]:
     fullconv.errors.DataError: an image as tensor is uint8 (3, H, W) RGB or (1, H, W) grey, ... come first: image.permute(2, 0, 1)
     """
     if not isinstance(source, Tensor):
-        return read_image(source)
-    if source.dtype != torch.uint8 or source.dim() != 3 or source.shape[0] not in (1, 3) or not source.numel():
+        return read_image(source, how)
+    channels = (1, 3) if how.channels == 3 else (how.channels,)
+    if source.dtype != torch.uint8 or source.dim() != 3 or source.shape[0] not in channels or not source.numel():
+        wanted = "(3, H, W) RGB or (1, H, W) grey" if how.channels == 3 else f"({how.channels}, H, W)"
         raise DataError(
-            "an image as tensor is uint8 (3, H, W) RGB or (1, H, W) grey, values 0 to 255; got "
+            f"an image as tensor is uint8 {wanted}, values 0 to 255; got "
             f"{str(source.dtype).removeprefix('torch.')} {tuple(source.shape)}{_advice(source)}"
         )
     channels_last = source.detach().cpu().numpy().transpose(1, 2, 0)
-    return np.ascontiguousarray(np.broadcast_to(channels_last, (*channels_last.shape[:2], 3)))
+    return np.ascontiguousarray(np.broadcast_to(channels_last, (*channels_last.shape[:2], how.channels)))
 
 
 def _advice(tensor: Tensor) -> str:

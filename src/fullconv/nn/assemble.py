@@ -8,7 +8,7 @@ from fullconv.nn.backbones import Classifier, find_backbone
 from fullconv.nn.fcn import FCN, alignment_of
 from fullconv.nn.head import Head
 from fullconv.nn.trunk import Trunk, build_trunk
-from fullconv.spec import INPUT_CHANNELS, ModelSpec, inputs_of
+from fullconv.spec import ModelSpec, inputs_of
 
 
 def assemble(spec: ModelSpec, heads: Mapping[str, int], backbone: Classifier | None = None) -> FCN:
@@ -63,7 +63,7 @@ def _trunk(spec: ModelSpec, stream: str, entry: Classifier) -> Trunk:
     return build_trunk(
         entry,
         spec.stride,
-        channels=sum(INPUT_CHANNELS[name] for name in inputs_of(stream)),
+        channels=sum(spec.channels_of(name) for name in inputs_of(stream)),
         padding=spec.padding,
         hidden_layers=spec.hidden_layers,
         dropout=spec.dropout,

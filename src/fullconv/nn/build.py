@@ -13,7 +13,7 @@ from fullconv.nn.backbones.own_models import as_classifier
 from fullconv.nn.fcn import FCN
 from fullconv.nn.fusion import is_trained_model, join_streams
 from fullconv.nn.normalise import preprocessing_of
-from fullconv.nn.trunk import first_convolution, with_more_channels
+from fullconv.nn.trunk import first_convolution, with_channels
 from fullconv.nn.weights import TransplantReport, Weights, find_weights, transplant
 from fullconv.spec import COLORS, ModelSpec
 
@@ -108,7 +108,8 @@ def load_weights(model: FCN, names: Mapping[str, Sequence[str]] | None = None) -
 def load_backbone_weights(model: FCN, name: str = "imagenet") -> TransplantReport:
     """Put backbone weights into every stream of a model, in place, with their preprocessing; return what became of the tensors.
 
-    Of a stream that reads more than three channels, the first layer gets the mean of its weights for the further ones.
+    Of a stream that reads more than three channels, the first layer gets the mean of its weights for the further ones; mean and
+    standard deviation of further bands are the mean of those of the colours, unless a recipe says them.
 
     Parameters
     ----------
@@ -126,7 +127,9 @@ def load_backbone_weights(model: FCN, name: str = "imagenet") -> TransplantRepor
     for trunk in model.trunks.values():
         report = transplant(_widened(weights, trunk.graph), trunk.graph, partial=model.spec.partial_weights)
     if weights.preprocessing is not None:
-        model.set_preprocessing({name: preprocessing_of(name, weights.preprocessing) for name in model.inputs})
+        model.set_preprocessing(
+            {name: preprocessing_of(name, weights.preprocessing, model.channels_of(name)) for name in model.inputs}
+        )
     return report
 
 
@@ -135,9 +138,9 @@ def _widened(weights: Weights, graph: nn.Module) -> Weights:
     first = first_convolution(graph)
     name = next(name for name, part in graph.named_modules() if part is first) + ".weight"
     given = weights.tensors.get(name)
-    if given is None or given.dim() != first.weight.dim() or not COLORS == given.shape[1] < first.in_channels:
+    if given is None or given.dim() != first.weight.dim() or given.shape[1] != COLORS or first.in_channels == COLORS:
         return weights
-    return replace(weights, tensors={**weights.tensors, name: with_more_channels(given, first.in_channels)})
+    return replace(weights, tensors={**weights.tensors, name: with_channels(given, first.in_channels)})
 
 
 def carry_over(source: FCN, target: FCN) -> TransplantReport:

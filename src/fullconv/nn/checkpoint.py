@@ -6,6 +6,9 @@ The header is the metadata entry ``fullconv``::
     model           ModelSpec
     heads           label set of each output, by name
     preprocessing   what each input goes through, by name; it stands here alone and not among the tensors
+    image           how image files are read, see :class:`fullconv.spec.ImageSpec`; as colour where older files do not say
+    masks           of heads whose masks stored other values than labels: pairs of a value (a colour: 2**24 + its bits) and its
+                    label, in the order in which the recipe declared them
     scale           factor on height and width of the images that it was trained on; 1 where older files do not say
     history         what it was trained on and how well it did, a list of mappings
     versions        of the libraries that wrote it
@@ -30,12 +33,14 @@ from safetensors.torch import load, save_file
 
 from fullconv.errors import FullconvError, SpecError, WeightsError
 from fullconv.files import replacing
+from fullconv.labelmap import LabelMap
 from fullconv.labels import LabelSet
 from fullconv.nn.assemble import assemble
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.fcn import FCN
 from fullconv.nn.first_format import translate
-from fullconv.spec import ModelSpec
+from fullconv.spec import ImageSpec, ModelSpec
+from fullconv.spec.image import PLAIN
 
 KEY = "fullconv"
 FORMAT = 2
@@ -64,6 +69,10 @@ class Checkpoint:
         One mapping for each stage of its training.
     scale
         The factor on height and width at which it learned its images.
+    image
+        How it reads image files.
+    label_maps
+        What the masks that it learned from stored, by head, where that is known.
     header
         The whole header.
     """
@@ -72,6 +81,8 @@ class Checkpoint:
     labels: dict[str, LabelSet]
     history: list[dict[str, Any]]
     scale: float
+    image: ImageSpec
+    label_maps: dict[str, LabelMap]
     header: dict[str, Any]
 
 
@@ -81,6 +92,8 @@ def save_checkpoint(
     labels: Mapping[str, LabelSet],
     history: Sequence[Mapping[str, Any]] = (),
     scale: float = 1.0,
+    image: ImageSpec = PLAIN,
+    label_maps: Mapping[str, LabelMap] | None = None,
 ) -> None:
     """Write a model to ``path``: the whole file, or none (a file that was there stays as it was).
 
@@ -96,6 +109,10 @@ def save_checkpoint(
         JSON-able mappings.
     scale
         The recipe's ``data.scale``: the factor on height and width at which it learned its images.
+    image
+        The recipe's ``data.image``: bands, range and pages of its images.
+    label_maps
+        What the masks that it learned from stored, by head; ``fullconv predict --values original`` writes the same again.
 
     Raises
     ------
@@ -114,6 +131,8 @@ def save_checkpoint(
         "model": model.spec.model_dump(mode="json"),
         "heads": {head: classes.to_dict() for head, classes in labels.items()},
         "preprocessing": model.preprocessing,
+        "image": image.model_dump(mode="json", exclude={"rotation"}),
+        "masks": {head: [list(pair) for pair in known.meaning.items()] for head, known in (label_maps or {}).items()},
         "scale": scale,
         "history": [dict(entry) for entry in history],
         "versions": {name: version(name) for name in ("fullconv", "torch", "torchvision")},
@@ -160,12 +179,22 @@ def load_checkpoint(source: Source) -> Checkpoint:
         weights = translate(tensors, model.strides) if header["format"] == 1 else tensors
         model.load_state_dict(model.preprocessing_tensors() | weights)
         history = [dict(entry) for entry in header["history"]]
+        image = ImageSpec.model_validate(header.get("image", {}))
+        masks = header.get("masks", {})
+        label_maps = {head: _label_map(labels[head], pairs) for head, pairs in masks.items()}
         scale = float(header.get("scale", 1.0))
         if not 0 < scale < math.inf:
             raise WeightsError(f"its scale is {scale:g}, and a factor on height and width is above 0")
     except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
-    return Checkpoint(model.eval(), labels, history, scale, header)
+    return Checkpoint(model.eval(), labels, history, scale, image, label_maps, header)
+
+
+def _label_map(labels: LabelSet, pairs: Sequence[Sequence[int]]) -> LabelMap:
+    meaning = {int(code): int(label) for code, label in pairs}
+    if not set(meaning.values()) <= {*range(len(labels)), labels.ignore_index}:
+        raise WeightsError(f"its masks' values stand for other labels than those of {len(labels)} classes")
+    return LabelMap(labels, meaning)
 
 
 def _require_backbone(file: str, header: Mapping[str, Any]) -> None:

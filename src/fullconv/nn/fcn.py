@@ -85,10 +85,17 @@ class FCN(nn.Module):
         self.inputs = tuple(dict.fromkeys(name for stream in trunks for name in inputs_of(stream)))
         first = next(iter(trunks.values()))
         self.strides = first.strides
-        self.normalise = nn.ModuleDict({name: normaliser(preprocessing_of(name, first.preprocessing)) for name in self.inputs})
+        self.normalise = nn.ModuleDict({name: normaliser(self._preparing(name, first)) for name in self.inputs})
         self.fit = Fit(alignment.padding)
         self.core = Core(trunks, heads)
         self.crop = Overlap(alignment.steps[-1].starts[0], 0)
+
+    def _preparing(self, name: str, trunk: Trunk) -> dict[str, Any]:
+        return preprocessing_of(name, trunk.preprocessing, self.channels_of(name))
+
+    def channels_of(self, name: str) -> int:
+        """Return the channels of an input."""
+        return INPUT_CHANNELS[name] if self._spec is None else self._spec.channels_of(name)
 
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return logits float (N, K, H, W) for each head, at the images' own height and width, any size from 1x1 on.
@@ -112,7 +119,7 @@ class FCN(nn.Module):
         if isinstance(inputs, fx.Proxy):  # traced for its geometry, which does not depend on what the images hold
             return dict.fromkeys(self.inputs, inputs)
         named = inputs if isinstance(inputs, Mapping) else {self.inputs[0]: inputs}
-        check_inputs(self.inputs, named)
+        check_inputs(self.inputs, named, {name: self.channels_of(name) for name in self.inputs})
         return named
 
     def _padded(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -194,8 +201,8 @@ class FCN(nn.Module):
         device = next(self.parameters()).device
         for name, stated in preprocessing.items():
             made = normaliser(stated)
-            if isinstance(made, NormaliseDepth) != (name == "depth") or made.mean.numel() != INPUT_CHANNELS[name]:
-                raise WeightsError(f"preprocessing {dict(stated)} is not of {name}, which has {INPUT_CHANNELS[name]} channels")
+            if isinstance(made, NormaliseDepth) != (name == "depth") or made.mean.numel() != self.channels_of(name):
+                raise WeightsError(f"preprocessing {dict(stated)} is not of {name}, which has {self.channels_of(name)} channels")
             self.normalise[name] = made.to(device)
 
     def preprocessing_tensors(self) -> dict[str, Tensor]:

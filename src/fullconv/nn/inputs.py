@@ -12,7 +12,7 @@ SLACK = 0.5
 """How far float images may leave 0–255, as resizing makes them."""
 
 
-def check_inputs(names: Iterable[str], given: Mapping[str, Tensor]) -> None:
+def check_inputs(names: Iterable[str], given: Mapping[str, Tensor], channels: Mapping[str, int] = INPUT_CHANNELS) -> None:
     """Check that the inputs are exactly those that a net reads, and what a net can read.
 
     Parameters
@@ -22,6 +22,9 @@ def check_inputs(names: Iterable[str], given: Mapping[str, Tensor]) -> None:
     given
         uint8 or float (N, C, H, W) by name, all of one N, H and W, each at least 1. Colour and HHA lie in 0–255, depth is in
         metres. Ranges are looked at on the CPU only: elsewhere the look would wait for the device.
+
+    channels
+        Of each input.
 
     Raises
     ------
@@ -40,7 +43,7 @@ def check_inputs(names: Iterable[str], given: Mapping[str, Tensor]) -> None:
     if set(names) != set(given):
         raise SpecError(f"the model reads {', '.join(names)}; got {', '.join(given) or 'nothing'}")
     for name in names:
-        _check_tensor(name, given[name])
+        _check_tensor(name, given[name], channels[name])
     first = given[names[0]]
     for name in names[1:]:
         own = given[name]
@@ -51,10 +54,9 @@ def check_inputs(names: Iterable[str], given: Mapping[str, Tensor]) -> None:
             )
 
 
-def _check_tensor(name: str, images: Tensor) -> None:
+def _check_tensor(name: str, images: Tensor, channels: int) -> None:
     if not isinstance(images, Tensor):
         raise SpecError(f"{name} is a {type(images).__name__}; a model reads tensors, Predictor.predict reads files and images")
-    channels = INPUT_CHANNELS[name]
     if images.dim() != 4 or images.shape[1] != channels:
         advice = ": add an axis in front, images[None]" if images.dim() == 3 and images.shape[0] == channels else ""
         raise SpecError(f"{name} is {_sizes(images)}; the model reads batches (N, {channels}, H, W){advice}")

@@ -1,7 +1,7 @@
 """The model's first layer: channel order, mean and standard deviation of an input, so that no data set can get it wrong."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ LOG_DEPTH = {"channels": "log depth", "mean": [7.844]}
 """Logarithm of the depth in millimetres, less its mean over NYUDv2 (reference)."""
 
 
-def preprocessing_of(name: str, colors: Mapping[str, Any]) -> dict[str, Any]:
+def preprocessing_of(name: str, colors: Mapping[str, Any], channels: int = 3) -> dict[str, Any]:
     """Return what an input goes through before a trunk that expects photographs to go through ``colors``.
 
     Parameters
@@ -27,6 +27,9 @@ def preprocessing_of(name: str, colors: Mapping[str, Any]) -> dict[str, Any]:
         ``rgb``; ``hha``: its own mean, the photographs' deviation, and no change of channel order (reference); ``depth``.
     colors
         See :class:`Normalise`.
+    channels
+        Of ``rgb``, where it has other bands than colour: those after the third, and all of fewer, get the mean of the colours'
+        numbers.
 
     Examples
     --------
@@ -39,7 +42,27 @@ def preprocessing_of(name: str, colors: Mapping[str, Any]) -> dict[str, Any]:
         with torch.device("cpu"):  # numbers, wherever the model is built
             deviation = Normalise(colors).std.flatten().tolist()
         return {"channels": "RGB", "range": [0, 255], "mean": HHA_MEAN, "std": deviation}
-    return dict(colors)
+    return dict(colors) if channels == 3 else _of_bands(colors, channels)
+
+
+def _of_bands(colors: Mapping[str, Any], channels: int) -> dict[str, Any]:
+    found = dict(colors)
+    for key in ("mean", "std"):
+        known = [float(number) for number in colors[key]]
+        further = sum(known) / len(known)
+        found[key] = [*known, *[further] * (channels - 3)] if channels > 3 else [further] * channels
+    return found if channels > 3 else found | {"channels": "RGB"}
+
+
+def reordered(values: Sequence[float], order: str) -> list[float]:
+    """Return one value a channel in the order of a backbone that wants ``RGB`` or ``BGR``; further bands stay where they are.
+
+    Examples
+    --------
+    >>> reordered([1, 2, 3, 4], "BGR")
+    [3, 2, 1, 4]
+    """
+    return [*values[:3][::-1], *values[3:]] if order == "BGR" else list(values)
 
 
 def normaliser(preprocessing: Mapping[str, Any]) -> "Normalise | NormaliseDepth":
@@ -87,7 +110,7 @@ class Normalise(nn.Module):
             or len(mean) != len(std)
             or min(std, default=0) <= 0
             or not all(map(math.isfinite, (*mean, *std)))
-            or (order == "BGR" and len(mean) != 3)
+            or (order == "BGR" and len(mean) < 3)
         ):
             raise WeightsError(
                 f"preprocessing {dict(preprocessing)} is not known; accepted are channels RGB or BGR, and for each "
@@ -99,8 +122,10 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return float images (N, 3, H, W) in the backbone's order and range from uint8 or float 0–255 RGB."""
-        ordered = images.flip(1) if self.reverse else images
+        """Return float images (N, C, H, W) in the backbone's order and range from uint8 or float 0–255 RGB and further bands."""
+        ordered = images
+        if self.reverse:
+            ordered = images.flip(1) if len(self.mean) == 3 else torch.cat([images[:, :3].flip(1), images[:, 3:]], 1)
         return (ordered.to(self.mean.dtype) - self.mean) / self.std
 
     def axis_maps(self) -> tuple[Window, Window]:
@@ -120,7 +145,7 @@ class Normalise(nn.Module):
     @property
     def mean_color(self) -> tuple[float, ...]:
         """The colour (0–255, RGB order) that becomes zero: what to pad images with."""
-        return tuple((self.mean.flip(0) if self.reverse else self.mean).flatten().tolist())
+        return tuple(reordered(self.mean.flatten().tolist(), "BGR" if self.reverse else "RGB"))
 
 
 class NormaliseDepth(nn.Module):

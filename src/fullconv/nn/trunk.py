@@ -77,7 +77,8 @@ def build_trunk(
     finest
         The finest stride that is needed: 32, 16, 8 or 4.
     channels
-        Of its images; those after the third start with the mean of the first three's weights (reference).
+        Of its images; those after the third start with the mean of the first three's weights (reference), and of fewer than three
+        each starts with that mean.
     padding, hidden_layers, dropout
         See :class:`fullconv.spec.ModelSpec`.
 
@@ -107,9 +108,9 @@ def build_trunk(
     _output(graph).args = (taps,)
     graph.recompile()
     graph.delete_all_unused_submodules()
-    if channels > COLORS:
+    if channels != COLORS:
         first = first_convolution(graph)
-        first.weight = nn.Parameter(with_more_channels(first.weight.detach(), channels))
+        first.weight = nn.Parameter(with_channels(first.weight.detach(), channels))
         first.in_channels = channels
     return Trunk(graph, strides, entry.preprocessing)
 
@@ -119,11 +120,14 @@ def first_convolution(graph: nn.Module) -> nn.Conv2d:
     return next(part for part in graph.modules() if isinstance(part, nn.Conv2d))
 
 
-def with_more_channels(weight: Tensor, channels: int) -> Tensor:
+def with_channels(weight: Tensor, channels: int) -> Tensor:
     """Return the weights (O, channels, k, k) of a first layer that has (O, 3, k, k): each further channel gets the three's mean.
 
-    How the reference starts early fusion of colour and depth (paper, section 5.2).
+    How the reference starts early fusion of colour and depth (paper, section 5.2). Of two channels each gets the mean, times 3/2,
+    so that an image of equal channels gives what it gave before.
     """
+    if channels < weight.shape[1]:
+        return weight.mean(1, keepdim=True).expand(-1, channels, -1, -1) * (weight.shape[1] / channels)
     extra = weight.mean(1, keepdim=True).expand(-1, channels - weight.shape[1], -1, -1)
     return torch.cat([weight, extra], 1)
 

@@ -10,6 +10,7 @@ from pydantic import model_validator
 
 from fullconv.spec.base import Spec
 from fullconv.spec.data import AugmentSpec, CopyPasteSpec, DataSpec, FolderSpec
+from fullconv.spec.image import ImageSpec
 from fullconv.spec.loss import LossSpec
 from fullconv.spec.model import COLORS, INPUT_CHANNELS, STRIDES, ModelSpec, inputs_of
 from fullconv.spec.train import BiasDecay, BiasFactors, OptimizerSpec, StageSpec, TrainSpec
@@ -24,6 +25,7 @@ __all__ = [
     "CopyPasteSpec",
     "DataSpec",
     "FolderSpec",
+    "ImageSpec",
     "LossSpec",
     "ModelSpec",
     "OptimizerSpec",
@@ -73,13 +75,27 @@ class Recipe(Spec):
         return self
 
     @model_validator(mode="after")
+    def _model_reads_the_bands(self) -> Self:
+        """Give the model as many channels as the data have bands, so that it is said once; refuse what contradicts it."""
+        channels = self.data.image.channels
+        if "channels" in self.model.model_fields_set and self.model.channels != channels:
+            raise ValueError(f"model.channels is {self.model.channels}, but data.image.bands gives {channels}: leave it out")
+        object.__setattr__(self, "model", self.model.model_copy(update={"channels": channels}))
+        return self
+
+    @model_validator(mode="after")
     def _means_are_of_inputs(self) -> Self:
-        for name, mean in self.data.mean.items():
+        stated = [("mean", name, mean) for name, mean in self.data.mean.items()]
+        for key, name, values in [*stated, *(("std", name, std) for name, std in self.data.std.items())]:
             if name not in self.model.inputs:
-                raise ValueError(f"data.mean names {name}, but the model reads {', '.join(self.model.inputs)}; give those only")
-            channels = INPUT_CHANNELS[name]
-            if len(mean) != channels or not all(0 <= number <= 255 for number in mean):
-                raise ValueError(f"data.mean.{name} has {channels} values in 0 to 255, one a channel; got {list(mean)}")
+                raise ValueError(f"data.{key} names {name}, but the model reads {', '.join(self.model.inputs)}; give those only")
+            if (key, name) == ("std", "depth"):
+                raise ValueError("data.std names depth, of which the logarithm is read as it is; leave it out")
+            channels, least = self.model.channels_of(name), 0 if key == "mean" else 1e-6
+            if len(values) != channels or not all(least <= number <= 255 for number in values):
+                raise ValueError(
+                    f"data.{key}.{name} has {channels} values in {least:g} to 255, one a channel; got {list(values)}"
+                )
         return self
 
     @model_validator(mode="after")

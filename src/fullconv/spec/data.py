@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fullconv.labelmap import parse_label_map
 from fullconv.spec.base import Spec
 from fullconv.spec.grouping import parse_group
+from fullconv.spec.image import ImageSpec
 
 
 class CopyPasteSpec(Spec):
@@ -116,6 +117,10 @@ class FolderSpec(Spec):
     classes
         Of masks that come as one file a class, 0 where the class is not: the names that ``{class}`` stands for in ``masks`` or
         ``pattern``. They are put into one mask: 0, then 1 and so on in this order, later ones over earlier ones.
+    mask_pages
+        Of masks that are files of several pages: ``classes``, where page k, counted from 1, marks the pixels of the value k (a
+        later page lies over an earlier one; what none marks is 0), or ``first``, which reads the first alone. ``None`` refuses
+        them.
     pairs
         A CSV file below the root with the columns image, mask, split, in place of all that; depth and group may be further
         ones. Without the column split, or where all of it is empty, the splits are drawn.
@@ -146,6 +151,7 @@ class FolderSpec(Spec):
     pattern: str | None = None
     lists: str | None = None
     classes: tuple[str, ...] = ()
+    mask_pages: Literal["classes", "first"] | None = None
     pairs: Path | None = None
     depth: str | None = None
     depth_unit: PositiveFloat | str | None = None
@@ -231,6 +237,8 @@ class DataSpec(Spec):
     mean
         What is subtracted from an input in place of the weights' own mean, one number a channel: ``{rgb: [R, G, B]}`` in 0–255,
         of ``hha`` likewise, of ``depth`` the mean logarithm of the depth in millimetres. It is stored with the model.
+    std
+        What an input is divided by after that, likewise; not of ``depth``.
     hha
         A folder where HHA pictures are kept: of ``nyudv2`` ``img_5001.png`` and so on, of ``folder`` ``train/NAME.png``. What is
         missing there, or was made of another depth or camera, is encoded, a quarter of a second for 640×480, and written;
@@ -245,6 +253,8 @@ class DataSpec(Spec):
     scale
         Factor on height and width of images and masks as the net learns them; masks take the nearest label. It is kept with the
         model: what predicts and what measures resizes images by it, and gives labels at the images' own size.
+    image
+        Of ``folder``: how image files are read, see :class:`fullconv.spec.ImageSpec`.
     folder
         Of ``folder``: where images and masks are.
     labels
@@ -262,12 +272,14 @@ class DataSpec(Spec):
     heads: tuple[str, ...] = Field(default=("semantic",), min_length=1)
     streams: tuple[str, ...] = Field(default=("rgb",), min_length=1)
     mean: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    std: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     hha: Path | None = None
     download: bool = False
     count: PositiveInt | None = None
     val_count: PositiveInt | None = None
     size: tuple[PositiveInt, PositiveInt] | None = None
     scale: PositiveFloat = 1.0
+    image: ImageSpec = ImageSpec()
     folder: FolderSpec = FolderSpec()
     labels: dict[str, Any] = Field(default_factory=dict)
     augment: AugmentSpec = AugmentSpec()

@@ -45,6 +45,8 @@ class ModelSpec(Spec):
         once".
     hidden_layers
         Keep the classifier's hidden dense layers (fc6, fc7) as convolutions; ``False`` scores the features directly.
+    channels
+        Of the input ``rgb``. In a recipe what ``data.image.bands`` gives, and better left out.
     dropout
         Probability in every dropout of the backbone, in [0, 1); ``None`` keeps the backbone's own.
     """
@@ -57,6 +59,7 @@ class ModelSpec(Spec):
     deconvolution: Literal["fixed", "learned"] = "fixed"
     skip_scales: dict[int, float] = Field(default_factory=dict)
     hidden_layers: bool = True
+    channels: int = Field(default=COLORS, ge=2)
     dropout: float | None = Field(default=None, ge=0, lt=1)
 
     @classmethod
@@ -95,6 +98,10 @@ class ModelSpec(Spec):
     def inputs(self) -> tuple[str, ...]:
         """The inputs of all streams, each once."""
         return tuple(dict.fromkeys(name for stream in self.streams for name in inputs_of(stream)))
+
+    def channels_of(self, name: str) -> int:
+        """Return the channels of an input."""
+        return self.channels if name == "rgb" else INPUT_CHANNELS[name]
 
     @model_validator(mode="after")
     def _streams_are_known(self) -> Self:

@@ -95,7 +95,7 @@ def _fits(recipe: Recipe, sample: Sample, heads: Mapping[str, int], images: int,
 
 def _step(recipe: Recipe, sample: Sample, heads: Mapping[str, int], images: int, size: tuple[int, int]) -> None:
     device = torch.device("cuda")
-    model = assemble(recipe.model, heads).to(device)
+    model: Callable[..., dict[str, torch.Tensor]] = assemble(recipe.model, heads).to(device)
     inputs = {
         stream: torch.zeros(images, len(image), *size, dtype=image.dtype, device=device)
         for stream, image in sample.inputs.items()

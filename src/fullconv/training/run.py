@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fullconv.data import open_dataset
-from fullconv.data.folder.folder import folder_behind
+from fullconv.data.folder.folder import folder_behind, label_map_behind
 from fullconv.data.sample import Dataset
 from fullconv.data.workers import ReaderEndedError
 from fullconv.doctor import examine
@@ -218,13 +218,15 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
     labels = {head: run.training.labels[head] for head in result.model.heads}
     data = {"recipe": run.recipe.name, "data": run.training.name}
     history = [data | {key: record[key] for key in HISTORY if key in record} for record in records]
+    spec, known = run.recipe.data, label_map_behind(run.training)
+    label_maps = {} if known is None else dict.fromkeys(spec.heads[:1], known)
     if result.last is not None:
         kept = {name: tensor.clone() for name, tensor in result.model.state_dict().items()}
         result.model.load_state_dict(result.last.weights)
         told = [*history[:-1], history[-1] | {"kept": None, "heads": result.last.heads}]
-        save_checkpoint(folder / "last.safetensors", result.model, labels, told, run.recipe.data.scale)
+        save_checkpoint(folder / "last.safetensors", result.model, labels, told, spec.scale, spec.image, label_maps)
         result.model.load_state_dict(kept)
-    save_checkpoint(folder / "model.safetensors", result.model, labels, history, run.recipe.data.scale)
+    save_checkpoint(folder / "model.safetensors", result.model, labels, history, spec.scale, spec.image, label_maps)
     write_reports(folder, result.reports)
     run.folder.write_result({"recipe": run.recipe.name, "finished": False, "stages": records})
     run.folder.resume_file(result.record["stage"]).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from fullconv.nn.assemble import assemble
 from fullconv.nn.build import carry_over, load_weights
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
+from fullconv.nn.normalise import reordered
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.folder import RunFolder
 
@@ -54,24 +55,24 @@ def starting_model(
         return model, f"those of stage {previous}; the new skip's score layers start at zero"
     report = load_weights(model, {head: classes.names for head, classes in labels.items()})
     line = report.summary() if report else "random, as the recipe names none"
-    set_mean(model, recipe.data.mean)
+    set_statistics(model, recipe.data.mean, recipe.data.std)
     return model, line
 
 
-def set_mean(model: FCN, mean: Mapping[str, Sequence[float]]) -> None:
-    """Let a model subtract ``mean`` in place of the mean that its weights came with.
+def set_statistics(model: FCN, mean: Mapping[str, Sequence[float]], std: Mapping[str, Sequence[float]]) -> None:
+    """Let a model subtract ``mean`` and divide by ``std`` in place of those that its weights came with.
 
     Parameters
     ----------
     model
         Changed in place.
-    mean
+    mean, std
         One number a channel by input, in the channels' order of the input itself (RGB), in 0–255; of depth the mean logarithm
-        of millimetres.
+        of millimetres, and no std.
     """
-    stated: dict[str, dict[str, Any]] = {name: dict(model.preprocessing[name]) for name in mean}
-    for name, values in mean.items():
-        scale = stated[name]["range"][1] / 255 if "range" in stated[name] else 1  # depth states none
-        scaled = [value * scale for value in values]
-        stated[name]["mean"] = scaled[::-1] if stated[name]["channels"] == "BGR" else scaled
+    stated: dict[str, dict[str, Any]] = {name: dict(model.preprocessing[name]) for name in {**mean, **std}}
+    for key, given in (("mean", mean), ("std", std)):
+        for name, values in given.items():
+            scale = stated[name]["range"][1] / 255 if "range" in stated[name] else 1  # depth states none
+            stated[name][key] = reordered([value * scale for value in values], stated[name]["channels"])
     model.set_preprocessing(stated)

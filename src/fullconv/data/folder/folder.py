@@ -9,24 +9,35 @@
 What the numbers or colours of the masks mean is declared in the recipe (:mod:`fullconv.labelmap`), never guessed.
 """
 
+import contextlib
+import functools
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
 from fullconv.data.folder.class_masks import composed_masks, parts_by_key
 from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.lists import listed_keys
 from fullconv.data.folder.splits import drawn_split
-from fullconv.data.images import SUFFIXES, read_image_of_size
-from fullconv.data.masks import MASK_SUFFIXES, read_labels
+from fullconv.data.images import SUFFIXES
+from fullconv.data.mask_pages import read_stored_pages
+from fullconv.data.masks import MASK_SUFFIXES
 from fullconv.data.pairs import Pair, of_split, read_list, read_splits, refuse_missing
+from fullconv.data.rotation import Lies, agreed, image_for_mask, look
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, parse_label_map
-from fullconv.spec import DataSpec, FolderSpec
+from fullconv.spec import DataSpec, FolderSpec, ImageSpec
 from fullconv.spec.grouping import parse_group
+from fullconv.spec.image import PLAIN
+
+LOOKED_AT = 60
+"""Images that EXIF may turn, spread over a folder, that are looked at where one of them does not tell how its mask lies."""
 
 
 class FolderSegmentation:
@@ -40,6 +51,10 @@ class FolderSegmentation:
         In order.
     label_map
         What the masks' numbers or colours mean.
+    image
+        How images are read.
+    mask_pages
+        What the pages of masks are, see :class:`fullconv.spec.FolderSpec`.
 
     Raises
     ------
@@ -48,10 +63,19 @@ class FolderSegmentation:
         colours without a meaning.
     """
 
-    def __init__(self, name: str, pairs: Sequence[Pair], label_map: LabelMap) -> None:
+    def __init__(
+        self,
+        name: str,
+        pairs: Sequence[Pair],
+        label_map: LabelMap,
+        image: ImageSpec = PLAIN,
+        mask_pages: str | None = None,
+    ) -> None:
         self.name = name
         self.pairs = tuple(pairs)
         self.label_map = label_map
+        self.image = image
+        self.mask_pages = mask_pages
         self.labels = {SEMANTIC: label_map.labels}
 
     def __len__(self) -> int:
@@ -59,14 +83,27 @@ class FolderSegmentation:
 
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
-        mask = read_labels(pair.mask, self.label_map)
-        image = read_image_of_size(pair.image, (mask.shape[0], mask.shape[1]))
+        mask = self._mask(pair)
+        image = image_for_mask(pair.image, mask, self.image, lambda: self._rotation)
         if image.shape[:2] != mask.shape:
             raise DataError(
                 f"{pair.mask}: the mask is {mask.shape[0]}×{mask.shape[1]} but its image {pair.image.name} is "
                 f"{image.shape[0]}×{image.shape[1]} (H×W); save both at one size"
             )
         return Sample.from_arrays(pair.name, {RGB: image}, {SEMANTIC: mask})
+
+    def _mask(self, pair: Pair) -> NDArray[np.uint8]:
+        return self.label_map.apply(read_stored_pages(pair.mask, self.label_map, self.mask_pages), str(pair.mask))
+
+    @functools.cached_property
+    def _rotation(self) -> Lies:
+        """How masks lie on images that EXIF turns, by those of which size or outlines tell."""
+        found: list[Lies] = []
+        for place in np.unique(np.linspace(0, len(self.pairs) - 1, min(LOOKED_AT, len(self.pairs))).round()):
+            pair = self.pairs[int(place)]
+            with contextlib.suppress(DataError):  # a damaged one is told of when it is read itself
+                found += [lies for lies in [look(pair.image, self._mask(pair), self.image)] if lies]
+        return agreed(found)
 
 
 def folder_behind(dataset: Dataset) -> FolderSegmentation | None:
@@ -77,6 +114,17 @@ def folder_behind(dataset: Dataset) -> FolderSegmentation | None:
         if found is None:
             return None
     return found
+
+
+def label_map_behind(dataset: Dataset) -> LabelMap | None:
+    """Return what the masks of a data set store, of what it was cut or scaled from; ``None`` where they store labels."""
+    found: object = dataset
+    while found is not None:
+        known = getattr(found, "label_map", None)
+        if isinstance(known, LabelMap):
+            return known
+        found = getattr(found, "dataset", None)
+    return None
 
 
 def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
@@ -98,7 +146,9 @@ def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
             "writes one"
         )
     pairs = find_pairs(Path(root), spec.folder, split)
-    return FolderSegmentation(f"{Path(root).resolve().name} {split}", pairs, parse_label_map(spec.labels))
+    return FolderSegmentation(
+        f"{Path(root).resolve().name} {split}", pairs, parse_label_map(spec.labels), spec.image, spec.folder.mask_pages
+    )
 
 
 def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:

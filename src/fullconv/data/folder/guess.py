@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.folder.folder import match_files, split_to_measure_on
+from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
 from fullconv.data.folder.guess_labels import Contents, guess_labels, refuse_swapped
 from fullconv.data.folder.layout import guess_layout
 from fullconv.data.images import decode
+from fullconv.data.mask_pages import read_class_pages
 from fullconv.data.mask_runs import Runs, inner
 from fullconv.data.masks import undeclared_in
 from fullconv.errors import DataError
@@ -43,10 +45,14 @@ def guess_spec(root: Path) -> DataSpec:
     masks = [pair.mask for pair in pairs]
     with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
         masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
-    contents = _contents(list(dict.fromkeys(masks)))
+    masks = list(dict.fromkeys(masks))
+    mask_pages = guess_mask_pages(masks)
+    contents = _contents(masks, mask_pages)
     labels = layout.meanings(contents.pixels) or guess_labels(root, contents)
+    image = guess_image([pair.image for pair in pairs])
     val = split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val)
-    return DataSpec(name="folder", root=root, train=layout.train, val=val, folder=layout.folder, labels=labels)
+    folder = layout.folder.model_copy(update={"mask_pages": mask_pages})
+    return DataSpec(name="folder", root=root, train=layout.train, val=val, folder=folder, labels=labels, image=image.spec)
 
 
 @dataclass
@@ -64,16 +70,16 @@ class _Kind:
         self.sizes.append((codes.shape[0], codes.shape[1]))
 
 
-def _contents(masks: Sequence[Path]) -> Contents:
+def _contents(masks: Sequence[Path], pages: str | None) -> Contents:
     """Return what masks hold: those of the commonest kind, as colours among indices are a fault, not classes."""
     kinds: dict[str, _Kind] = {}
     for at in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round()):
         try:
-            image = decode(masks[int(at)])
+            image = decode(masks[int(at)]) if pages is None else None
+            stored = undeclared_in(image) if image is not None else read_class_pages(masks[int(at)], str(pages))
         except DataError:
             continue
-        stored = undeclared_in(image)
-        kind = "palette" if image.mode == "P" else "values" if stored.ndim == 2 else "colours"
+        kind = "palette" if image is not None and image.mode == "P" else "values" if stored.ndim == 2 else "colours"
         kinds.setdefault(kind, _Kind()).add(codes_of(stored))
     if not kinds:
         raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")

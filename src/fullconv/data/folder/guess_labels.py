@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.images import decode
+from fullconv.data.mask_pages import undeclared_pages
 from fullconv.data.masks import undeclared_in
 from fullconv.data.pairs import Pair
 from fullconv.data.text import read_text
@@ -55,8 +56,8 @@ class Contents:
         return any(code >= COLOR for code in self.pixels)
 
 
-def look_into(masks: Sequence[Path]) -> Contents:
-    """Return what masks hold: palette images by their indices, equal channels as grey.
+def look_into(masks: Sequence[Path], pages: str | None = None) -> Contents:
+    """Return what masks hold: palette images by their indices, equal channels as grey; ``pages`` as ``FolderSpec.mask_pages``.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def look_into(masks: Sequence[Path]) -> Contents:
     pixels: Counter[int] = Counter()
     sizes = []
     for path in chosen:
-        stored = undeclared_in(decode(path))
+        stored = undeclared_pages(path, pages)
         codes, counts = np.unique(codes_of(stored), return_counts=True)
         pixels.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
         sizes.append((stored.shape[0], stored.shape[1]))

@@ -10,6 +10,7 @@ from statistics import median
 import yaml
 
 from fullconv.data.folder.folder import find_pairs, split_to_measure_on
+from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
 from fullconv.data.folder.guess_labels import Contents, guess_labels, look_into, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
@@ -54,7 +55,10 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
         DataError
     ):  # what is wrong with validation is told when it is used; here it may have classes of its own
         masks += [pair.mask for pair in find_pairs(root, layout.folder, layout.val)]
-    contents = look_into(list(dict.fromkeys(masks)))
+    masks = list(dict.fromkeys(masks))
+    mask_pages = guess_mask_pages(masks)
+    contents = look_into(masks, mask_pages)
+    image = guess_image([pair.image for pair in pairs])
     labels = layout.meanings(contents.pixels) or guess_labels(root, contents)
     lines = [
         f"    {_key(title)}: {_value(entry)}{f'  # {100 * share:.2f} % of the pixels' if share else ''}"
@@ -74,6 +78,8 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
         width=width,
         splits=_splits(layout),
         where=_where(folder),
+        mask_pages=f"\n    mask_pages: {mask_pages}  # page k, counted from 1, marks the value k" if mask_pages else "",
+        image="".join(f"{line}\n" for line in image.lines),
         labels="\n".join(lines),
         crop=crop,
         **(_lite if preferred else _squeezenet)(steps),
@@ -196,11 +202,11 @@ data:
   root: {root}
 {splits}
   folder:
-{where}
+{where}{mask_pages}
     val_share: 0.2  # of drawn splits only; `fullconv crossval {recipe}` measures on every image in its turn
     seed: 0
     group: null  # of drawn splits: what frames of one video share, such as "{{stem[:4]}}" or "{{parent}}"; all fall to one side
-  labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` has no truth
+{image}  labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` has no truth
 {labels}
   scale: 1.0   # 0.5 reads everything at half its size: four times as fast, and small things are lost
   workers: 1
