@@ -15,7 +15,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,15 @@ def read_image_of_size(path: str | os.PathLike[str], size: tuple[int, int]) -> N
         return _upright_rgb(Opened(opened.image, 1), str(path))
 
 
+@runtime_checkable
+class Drawn(Protocol):
+    """What stands in for a file of an image and is drawn when it is read, such as a mask of annotations."""
+
+    def draw(self) -> Image.Image:
+        """Return the image."""
+        ...
+
+
 def decode(path: str | os.PathLike[str]) -> Image.Image:
     """Return the image at ``path``, read whole, with the mode and the rows that are stored.
 
@@ -106,6 +115,8 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     DataError
         When the file is missing, no image or cut short.
     """
+    if isinstance(path, Drawn):
+        return path.draw()
     with _reading(str(path)), _opened(path) as opened:
         opened.image.load()
         return opened.image
@@ -149,6 +160,19 @@ def glance(path: str | os.PathLike[str], side: int = 16) -> Glance:
             small = Image.fromarray(_upright_rgb(opened, str(path))).convert("L")
             thumbnail = np.array(small.resize((side, side), Image.Resampling.BOX))
         return Glance(size, opened.orientation, thumbnail)
+
+
+def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return (height, width) of an image after the rotation that EXIF notes.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or no image.
+    """
+    with _reading(str(path)), _opened(path) as opened:
+        size = (opened.image.height, opened.image.width)
+        return size[::-1] if opened.orientation in SIDEWAYS else size
 
 
 @dataclass(frozen=True)

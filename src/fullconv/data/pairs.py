@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fullconv.data.drawn_mask import DrawnMask
 from fullconv.errors import DataError
 
 COLUMNS = ("image", "mask", "split")
@@ -18,7 +19,7 @@ class Pair:
 
     name: str
     image: Path
-    mask: Path
+    mask: Path | DrawnMask
     depth: Path | None = None
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fullconv.data import DATASETS, open_dataset, spec_of
+from fullconv.data.folder.annotations import valued
 from fullconv.data.folder.folder import FolderSegmentation, match_files, with_depths
 from fullconv.data.folder.folder_depth import depth_settings
 from fullconv.data.folder.guess import guess_spec
@@ -67,8 +68,8 @@ def _folder_source(spec: DataSpec, split: str) -> Source:
         open_dataset(spec, split)  # says what is missing
     root, label_map = Path(str(spec.root)), parse_label_map(spec.labels)
     match = match_files(root, spec.folder, split)
-    dataset = FolderSegmentation(f"{root.resolve().name} {split}", match.pairs, label_map)
-    unit, pairs = None, match.pairs
+    unit, pairs = None, valued(match.pairs, spec.labels, spec.folder.rename)
+    dataset = FolderSegmentation(f"{root.resolve().name} {split}", pairs, label_map)
     if set(spec.streams) != {RGB}:
         unit, _ = depth_settings(spec)
         pairs = with_depths(root, spec.folder, split, pairs)

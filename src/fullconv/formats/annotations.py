@@ -11,7 +11,6 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -27,7 +26,7 @@ BACKGROUND = 0
 """The value of pixels that no shape covers."""
 IGNORED_NAMES = frozenset({"__ignore__"})
 BACKGROUND_NAMES = frozenset({"_background_", "background"})
-"""Names of LabelMe and others that are no classes to be numbered."""
+"""Names of LabelMe and others that are no classes to be numbered; case does not matter."""
 
 
 class Area(Protocol):
@@ -171,7 +170,19 @@ class Annotations:
 
 def class_names(names: list[str]) -> tuple[str, ...]:
     """Return names, each once, without those that stand for background or ignore."""
-    return tuple(name for name in dict.fromkeys(names) if name not in IGNORED_NAMES | BACKGROUND_NAMES)
+    return tuple(name for name in dict.fromkeys(names) if special_value(name) is None)
+
+
+def special_value(name: str) -> int | None:
+    """Return the value of what is no class: 255 for ``__ignore__``, 0 for names of the background; ``None`` for classes.
+
+    Examples
+    --------
+    >>> [special_value(name) for name in ("__ignore__", "Background", "cat")]
+    [255, 0, None]
+    """
+    plain = name.lower()
+    return IGNORE if plain in IGNORED_NAMES else BACKGROUND if plain in BACKGROUND_NAMES else None
 
 
 def numbered(classes: tuple[str, ...]) -> dict[str, int]:
@@ -202,11 +213,13 @@ def draw(image: AnnotatedImage, size: tuple[int, int], values: Mapping[str, int]
     DataError
         For a class without a value, or a shape that cannot be drawn.
     """
-    known = {**dict.fromkeys(IGNORED_NAMES, IGNORE), **dict.fromkeys(BACKGROUND_NAMES, BACKGROUND), **values}
-    unknown = list(dict.fromkeys(shape.name for shape in image.shapes if not shape.crowd and shape.name not in known))
+    used = dict.fromkeys(shape.name for shape in image.shapes if not shape.crowd)
+    found = {name: values.get(name, special_value(name)) for name in used}
+    unknown = [name for name, value in found.items() if value is None]
     if unknown:
         raise DataError(f"{image.file}: no value is known for the class {some(unknown)}; there are {some(list(values))}")
-    target = np.zeros(size, np.uint8 if max(known.values()) < 256 else np.uint16)
+    known = {name: value for name, value in found.items() if value is not None}
+    target = np.zeros(size, np.uint8 if max(known.values(), default=0) < 256 else np.uint16)
     for shape in _ordered(image, size):
         value = IGNORE if shape.crowd else known[shape.name]
         try:
@@ -233,8 +246,3 @@ def merged(parts: list[Annotations]) -> Annotations:
         colors |= part.colors
     images = tuple(image for part in parts for image in part.images)
     return Annotations(class_names([name for part in parts for name in part.classes]), images, colors, notes)
-
-
-def stem(path: str) -> str:
-    """Return a path without its suffix."""
-    return path.removesuffix(Path(path).suffix)

@@ -41,13 +41,13 @@ FOLDERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Annotations]]]
 }
 """Folders that are read as a whole; others may hold files of LabelMe or GeoJSON, one for each image."""
 ONE_EACH = ("LabelMe", "GeoJSON")
-"""Formats with a file for each image."""
+"""Formats with a file for each image; a folder of other JSON files is several parts of one export."""
 
 
 def recognise(path: Path) -> str | None:
     """Return the format of a file or a folder of annotations; ``None`` where it is of none.
 
-    Of a folder with a file for each image, the first that is one counts.
+    Of a folder of JSON files the first that is one counts.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def recognise(path: Path) -> str | None:
         When the file is missing, or JSON that cannot be read.
     """
     if path.is_dir():
-        return next((name for name, (fits, _) in FOLDERS.items() if fits(path)), None) or _one_each_in(path)
+        return next((name for name, (fits, _) in FOLDERS.items() if fits(path)), None) or _format_in(path)
     suffix = path.suffix.lower()
     for name, (suffixes, fits, _) in FILES.items():
         if suffix in suffixes and fits(path):
@@ -68,12 +68,8 @@ def format_of(content: Any) -> str | None:
     return next((name for name, (fits, _) in FORMATS.items() if fits(content)), None)
 
 
-def _one_each_in(folder: Path) -> str | None:
-    for path in json_files(folder):
-        found = format_of(read_json(path))
-        if found in ONE_EACH:
-            return found
-    return None
+def _format_in(folder: Path) -> str | None:
+    return next((found for path in json_files(folder) if (found := format_of(read_json(path))) is not None), None)
 
 
 def json_files(folder: Path) -> list[Path]:
@@ -104,23 +100,16 @@ def read_annotations(path: Path, attribute: str | None = None) -> Annotations:
         raise DataError(
             f"{path}: annotations of no format that is read; they are {', '.join(dict.fromkeys([*FORMATS, *FILES, *FOLDERS]))}"
         )
-    if path.is_dir() and name in ONE_EACH:
-        return _read_each(path, name)
+    if path.is_dir() and name not in FOLDERS:
+        parts = [(file, content) for file in json_files(path) if FORMATS[name][0](content := read_json(file))]
+        return merged([_read_json(file, content, name, attribute) for file, content in parts])
+    if not path.is_dir() and name not in FILES:
+        return _read_json(path, read_json(path), name, attribute)
     with parsing(path, name):
-        if path.is_dir():
-            return FOLDERS[name][1](path)
-        if name in FILES:
-            return FILES[name][2](path)
-        read = functools.partial(read_via, attribute=attribute) if name == "VIA" else FORMATS[name][1]
-        return read(read_json(path), path)
+        return FOLDERS[name][1](path) if path.is_dir() else FILES[name][2](path)
 
 
-def _read_each(folder: Path, name: str) -> Annotations:
-    fits, read = FORMATS[name]
-    parts = []
-    for path in json_files(folder):
-        content = read_json(path)
-        if fits(content):
-            with parsing(path, name):
-                parts.append(read(content, path))
-    return merged(parts)
+def _read_json(path: Path, content: Any, name: str, attribute: str | None) -> Annotations:
+    read = functools.partial(read_via, attribute=attribute) if name == "VIA" else FORMATS[name][1]
+    with parsing(path, name):
+        return read(content, path)

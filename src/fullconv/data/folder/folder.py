@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
+from fullconv.data.folder.annotations import annotated_pairs, valued
 from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.splits import drawn_split
 from fullconv.data.images import SUFFIXES, read_image_of_size
@@ -92,7 +93,7 @@ def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
             f"the masks in {root} need data.labels in the recipe, which says what their values mean; `fullconv init {root}` "
             "writes one"
         )
-    pairs = find_pairs(Path(root), spec.folder, split)
+    pairs = valued(find_pairs(Path(root), spec.folder, split), spec.labels, spec.folder.rename)
     return FolderSegmentation(f"{Path(root).resolve().name} {split}", pairs, parse_label_map(spec.labels))
 
 
@@ -106,6 +107,8 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
     """
     if folder.pairs is not None:
         return listed_pairs(root / folder.pairs, split)
+    if folder.annotations is not None:
+        return _annotated(root, folder, split)
     images, masks = _files(root, folder, split)
     alone = sorted(images.keys() - masks.keys())
     if alone:
@@ -138,8 +141,10 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
         listed = listed_pairs(root / folder.pairs, split)
         whole = [pair for pair in listed if pair.image.is_file() == pair.mask.is_file()]  # neither: cannot be read
         images = {pair.name: pair.image for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
-        masks = {pair.name: pair.mask for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
+        masks = {pair.name: Path(pair.mask) for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
         return Match(whole, images, masks)
+    if folder.annotations is not None:
+        return Match(_annotated(root, folder, split), {}, {})
     images, masks = _files(root, folder, split)
     both = sorted(images.keys() & masks.keys())
     if not both:
@@ -184,6 +189,15 @@ def _paired(images: dict[str, Path], masks: dict[str, Path], names: Sequence[str
     if "{split}" not in folder.images:
         names = drawn_split(names, split, folder)
     return [Pair(name, images[name], masks[name]) for name in names]
+
+
+def _annotated(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
+    """Return the pairs of a split of annotations, drawn where they have no splits."""
+    found = annotated_pairs(root, folder, split)
+    if found.has_splits:
+        return found.pairs
+    chosen = set(drawn_split([pair.name for pair in found.pairs], split, folder))
+    return [pair for pair in found.pairs if pair.name in chosen]
 
 
 def _splits_there(root: Path, folder: FolderSpec) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fullconv.data.folder.annotations import valued
 from fullconv.data.folder.folder import match_files
 from fullconv.data.folder.guess_labels import Contents, guess_labels, refuse_swapped
 from fullconv.data.folder.layout import guess_layout
@@ -39,10 +40,15 @@ def guess_spec(root: Path) -> DataSpec:
     """
     layout = guess_layout(root)
     pairs = match_files(root, layout.folder, layout.train).pairs
+    if layout.labels:
+        valued(pairs, layout.labels, {})
+        return DataSpec(
+            name="folder", root=root, train=layout.train, val=layout.val, folder=layout.folder, labels=dict(layout.labels)
+        )
     refuse_swapped(root, layout.folder, pairs)
-    masks = [pair.mask for pair in pairs]
+    masks = [Path(pair.mask) for pair in pairs]
     with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
-        masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
+        masks += [Path(pair.mask) for pair in match_files(root, layout.folder, layout.val).pairs]
     labels = guess_labels(root, _contents(list(dict.fromkeys(masks))))
     return DataSpec(name="folder", root=root, train=layout.train, val=layout.val, folder=layout.folder, labels=labels)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.images import decode
 from fullconv.data.masks import undeclared_in
 from fullconv.data.pairs import Pair
@@ -55,7 +56,7 @@ class Contents:
         return any(code >= COLOR for code in self.pixels)
 
 
-def look_into(masks: Sequence[Path]) -> Contents:
+def look_into(masks: Sequence[Path | DrawnMask]) -> Contents:
     """Return what masks hold: palette images by their indices, equal channels as grey.
 
     Raises

@@ -6,10 +6,12 @@ from statistics import median
 
 import yaml
 
+from fullconv.data.folder.annotations import valued, values_of
 from fullconv.data.folder.folder import find_pairs
 from fullconv.data.folder.guess_labels import guess_labels, look_into, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
+from fullconv.spec import FolderSpec
 
 IMAGES = 16000
 """Images that training draws, over all stages, on two cores about half an hour; fewer for fewer than 200 pairs."""
@@ -40,16 +42,19 @@ def starter(root: Path, name: str, preferred: bool) -> str:
     """
     layout = guess_layout(root)
     pairs = find_pairs(root, layout.folder, layout.train)
-    refuse_swapped(root, layout.folder, pairs)
-    masks = [pair.mask for pair in pairs]
+    if layout.folder.annotations is None:
+        refuse_swapped(root, layout.folder, pairs)
+    masks = [pair.mask for pair in valued(pairs, layout.labels, {})]
     with contextlib.suppress(
         DataError
     ):  # what is wrong with validation is told when it is used; here it may have classes of its own
-        masks += [pair.mask for pair in find_pairs(root, layout.folder, layout.val)]
+        masks += [pair.mask for pair in valued(find_pairs(root, layout.folder, layout.val), layout.labels, {})]
     contents = look_into(list(dict.fromkeys(masks)))
-    labels = guess_labels(root, contents)
+    labels = layout.labels or guess_labels(root, contents)
     total = sum(contents.pixels.values())
-    shares = list(contents.pixels.values())
+    shares: list[int] = list(contents.pixels.values())
+    if layout.labels:
+        shares = [contents.pixels.get(value, 0) for value in values_of(labels, {}).values()]
     lines = [
         f"    {_key(title)}: {_value(entry)}{f'  # {100 * share / total:.2f} % of the pixels' if share is not None else ''}"
         for (title, entry), share in zip(labels.items(), [*shares, *[None] * len(labels)], strict=False)
@@ -66,9 +71,8 @@ def starter(root: Path, name: str, preferred: bool) -> str:
         height=height,
         width=width,
         splits=_splits(layout),
-        images=_value(folder.images),
-        masks=_value(folder.masks),
-        suffix=_value(folder.mask_suffix),
+        places=_places(folder),
+        said="".join(f"# Note: {part}\n" for part in layout.said.split("; ") if part),
         labels="\n".join(lines),
         crop=crop,
         **(_lite if preferred else _squeezenet)(steps),
@@ -135,6 +139,26 @@ def _splits(layout: Layout) -> str:
     return "\n".join(lines)
 
 
+def _places(folder: FolderSpec) -> str:
+    """Return the lines that say where images and masks are."""
+    splits = "{split} stands for train and val; without it a share is drawn for validation"
+    if folder.annotations is not None:
+        return "\n".join(
+            (
+                f"    images: {_value(folder.images)}  # where the images of the annotations are looked for",
+                f"    annotations: {_value(folder.annotations)}  # masks are drawn from them",
+                "    rename: {}  # classes that count as another label: {puppy: dog, shadow: background, sign: ignore}",
+            )
+        )
+    return "\n".join(
+        (
+            f"    images: {_value(folder.images)}  # {splits}",
+            f"    masks: {_value(folder.masks)}",
+            f"    mask_suffix: {_value(folder.mask_suffix)}  # what a mask's name has after its image's",
+        )
+    )
+
+
 def _key(name: str) -> str:
     return yaml.safe_dump(name, default_flow_style=True, width=10**6).splitlines()[0]
 
@@ -147,7 +171,7 @@ TEMPLATE = """\
 # {name}: written by `fullconv init`; read it, change what is wrong, then
 #   fullconv train {name}.yaml
 # Found: {pairs} pairs to train on; {looked} masks were looked into, half of them at least {height}x{width} (height x width).
-
+{said}
 model:
 {backbone}
 
@@ -156,9 +180,7 @@ data:
   root: {root}
 {splits}
   folder:
-    images: {images}  # {{split}} stands for train and val; without it a share is drawn for validation
-    masks: {masks}
-    mask_suffix: {suffix}  # what a mask's name has after its image's
+{places}
     val_share: 0.2  # of drawn splits only
     seed: 0
   labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` has no truth

@@ -5,9 +5,10 @@ Nothing here decides anything at training time: the guess goes into a recipe, wh
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from fullconv.data.folder.annotated_layout import annotations_in
 from fullconv.data.folder.folder import match_files
 from fullconv.data.images import SUFFIXES
 from fullconv.data.masks import MASK_SUFFIXES
@@ -28,11 +29,16 @@ MOST_CODES = 255
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder as it was understood: where its pairs are, and what its splits are called."""
+    """A folder as it was understood: where its pairs are, and what its splits are called.
+
+    Of annotations also the ``labels``, and what is ``said`` of them to people.
+    """
 
     folder: FolderSpec
     train: str
     val: str
+    labels: dict[str, object] = field(default_factory=dict)
+    said: str = ""
 
     @property
     def drawn(self) -> bool:
@@ -64,6 +70,9 @@ def guess_layout(root: Path) -> Layout:
                 return Layout(folder, train, val)
             if len(match.images) <= len(match.pairs):
                 partial.append(Layout(folder, train, val))
+    annotated = annotations_in(root)
+    if annotated is not None:
+        return Layout(*annotated)
     if partial:
         return partial[0]
     raise DataError(
