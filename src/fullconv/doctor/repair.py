@@ -2,7 +2,8 @@
 
 What is done: pairs without partner or with a damaged file are left out. Images that EXIF turns are turned, where sizes say to
 which pixels the mask belongs, and a mask that lies on the stored ones with them. Masks in a format with losses whose values are
-all known become PNG. Masks that are drawn from annotations become PNG too, named by a list. Masks that hold exactly the colours of the data set's own palette get its indices.
+all known become PNG. Masks that hold exactly the colours of the data set's own palette get its indices. Masks that are drawn
+from annotations become PNG, named by a list.
 
 Depth maps that the recipe or a list names are copied as they are, and pairs without one that can be read are left out where
 depth is read; an image whose mask and depth lie on the stored pixels is then not turned.

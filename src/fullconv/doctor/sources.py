@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fullconv.data import DATASETS, open_dataset, spec_of
-from fullconv.data.folder.annotations import valued
+from fullconv.data.folder.annotations import label_map_of, valued
 from fullconv.data.folder.folder import FolderSegmentation, match_files, with_depths
 from fullconv.data.folder.folder_depth import depth_settings
 from fullconv.data.folder.guess import guess_spec
@@ -12,7 +12,7 @@ from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, Dataset
 from fullconv.data.scaled import Scaled
 from fullconv.errors import SpecError
-from fullconv.labelmap import LabelMap, parse_label_map
+from fullconv.labelmap import LabelMap
 from fullconv.spec import DataSpec
 from fullconv.spec.recipe import load_recipe
 
@@ -66,7 +66,7 @@ def open_sources(spec: DataSpec) -> list[Source]:
 def _folder_source(spec: DataSpec, split: str) -> Source:
     if spec.root is None or not spec.root.is_dir() or not spec.labels:
         open_dataset(spec, split)  # says what is missing
-    root, label_map = Path(str(spec.root)), parse_label_map(spec.labels)
+    root, label_map = Path(str(spec.root)), label_map_of(spec)
     match = match_files(root, spec.folder, split)
     unit, pairs = None, valued(match.pairs, spec.labels, spec.folder.rename)
     dataset = FolderSegmentation(f"{root.resolve().name} {split}", pairs, label_map)

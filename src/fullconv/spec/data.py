@@ -51,8 +51,8 @@ class FolderSpec(Spec):
         A CSV file below the root with the columns image, mask, split, in place of all that; depth may be a fourth.
     annotations
         The export of an annotation tool below the root, in place of masks: a file or a folder, with ``{split}`` where there is
-        one for each split; see :mod:`fullconv.formats.recognise`. Images are looked for below ``images`` where that is there, else
-        below the root. Each class is drawn with the value that ``labels`` gives its name.
+        one for each split; see :mod:`fullconv.formats.recognise`. Images are looked for below ``images`` where that is there,
+        else below the root. Each class is drawn with the value that ``labels`` gives its name.
     rename
         Classes of annotations that count as a label of another name, as ``background`` or as ``ignore``: ``{puppy: dog}``.
     class_attribute

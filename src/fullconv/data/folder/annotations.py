@@ -17,8 +17,8 @@ from fullconv.data.pairs import Pair
 from fullconv.errors import DataError, SpecError, nearest, some
 from fullconv.formats.annotations import IGNORE, AnnotatedImage, Annotations, numbered, special_value
 from fullconv.formats.recognise import read_annotations
-from fullconv.labelmap import COLOR, read_codes
-from fullconv.spec import FolderSpec
+from fullconv.labelmap import COLOR, LabelMap, parse_label_map, read_codes
+from fullconv.spec import DataSpec, FolderSpec
 
 TRAIN = ("train", "training")
 """What a split that is trained on is called; an export whose subsets are none of these has no splits."""
@@ -171,6 +171,14 @@ def valued(pairs: Iterable[Pair], labels: Mapping[str, Any], rename: Mapping[str
     values = values_of(labels, rename)
     _refuse_unknown(drawn, values)
     return [replace(pair, mask=replace(pair.mask, values=values)) if isinstance(pair.mask, DrawnMask) else pair for pair in pairs]
+
+
+def label_map_of(spec: DataSpec) -> LabelMap:
+    """Return the label map of a folder; of annotations 255 has no truth, whether or not ``labels`` says so."""
+    found = parse_label_map(spec.labels)
+    if spec.folder.annotations is None or IGNORE in found.meaning:
+        return found
+    return LabelMap(found.labels, {**found.meaning, IGNORE: IGNORE})
 
 
 def values_of(labels: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, int]:

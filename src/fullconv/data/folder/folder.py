@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
-from fullconv.data.folder.annotations import annotated_pairs, valued
+from fullconv.data.folder.annotations import annotated_pairs, label_map_of, valued
 from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.splits import drawn_split
 from fullconv.data.images import SUFFIXES, read_image_of_size
@@ -22,7 +22,7 @@ from fullconv.data.masks import MASK_SUFFIXES, read_labels
 from fullconv.data.pairs import Pair, listed_pairs
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.errors import DataError
-from fullconv.labelmap import LabelMap, parse_label_map
+from fullconv.labelmap import LabelMap
 from fullconv.spec import DataSpec, FolderSpec
 
 
@@ -94,7 +94,7 @@ def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
             "writes one"
         )
     pairs = valued(find_pairs(Path(root), spec.folder, split), spec.labels, spec.folder.rename)
-    return FolderSegmentation(f"{Path(root).resolve().name} {split}", pairs, parse_label_map(spec.labels))
+    return FolderSegmentation(f"{Path(root).resolve().name} {split}", pairs, label_map_of(spec))
 
 
 def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
