@@ -24,6 +24,8 @@ def random_polygon(rng: np.random.Generator, number: int) -> np.ndarray:
     return points
 
 
+# pycocotools 2.0.11 makes its arrays as NumPy 1 wanted them
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_200_polygons_are_those_of_pycocotools() -> None:
     rng = np.random.default_rng(0)
     for number in range(200):
@@ -50,7 +52,7 @@ def test_200_polygons_are_those_of_pillow_as_labelme_calls_it() -> None:
         ("rectangle", [[6, 4], [2, 1]], {(i, j) for i in range(1, 5) for j in range(2, 7)}),
         ("point", [[20, 20]], None),
         ("circle", [[20, 20], [20, 25]], None),
-        ("line", [[0, 20], [39, 20]], {(i, j) for i in range(15, 25) for j in range(40)}),
+        ("line", [[0, 20], [39, 20]], {(i, j) for i in range(16, 26) for j in range(40)}),
     ],
 )
 def test_labelmes_figures_by_hand(kind: str, points: list[list[float]], pixels: set[tuple[int, int]] | None) -> None:
@@ -65,6 +67,7 @@ def test_figures_that_labelme_does_not_have(kind: str, count: int) -> None:
         labelme_figure(kind, np.zeros((count, 2)), (9, 9))
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_packed_run_lengths_are_those_of_pycocotools() -> None:
     rng = np.random.default_rng(2)
     for size in [(1, 1), (7, 11), (64, 300)]:

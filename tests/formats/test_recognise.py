@@ -21,6 +21,7 @@ COCO: dict[str, Any] = {
     "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 4, 1, 4, 3, 1, 3]]}],
     "categories": [{"id": 1, "name": "cat"}],
 }
+SHAPE = {"label": "x", "points": [[0, 0], [1, 1]]}
 LABELME: dict[str, Any] = {"shapes": [], "imagePath": "a.jpg", "imageHeight": 4, "imageWidth": 6}
 
 
@@ -38,7 +39,7 @@ def changed(content: dict[str, Any], part: str, **values: Any) -> str:
         ("a.json", changed(COCO, "images", height=10**9), "an image of 1000000000x6 .* which there is not"),
         ("a.json", changed(COCO, "images", height=-4), "an image of -4x6"),
         ("a.json", changed(COCO, "annotations", segmentation=[[float("nan")] * 6]), "a corner that is no number"),
-        ("a.json", changed(COCO, "annotations", segmentation=[[1, 1, 2, 2, 3]]), "not as COCO writes it"),
+        ("a.json", changed(COCO, "annotations", segmentation=[[1, 1, 2, 2, 3]]), "corners are pairs of numbers x, y"),
         (
             "a.json",
             changed(COCO, "annotations", segmentation={"size": [4, 7], "counts": [28]}),
@@ -53,7 +54,7 @@ def changed(content: dict[str, Any], part: str, **values: Any) -> str:
         ),
         (
             "a.json",
-            json.dumps({**LABELME, "shapes": [{"label": "x", "points": [[0, 0], [1, 1]], "shape_type": "mask", "mask": "?"}]}),
+            changed({**LABELME, "shapes": [SHAPE]}, "shapes", shape_type="mask", mask="?"),
             "a shape of x cannot be drawn|cannot be unpacked",
         ),
         ("a.xml", "<annotations><version>1.1</version><image", "no XML .*cut short"),
@@ -79,8 +80,7 @@ def test_what_cannot_be_read_is_said_in_one_line(name: str, text: str, message: 
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(DataError, match=message) as caught:
-        found = read_annotations(path)
-        draw(found.images[0], (4, 6), {"x": 1, "cat": 1})
+        draw(read_annotations(path).images[0], (4, 6), {"x": 1, "cat": 1})
     assert str(path) in str(caught.value) or "cannot be drawn" in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -64,7 +64,7 @@ def coco(root: Path, images: list[str] | None = None, where: str = "annotations/
         for i in range(1, len(files) + 1)
         for k, parts in (
             (1, {"size": [H, W], "counts": counts_of(inside("cat").ravel(order="F"))}),
-            (2, [sum(corners("dog"), [])]),
+            (2, [np.ravel(corners("dog")).tolist()]),
         )
     ]
     write_json(
@@ -90,7 +90,13 @@ def roboflow(root: Path) -> None:
                 ],
                 "images": [{"id": i, "file_name": f"{name}.jpg", "height": H, "width": W} for i, name in enumerate(names)],
                 "annotations": [
-                    {"id": 9 * i + k, "image_id": i, "category_id": k, "segmentation": [sum(corners(name), [])], "iscrowd": 0}
+                    {
+                        "id": 9 * i + k,
+                        "image_id": i,
+                        "category_id": k,
+                        "segmentation": [np.ravel(corners(name)).tolist()],
+                        "iscrowd": 0,
+                    }
                     for i in range(len(names))
                     for k, name in ((1, "cat"), (2, "dog"))
                 ],
