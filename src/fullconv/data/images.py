@@ -104,7 +104,6 @@ class Drawn(Protocol):
 
     def draw(self) -> Image.Image:
         """Return the image."""
-        ...
 
 
 def decode(path: str | os.PathLike[str]) -> Image.Image:
@@ -163,13 +162,7 @@ def glance(path: str | os.PathLike[str], side: int = 16) -> Glance:
 
 
 def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return (height, width) of an image after the rotation that EXIF notes.
-
-    Raises
-    ------
-    DataError
-        When the file is missing or no image.
-    """
+    """Return (height, width) of an image after the rotation that EXIF notes; errors are those of :func:`decode`."""
     with _reading(str(path)), _opened(path) as opened:
         size = (opened.image.height, opened.image.width)
         return size[::-1] if opened.orientation in SIDEWAYS else size

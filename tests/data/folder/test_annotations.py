@@ -123,6 +123,10 @@ def test_images_that_are_not_there_are_told(tmp_path: Path) -> None:
     text = starter(tmp_path, "own", preferred=False)
     assert "# Note: 1 images that it lists are not there, such as gone.jpg" in text
     assert "# Note: 1 images that it does not list are left out" in text
+    spec = recipe_for(tmp_path, "annotations/instances_default.json", val_share=0.0)
+    found = {finding.kind: finding.what for finding in examine(spec).findings}
+    assert found["annotated images missing"] == "1 image that the annotations list and that is not there: gone.jpg"
+    assert found["images without annotations"] == "1 image that the annotations do not list, left out"
     (tmp_path / "images" / "a.jpg").unlink()
     with pytest.raises(DataError, match=r"none of its 2 images is among the 1 in .*images: a.jpg, gone.jpg; put them there"):
         starter(tmp_path, "own", preferred=False)
