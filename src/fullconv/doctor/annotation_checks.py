@@ -22,10 +22,9 @@ def annotations(context: Context) -> Iterator[Finding]:
         unlisted = unlisted + found.unlisted if "{split}" in folder.images else found.unlisted
         told |= load(annotations_path(root, folder, split), folder.class_attribute).notes
     if missing:
-        what = f"{counted(len(missing), 'image')} that the annotations list and that {'are' if len(missing) > 1 else 'is'} not there: "
-        yield Finding(
-            "warning", "annotated images missing", len(missing), what + listed([*missing]), "put them back", (*missing,)
-        )
+        verb = "are" if len(missing) > 1 else "is"
+        what = f"{counted(len(missing), 'image')} that the annotations list and that {verb} not there: {listed([*missing])}"
+        yield Finding("warning", "annotated images missing", len(missing), what, "put them back", (*missing,))
     if unlisted:
         what = f"{counted(unlisted, 'image')} that the annotations do not list, left out"
         yield Finding("note", "images without annotations", unlisted, what, "")
