@@ -1,7 +1,6 @@
 """``fullconv data``: what is wrong with a data set, and what a net sees of it."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +43,7 @@ def check(
     """
     from fullconv.doctor.contact_sheet import write_sheets
     from fullconv.doctor.examine import diagnose, open_context
-    from fullconv.doctor.repair import repair
+    from fullconv.doctor.repair import copied, repair, settings_of_copy
     from fullconv.doctor.sources import read_target
 
     spec = read_target(target, root)
@@ -67,8 +66,8 @@ def check(
     with progress_bar("copying") as bar:
         task = bar.add_task("pairs", total=len(context.facts))
         done = repair(context, fix, lambda number, _: bar.update(task, completed=number))
-    log(f"{fix}: {done.summary()}; train on it with --data.root {shlex.quote(str(fix))}")
-    left = diagnose(open_context(spec.model_copy(update={"root": fix})))
+    log(f"{fix}: {done.summary()}; train on it with {settings_of_copy(spec, fix)}")
+    left = diagnose(open_context(copied(spec, fix)))
     for finding in left.of("error") + left.of("warning"):
         log(f"{finding.level} that is left: {finding.what}; {finding.fix}")
     return 1 if left.of("error") else 0

@@ -8,13 +8,14 @@ Letters: C channels, H height, W width.
 
 import os
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fullconv.data.opening import Opened, Source, name_of, opened, reading
-from fullconv.data.orientation import TURNS, turned
+from fullconv.data.orientation import SIDEWAYS, TURNS, turned
 from fullconv.data.ranges import PAPER, prepared
 from fullconv.data.stored import Stored
 from fullconv.errors import DataError
@@ -94,6 +95,14 @@ def read_both_ways(path: str | os.PathLike[str], how: ImageSpec = PLAIN) -> tupl
         return turned(plain, orientation), plain if orientation in TURNS else None
 
 
+@runtime_checkable
+class Drawn(Protocol):
+    """What stands in for a file of an image and is drawn when it is read, such as a mask of annotations."""
+
+    def draw(self) -> Image.Image:
+        """Return the image."""
+
+
 def decode(path: str | os.PathLike[str]) -> Image.Image:
     """Return the image at ``path``, read whole, with the mode and the rows that are stored.
 
@@ -102,6 +111,8 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     DataError
         When the file is missing, no image or cut short; when it has several pages.
     """
+    if isinstance(path, Drawn):
+        return path.draw()
     with reading(str(path)), opened(path) as found:
         if found.pages > 1 and found.format in ("TIFF", "GIF"):
             raise DataError(f"{path}: {found.pages} pages, of which only one would be read; {_MASK_PAGES}")
@@ -134,6 +145,13 @@ def bands_of(path: str | os.PathLike[str]) -> Bands:
     with reading(str(path)), opened(path) as found:
         plain = found.pil is not None and not found.pil.mode.startswith(("I", "F"))
         return Bands(found.pages, None if plain else found.stored())
+
+
+def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return (height, width) of an image after the rotation that EXIF notes; errors are those of :func:`decode`."""
+    with reading(str(path)), opened(path) as found:
+        height, width = (found.pil.height, found.pil.width) if found.pil is not None else found.stored().values.shape[:2]
+        return (width, height) if found.orientation in SIDEWAYS else (height, width)
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.text import listed_path, read_text
 from fullconv.errors import DataError
 
@@ -35,7 +36,7 @@ class Pair:
 
     name: str
     image: Path
-    mask: Path
+    mask: Path | DrawnMask
     depth: Path | None = None
     group: str = ""
 

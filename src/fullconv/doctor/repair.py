@@ -2,7 +2,8 @@
 
 What is done: pairs without partner or with a damaged file are left out. Images that EXIF turns are turned, where sizes say to
 which pixels the mask belongs, and a mask that lies on the stored ones with them. Masks in a format with losses whose values are
-all known become PNG. Masks that hold exactly the colours of the data set's own palette get its indices.
+all known become PNG. Masks that hold exactly the colours of the data set's own palette get its indices. Masks that are drawn
+from annotations become PNG, named by a list.
 
 Depth maps that the recipe or a list names are copied as they are, and pairs without one that can be read are left out where
 depth is read; an image whose mask and depth lie on the stored pixels is then not turned.
@@ -13,6 +14,7 @@ splits. What they should be only a person knows.
 
 import csv
 import os
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
+from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.images import SUFFIXES, Glance, decode
 from fullconv.data.masks import undeclared_in
 from fullconv.data.orientation import ORIENTATION, TURNS
@@ -34,6 +37,10 @@ from fullconv.doctor.mask_checks import LOSSY
 from fullconv.doctor.palette import Color, own_palette
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import COLOR, codes_of, color_of
+from fullconv.spec import DataSpec
+
+DRAWN_MASKS, DRAWN_LIST = "masks-drawn", "pairs-drawn.csv"
+"""Where a copy keeps masks that were drawn from annotations, and what says which image each belongs to."""
 
 
 @dataclass
@@ -124,7 +131,7 @@ def _copy(context: Context, root: Path, work: Path, progress: Progress) -> Repai
             if fact.pair.depth and fact.pair.depth.is_file():
                 depth = _place(fact.pair.depth, root, work)
                 shutil.copyfile(fact.pair.depth, depth)
-            image, mask = (_place(path, root, work) for path in (fact.pair.image, fact.pair.mask))
+            image, mask = _place(fact.pair.image, root, work), _place_of_mask(fact.pair, root, work)
             mask = _write(fact, context, fact.pair, image, mask, indices, done)
             rows.append((image, mask, fact.split, depth))
             done.kept += 1
@@ -134,9 +141,31 @@ def _copy(context: Context, root: Path, work: Path, progress: Progress) -> Repai
     for path in root.iterdir():  # lists of class names and such
         if path.is_file() and path.suffix.lower() not in SUFFIXES:
             shutil.copyfile(path, work / path.name)
-    if context.spec.folder.pairs is not None:
-        _write_list(work / context.spec.folder.pairs, rows)
+    if listed := copied(context.spec, work).folder.pairs:
+        _write_list(work / listed, rows)
     return done
+
+
+def copied(spec: DataSpec, out: Path) -> DataSpec:
+    """Return what describes a repaired copy: its folder, and a list where masks were drawn from annotations."""
+    folder = spec.folder
+    if folder.annotations is not None:
+        folder = folder.model_copy(update={"annotations": None, "pairs": Path(DRAWN_LIST)})
+    return spec.model_copy(update={"root": out, "folder": folder})
+
+
+def settings_of_copy(spec: DataSpec, out: Path) -> str:
+    """Return the settings with which the same recipe trains on a repaired copy, as a command takes them."""
+    lists = f" --data.folder.annotations null --data.folder.pairs {DRAWN_LIST}" if spec.folder.annotations is not None else ""
+    return f"--data.root {shlex.quote(str(out))}{lists}"
+
+
+def _place_of_mask(pair: Pair, root: Path, work: Path) -> Path:
+    if not isinstance(pair.mask, DrawnMask):
+        return _place(pair.mask, root, work)
+    place = work / DRAWN_MASKS / f"{pair.name}.png"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def _indices(context: Context) -> dict[Color, int]:
@@ -168,7 +197,7 @@ def _write(fact: Facts, context: Context, pair: Pair, image: Path, mask: Path, i
     else:
         _turn_image(pair.image, image, turn)
         done.turned.append(fact.name)
-    changed: Image.Image | None = None
+    changed: Image.Image | None = decode(pair.mask) if isinstance(pair.mask, DrawnMask) else None
     if facts.kind in LOSSY and not facts.unknown(context.label_map):
         changed = decode(pair.mask)
         done.resaved.append(fact.name)

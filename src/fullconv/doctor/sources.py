@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fullconv.data import DATASETS, open_dataset, spec_of
 from fullconv.data.archive import is_archive, unpacked
+from fullconv.data.folder.annotations import label_map_of, valued
 from fullconv.data.folder.folder import FolderSegmentation, match_files, with_depths
 from fullconv.data.folder.folder_depth import depth_settings
 from fullconv.data.folder.guess import guess_spec
@@ -12,7 +13,7 @@ from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, Dataset
 from fullconv.data.scaled import Scaled
 from fullconv.errors import SpecError
-from fullconv.labelmap import LabelMap, parse_label_map
+from fullconv.labelmap import LabelMap
 from fullconv.spec import DataSpec, ImageSpec
 from fullconv.spec.image import PLAIN
 from fullconv.spec.recipe import load_recipe
@@ -77,9 +78,9 @@ def open_sources(spec: DataSpec, most: int | None = None) -> list[Source]:
 def _folder_source(spec: DataSpec, split: str, most: int | None) -> Source:
     if spec.root is None or not spec.root.is_dir() or not spec.labels:
         open_dataset(spec, split)  # says what is missing
-    root, label_map = Path(str(spec.root)), parse_label_map(spec.labels)
+    root, label_map = Path(str(spec.root)), label_map_of(spec)
     match = match_files(root, spec.folder, split)
-    pairs = match.pairs
+    pairs = valued(match.pairs, spec.labels, spec.folder.rename)
     if most is not None and len(pairs) > most:
         pairs = [pairs[place * len(pairs) // most] for place in range(most)]
     settings = spec.image, spec.folder.mask_pages

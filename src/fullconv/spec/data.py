@@ -124,6 +124,14 @@ class FolderSpec(Spec):
     pairs
         A CSV file below the root with the columns image, mask, split, in place of all that; depth and group may be further
         ones. Without the column split, or where all of it is empty, the splits are drawn.
+    annotations
+        The export of an annotation tool below the root, in place of masks: a file or a folder, with ``{split}`` where there is
+        one for each split; see :mod:`fullconv.formats.recognise`. Images are looked for below ``images`` where that is there,
+        else below the root. Each class is drawn with the value that ``labels`` gives its name.
+    rename
+        Classes of annotations that count as a label of another name, as ``background`` or as ``ignore``: ``{puppy: dog}``.
+    class_attribute
+        Of annotations of VIA: which attribute of regions names their class, where they have several.
     depth
         Folder of depth maps below the root, called as the images, for nets that read depth or HHA; ``{split}`` as in ``images``.
         A list's own column comes first.
@@ -153,6 +161,9 @@ class FolderSpec(Spec):
     classes: tuple[str, ...] = ()
     mask_pages: Literal["classes", "first"] | None = None
     pairs: Path | None = None
+    annotations: str | None = None
+    rename: dict[str, str] = Field(default_factory=dict)
+    class_attribute: str | None = None
     depth: str | None = None
     depth_unit: PositiveFloat | str | None = None
     camera: str | None = None
@@ -186,7 +197,7 @@ class FolderSpec(Spec):
     def _shares_leave_some(self) -> Self:
         if self.val_share + self.test_share >= 1:
             raise ValueError(f"val_share {self.val_share} and test_share {self.test_share} leave nothing to train on")
-        if ("{split}" in self.images) != ("{split}" in self.masks):
+        if self.annotations is None and ("{split}" in self.images) != ("{split}" in self.masks):
             raise ValueError(f"images {self.images!r} and masks {self.masks!r} must both have {{split}}, or none of them")
         if self.depth is not None and ("{split}" in self.depth) != ("{split}" in self.images and self.pairs is None):
             raise ValueError(f"depth {self.depth!r} must have {{split}} where images {self.images!r} have it, and not with pairs")

@@ -9,7 +9,7 @@ import torch
 from fullconv.data.sample import Dataset, Sample
 from fullconv.errors import TrainingError
 from fullconv.nn.assemble import assemble
-from fullconv.nn.losses import cross_entropy
+from fullconv.nn.losses.cross_entropy import cross_entropy
 from fullconv.spec import Recipe
 from fullconv.spec.train import AUTO_BATCH
 from fullconv.training.optimizer import build_optimizer
@@ -95,7 +95,7 @@ def _fits(recipe: Recipe, sample: Sample, heads: Mapping[str, int], images: int,
 
 def _step(recipe: Recipe, sample: Sample, heads: Mapping[str, int], images: int, size: tuple[int, int]) -> None:
     device = torch.device("cuda")
-    model: Callable[..., dict[str, torch.Tensor]] = assemble(recipe.model, heads).to(device)
+    model = assemble(recipe.model, heads).to(device)
     inputs = {
         stream: torch.zeros(images, len(image), *size, dtype=image.dtype, device=device)
         for stream, image in sample.inputs.items()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
+from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.folder.folder import FolderSegmentation, folder_behind, has_drawn_splits, match_files
 from fullconv.data.folder.splits import TEST
 from fullconv.data.pairs import Pair, read_splits
@@ -33,7 +34,9 @@ def write_splits(path: Path, spec: DataSpec, training: Dataset, validation: Data
         writer = csv.writer(handle)
         writer.writerow(("name", "split", "image", "mask"))
         for split, pairs in found.items():
-            writer.writerows((pair.name, split, *(_below(file, root) for file in (pair.image, pair.mask))) for pair in pairs)
+            for pair in pairs:
+                mask = pair.mask.source if isinstance(pair.mask, DrawnMask) else pair.mask
+                writer.writerow((pair.name, split, _below(pair.image, root), _below(mask, root)))
 
 
 def check_splits(path: Path, spec: DataSpec, training: Dataset, validation: Dataset) -> None:

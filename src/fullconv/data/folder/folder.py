@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data.depth.depth import DEPTH_SUFFIXES
+from fullconv.data.folder.annotations import annotated_pairs, label_map_of, valued
 from fullconv.data.folder.class_masks import composed_masks, parts_by_key
 from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.lists import listed_keys
@@ -31,7 +32,7 @@ from fullconv.data.pairs import Pair, of_split, read_list, read_splits, refuse_m
 from fullconv.data.rotation import Lies, agreed, image_for_mask, look
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
 from fullconv.errors import DataError
-from fullconv.labelmap import LabelMap, parse_label_map
+from fullconv.labelmap import LabelMap
 from fullconv.spec import DataSpec, FolderSpec, ImageSpec
 from fullconv.spec.grouping import parse_group
 from fullconv.spec.image import PLAIN
@@ -145,9 +146,9 @@ def open_folder(spec: DataSpec, split: str) -> FolderSegmentation:
             f"`fullconv init {shlex.quote(str(root))}` "
             "writes one"
         )
-    pairs = find_pairs(Path(root), spec.folder, split)
+    pairs = valued(find_pairs(Path(root), spec.folder, split), spec.labels, spec.folder.rename)
     return FolderSegmentation(
-        f"{Path(root).resolve().name} {split}", pairs, parse_label_map(spec.labels), spec.image, spec.folder.mask_pages
+        f"{Path(root).resolve().name} {split}", pairs, label_map_of(spec), spec.image, spec.folder.mask_pages
     )
 
 
@@ -163,6 +164,8 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
         found = _listed(root, folder, split)
         refuse_missing(root / folder.pairs, found)
         return found
+    if folder.annotations is not None:
+        return _annotated(root, folder, split)
     images, masks = _files(root, folder, split)
     alone = sorted(images.keys() - masks.keys())
     if alone:
@@ -195,8 +198,10 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
         listed = _listed(root, folder, split)
         whole = [pair for pair in listed if pair.image.is_file() == pair.mask.is_file()]  # neither: cannot be read
         images = {pair.name: pair.image for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
-        masks = {pair.name: pair.mask for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
+        masks = {pair.name: Path(pair.mask) for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
         return Match(whole, images, masks)
+    if folder.annotations is not None:
+        return Match(_annotated(root, folder, split), {}, {})
     images, masks = _files(root, folder, split)
     both = sorted(images.keys() & masks.keys())
     if not both:
@@ -275,6 +280,8 @@ def has_drawn_splits(root: Path, folder: FolderSpec) -> bool:
     """Return whether the splits of a folder are drawn, as neither folders nor a list say which they are."""
     if folder.pairs is not None:
         return not read_list(root / folder.pairs).splits
+    if folder.annotations is not None:
+        return not annotated_pairs(root, folder, "train").has_splits
     return "{split}" not in folder.images and folder.lists is None
 
 
@@ -317,6 +324,14 @@ def _drawn(pairs: Sequence[Pair], split: str, folder: FolderSpec) -> list[Pair]:
     kept = read_splits(folder.splits) if folder.splits is not None else None
     chosen = set(drawn_split(groups_of(pairs, folder), split, folder, kept))
     return [pair for pair in pairs if pair.name in chosen]
+
+
+def _annotated(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
+    """Return the pairs of a split of annotations, drawn where they have no splits."""
+    found = annotated_pairs(root, folder, split)
+    if found.has_splits:
+        return found.pairs
+    return _drawn(found.pairs, split, folder)
 
 
 def _splits_there(root: Path, folder: FolderSpec) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fullconv.data.folder.annotations import valued
 from fullconv.data.folder.folder import match_files, split_to_measure_on
 from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
 from fullconv.data.folder.guess_labels import Contents, guess_labels, refuse_swapped
@@ -41,10 +42,17 @@ def guess_spec(root: Path) -> DataSpec:
     """
     layout = guess_layout(root)
     pairs = match_files(root, layout.folder, layout.train).pairs
+    if layout.folder.annotations is not None:
+        valued(pairs, layout.labels, {})
+        val = split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val)
+        image = guess_image([pair.image for pair in pairs])
+        return DataSpec(
+            name="folder", root=root, train=layout.train, val=val, folder=layout.folder, labels=layout.labels, image=image.spec
+        )
     refuse_swapped(root, layout.folder, pairs)
-    masks = [pair.mask for pair in pairs]
+    masks = [Path(pair.mask) for pair in pairs]
     with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
-        masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
+        masks += [Path(pair.mask) for pair in match_files(root, layout.folder, layout.val).pairs]
     masks = list(dict.fromkeys(masks))
     mask_pages = guess_mask_pages(masks)
     contents = _contents(masks, mask_pages)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.images import decode
 from fullconv.data.mask_pages import undeclared_pages
 from fullconv.data.masks import undeclared_in
@@ -56,7 +57,7 @@ class Contents:
         return any(code >= COLOR for code in self.pixels)
 
 
-def look_into(masks: Sequence[Path], pages: str | None = None) -> Contents:
+def look_into(masks: Sequence[Path | DrawnMask], pages: str | None = None) -> Contents:
     """Return what masks hold: palette images by their indices, equal channels as grey; ``pages`` as ``FolderSpec.mask_pages``.
 
     Raises

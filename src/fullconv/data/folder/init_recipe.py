@@ -9,6 +9,7 @@ from statistics import median
 
 import yaml
 
+from fullconv.data.folder.annotations import valued
 from fullconv.data.folder.folder import find_pairs, split_to_measure_on
 from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
 from fullconv.data.folder.guess_labels import Contents, guess_labels, look_into, refuse_swapped
@@ -49,14 +50,16 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
     layout = layout or guess_layout(root)
     pairs = find_pairs(root, layout.folder, layout.train)
     layout = replace(layout, val=split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val))
-    refuse_swapped(root, layout.folder, pairs)
-    masks = [pair.mask for pair in pairs]
+    drawn = layout.folder.annotations is not None
+    if not drawn:
+        refuse_swapped(root, layout.folder, pairs)
+    masks = [pair.mask for pair in valued(pairs, layout.labels, {})]
     with contextlib.suppress(
         DataError
     ):  # what is wrong with validation is told when it is used; here it may have classes of its own
-        masks += [pair.mask for pair in find_pairs(root, layout.folder, layout.val)]
+        masks += [pair.mask for pair in valued(find_pairs(root, layout.folder, layout.val), layout.labels, {})]
     masks = list(dict.fromkeys(masks))
-    mask_pages = guess_mask_pages(masks)
+    mask_pages = None if drawn else guess_mask_pages([Path(mask) for mask in masks])
     contents = look_into(masks, mask_pages)
     image = guess_image([pair.image for pair in pairs])
     labels = layout.meanings(contents.pixels) or guess_labels(root, contents)
@@ -80,6 +83,7 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
         where=_where(folder),
         mask_pages=f"\n    mask_pages: {mask_pages}  # page k, counted from 1, marks the value k" if mask_pages else "",
         image="".join(f"{line}\n" for line in image.lines),
+        said="".join(f"# Note: {part}\n" for part in layout.said.split("; ") if part and drawn),
         labels="\n".join(lines),
         crop=crop,
         **(_lite if preferred else _squeezenet)(steps),
@@ -90,6 +94,14 @@ def _where(folder: FolderSpec) -> str:
     """Return the lines of a recipe that say where images and masks are and how they are called."""
     if folder.pairs is not None:
         return f"    pairs: {_value(str(folder.pairs))}  # the columns image, mask and split"
+    if folder.annotations is not None:
+        return "\n".join(
+            (
+                f"    images: {_value(folder.images)}  # where the images of the annotations are looked for",
+                f"    annotations: {_value(folder.annotations)}  # masks are drawn from them",
+                "    rename: {}  # classes that count as another label: {puppy: dog, shadow: background, sign: ignore}",
+            )
+        )
     lines = [
         f"    images: {_value(folder.images)}  # {{split}} stands for train and val; without it a share is drawn for validation",
         f"    masks: {_value(folder.masks)}",
@@ -193,7 +205,7 @@ TEMPLATE = """\
 # {name}: written by `fullconv init`; read it, change what is wrong, then
 #   fullconv train {recipe}
 # Found: {pairs} pairs to train on; {looked} masks were looked into, half of them at least {height}x{width} (height x width).
-
+{said}
 model:
 {backbone}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from fullconv.data.folder.annotated_layout import annotations_in
 from fullconv.data.folder.candidates import Candidate, candidates
 from fullconv.data.folder.folder import Match, match_files
 from fullconv.data.folder.listed_layout import listed_layout
@@ -51,6 +52,8 @@ class Layout:
 
     def meanings(self, codes: Iterable[int]) -> dict[str, object]:
         """Return ``labels`` where they have a meaning for every code that masks hold, else nothing."""
+        if self.folder.annotations is not None:  # masks are drawn with these
+            return self.labels
         known = parse_label_map(self.labels).meaning if self.labels else {}
         return self.labels if all(code in known for code in codes) else {}
 
@@ -103,6 +106,8 @@ def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # frozen
             return Layout(folder, train, val, said=f"the pairs are those of {folder.pairs}")
     tree = Tree.of(root)
     fits, partial, faults = _tried(root, _wanted(tree, wanted))
+    if not fits and not wanted.anything and (annotated := annotations_in(root)) is not None:
+        return Layout(*annotated)
     if not fits and not partial:
         raise DataError(_nothing(tree, root, wanted, faults))
     chosen, match = (fits or partial)[0]
