@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from fullconv.doctor import dataset_checks, file_checks
+from fullconv.doctor import dataset_checks, file_checks, meaning_checks
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Progress, scan
 from fullconv.doctor.finding import LEVELS, Diagnosis, Finding
@@ -18,6 +18,11 @@ CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     file_checks.depths,
     file_checks.cameras,
     values,
+    meaning_checks.palettes,
+    meaning_checks.alpha,
+    meaning_checks.ignored_objects,
+    meaning_checks.names,
+    meaning_checks.shared_images,
     dataset_checks.leaks,
     dataset_checks.empty_masks,
     dataset_checks.classes,

@@ -1,29 +1,14 @@
 """What a folder without a recipe seems to hold, faults or not."""
 
 import contextlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fullconv.data.folder.contents import look_into
 from fullconv.data.folder.folder import match_files
-from fullconv.data.folder.guess_labels import Contents, guess_labels, refuse_swapped
+from fullconv.data.folder.guess_labels import read_guess, refuse_swapped
 from fullconv.data.folder.layout import guess_layout
-from fullconv.data.images import decode
-from fullconv.data.mask_runs import Runs, inner
-from fullconv.data.masks import undeclared_in
 from fullconv.errors import DataError
-from fullconv.labelmap import codes_of
 from fullconv.spec import DataSpec
-
-SAMPLE = 400
-"""Masks that labels are guessed from, spread over train and val."""
-MOST_CLASSES = 255
-MOST_SPECKS = 8
-"""Values that occur only as specks and still are classes of a guess; more of them are what smoothing leaves."""
 
 
 def guess_spec(root: Path) -> DataSpec:
@@ -43,41 +28,5 @@ def guess_spec(root: Path) -> DataSpec:
     masks = [pair.mask for pair in pairs]
     with contextlib.suppress(DataError):  # what is wrong with validation is a finding; here it may have classes of its own
         masks += [pair.mask for pair in match_files(root, layout.folder, layout.val).pairs]
-    labels = guess_labels(root, _contents(list(dict.fromkeys(masks))))
+    labels = read_guess(root, look_into(list(dict.fromkeys(masks)), lenient=True), lenient=True).entries
     return DataSpec(name="folder", root=root, train=layout.train, val=layout.val, folder=layout.folder, labels=labels)
-
-
-@dataclass
-class _Kind:
-    """What the masks of one kind hold: pixels of every code, codes that fill more than specks, sizes."""
-
-    pixels: Counter[int] = field(default_factory=Counter)
-    solid: set[int] = field(default_factory=set)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-
-    def add(self, codes: NDArray[np.int64]) -> None:
-        runs = Runs.of(codes)
-        self.pixels.update(dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True)))
-        self.solid.update(np.unique(inner(codes)).tolist())
-        self.sizes.append((codes.shape[0], codes.shape[1]))
-
-
-def _contents(masks: Sequence[Path]) -> Contents:
-    """Return what masks hold: those of the commonest kind, as colours among indices are a fault, not classes."""
-    kinds: dict[str, _Kind] = {}
-    for at in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round()):
-        try:
-            image = decode(masks[int(at)])
-        except DataError:
-            continue
-        stored = undeclared_in(image)
-        kind = "palette" if image.mode == "P" else "values" if stored.ndim == 2 else "colours"
-        kinds.setdefault(kind, _Kind()).add(codes_of(stored))
-    if not kinds:
-        raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")
-    found = max(kinds.values(), key=lambda kind: len(kind.sizes))
-    specks = found.pixels.keys() - found.solid
-    kept = found.pixels.keys() - (specks if len(specks) > MOST_SPECKS else set())
-    if len(kept) > MOST_CLASSES:
-        kept = {code for code, _ in found.pixels.most_common(MOST_CLASSES)}
-    return Contents({code: found.pixels[code] for code in sorted(kept)}, len(found.sizes), found.sizes)

@@ -7,7 +7,8 @@ from statistics import median
 import yaml
 
 from fullconv.data.folder.folder import find_pairs
-from fullconv.data.folder.guess_labels import guess_labels, look_into, refuse_swapped
+from fullconv.data.folder.contents import Contents, look_into
+from fullconv.data.folder.guess_labels import Choices, LabelGuess, read_guess, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
 
@@ -16,11 +17,12 @@ IMAGES = 16000
 PER_PAIR = 80
 BATCH = 8
 """Images of a step, as the optimiser's learning rates want them."""
+REMARK = "# note: "
 PREFERRED = "efficientnet_lite0"
 """The backbone that a recipe starts from where its weights are on the machine: the better one (``docs/results.md``)."""
 
 
-def starter(root: Path, name: str, preferred: bool) -> str:
+def starter(root: Path, name: str, preferred: bool, choices: Choices = Choices()) -> str:
     """Return a recipe as YAML text for the folder ``root``: layout and labels as they were guessed, and a training to start from.
 
     Parameters
@@ -32,6 +34,8 @@ def starter(root: Path, name: str, preferred: bool) -> str:
     preferred
         Start from :data:`PREFERRED`, whose weights must be on this machine then; otherwise from SqueezeNet 1.1, whose weights
         training downloads.
+    choices
+        What a person says of masks and names that can be read in two ways.
 
     Raises
     ------
@@ -47,13 +51,7 @@ def starter(root: Path, name: str, preferred: bool) -> str:
     ):  # what is wrong with validation is told when it is used; here it may have classes of its own
         masks += [pair.mask for pair in find_pairs(root, layout.folder, layout.val)]
     contents = look_into(list(dict.fromkeys(masks)))
-    labels = guess_labels(root, contents)
-    total = sum(contents.pixels.values())
-    shares = list(contents.pixels.values())
-    lines = [
-        f"    {_key(title)}: {_value(entry)}{f'  # {100 * share / total:.2f} % of the pixels' if share is not None else ''}"
-        for (title, entry), share in zip(labels.items(), [*shares, *[None] * len(labels)], strict=False)
-    ]
+    guess = read_guess(root, contents, choices)
     height, width = (round(median(side)) for side in zip(*contents.sizes, strict=True))
     crop = crop_for((height, width))
     steps = max(30, min(IMAGES, PER_PAIR * len(pairs)) // BATCH)
@@ -69,10 +67,25 @@ def starter(root: Path, name: str, preferred: bool) -> str:
         images=_value(folder.images),
         masks=_value(folder.masks),
         suffix=_value(folder.mask_suffix),
-        labels="\n".join(lines),
+        labels="\n".join(_label_lines(guess, contents)),
         crop=crop,
         **(_lite if preferred else _squeezenet)(steps),
     )
+
+
+def _label_lines(guess: LabelGuess, contents: Contents) -> list[str]:
+    """Return the lines of ``labels``: what was decided and why, then each class with its share of the pixels."""
+    total = sum(contents.pixels.values())
+    lines = [f"    {REMARK}{remark}" for remark in guess.remarks]
+    for title, entry in guess.entries.items():
+        share = sum(contents.pixels.get(code, 0) for code in guess.codes[title]) / total
+        lines.append(f"    {_key(title)}: {_value(entry)}  # {100 * share:.2f} % of the pixels")
+    return lines
+
+
+def remarks_in(recipe: str) -> list[str]:
+    """Return what a written recipe says of how its labels were decided."""
+    return [line.strip().removeprefix(REMARK) for line in recipe.splitlines() if line.strip().startswith(REMARK)]
 
 
 def _lite(steps: int) -> dict[str, str]:
