@@ -19,7 +19,7 @@ LIKELY = ("mask", "masks", "label", "labels", "segmentation", "gt", "seg", "labe
 
 
 def array_in(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """Return the one array of a ``.npy``, ``.npz`` or ``.mat`` file that is a mask; among several the one called as :data:`LIKELY`.
+    """Return the one array of a ``.npy``, ``.npz`` or ``.mat`` file that is a mask; of several the one called as :data:`LIKELY`.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """What a mask stores before anything says what it means: values, a palette's indices, colours, alpha; from any kind of file.
 
-Images are read by PIL, and ``.npy``, ``.npz`` and ``.mat`` files as arrays (:mod:`fullconv.data.mask_arrays`). Values are those of
-the file: a palette image's are its indices, a 16-bit or signed TIFF's its numbers, a bilevel image's 0 and 1 (1 is white, also
+Images are read by PIL, and ``.npy``, ``.npz`` and ``.mat`` files as arrays (:mod:`fullconv.data.mask_arrays`). Values are
+those of the file: a palette image's are its indices, a 16-bit or signed TIFF's its numbers, a bilevel image's 0 and 1 (1 is white, also
 where the file says that white is zero).
 
 Letters: H height, W width.
@@ -138,7 +138,9 @@ def stored_array(array: NDArray[np.generic], path: str | os.PathLike[str]) -> St
     if array.ndim == 3 and array.shape[2] in (3, 4) and array.dtype == np.uint8:
         alpha = array[..., 3].astype(np.uint8) if array.shape[2] == 4 else None
         return Stored(array[..., :3].astype(np.uint8), kind, str(array.dtype), alpha=_transparent(alpha))
-    flat = array[0] if array.ndim == 3 and len(array) == 1 else array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    flat = (
+        array[0] if array.ndim == 3 and len(array) == 1 else array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    )
     if flat.ndim != 2 or not flat.size:
         raise DataError(
             f"{path}: an array of the shape {array.shape}; a mask is (H, W) with a whole number for each pixel, or uint8 "

@@ -213,7 +213,9 @@ def mask_facts(codes: NDArray[np.integer], label_map: LabelMap, stored: Stored |
     most = np.argsort(-runs.pixels, kind="stable")[:MOST_CODES]
     pixels = dict(zip(runs.codes[most].tolist(), runs.pixels[most].tolist(), strict=True))
     solid = inner_pixels(codes)
-    unknown = [(int(code), int(count)) for code, count in zip(runs.codes, runs.pixels, strict=True) if code not in label_map.meaning]
+    unknown = [
+        (int(code), int(count)) for code, count in zip(runs.codes, runs.pixels, strict=True) if code not in label_map.meaning
+    ]
     by_label = _one_code_a_label(runs, codes, label_map)
     return MaskFacts(
         size=(codes.shape[0], codes.shape[1]),

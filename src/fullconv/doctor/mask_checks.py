@@ -115,7 +115,9 @@ def _lossy(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     if found:
         harmed = any(mask.unknown(context.label_map) for _, mask in found)
         what = f"saved as JPEG, which changes values: {{}}; up to {max(mask.codes for _, mask in found):,} values in one"
-        again = "export them again as PNG from what they were drawn with; or --fix DIR gives each speck the nearest class beside it"
+        again = (
+            "export them again as PNG from what they were drawn with; or --fix DIR gives each speck the nearest class beside it"
+        )
         fix = again if harmed else "their values are still known; save them as PNG before that changes (--fix DIR does)"
         yield _about("error" if harmed else "warning", "masks saved as JPEG", found, what, fix)
 
@@ -131,8 +133,8 @@ def _frayed(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
             most = max(len(mask.unknown(context.label_map)) for _, mask in part)
             what = f"with up to {most:,} unknown values {cause}: {{}}"
             fix = (
-                "export them again without loss and without smoothing; resize masks by the nearest value; or --fix DIR gives each "
-                "speck the nearest class beside it"
+                "export them again without loss and without smoothing; resize masks by the nearest value; or --fix DIR gives "
+                "each speck the nearest class beside it"
             )
             yield _about("error", kind, part, what, fix)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fullconv.data.folder.contents import HIDDEN
-from fullconv.data.folder.guess_labels import SOLID_VOID, TOPS, evenly_spread
 from fullconv.data.folder.label_names import IGNORED, NameList, find_names, fit_names
+from fullconv.data.folder.void import SOLID_VOID, TOPS, evenly_spread
 from fullconv.data.palettes import Palette, disagreement
 from fullconv.doctor.context import Context
 from fullconv.doctor.finding import Finding, counted, listed
@@ -42,8 +42,8 @@ def palettes(context: Context) -> Iterator[Finding]:
         yield Finding("note", "palettes that differ", len(found), f"{what}; their colours are read, not the indices", "", names)
         return
     fix = (
-        "give colours in data.labels in place of indices, NAME: {color: [R, G, B]}, as `fullconv init` writes them anew; where the "
-        "indices are right whatever the colours, save the masks as grey images"
+        "give colours in data.labels in place of indices, NAME: {color: [R, G, B]}, as `fullconv init` writes them anew; where "
+        "the indices are right whatever the colours, save the masks as grey images"
     )
     yield Finding("error", "palettes that differ", len(found), what, fix, names)
 
@@ -54,7 +54,9 @@ def alpha(context: Context) -> Iterator[Finding]:
     if context.label_map.has_alpha:
         opaque = [fact.name for fact, mask in masks if mask.mode not in WITH_ALPHA]
         if opaque:
-            what = f"{counted(len(opaque), 'mask')} without alpha, where data.labels speaks of it: {listed(opaque)}; all is visible"
+            what = (
+                f"{counted(len(opaque), 'mask')} without alpha, where data.labels speaks of it: {listed(opaque)}; all is visible"
+            )
             yield Finding("warning", "masks without alpha", len(opaque), what, "export them as the others", tuple(opaque))
         return
     found = []
@@ -65,8 +67,8 @@ def alpha(context: Context) -> Iterator[Finding]:
     if found:
         what = f"{counted(len(found), 'mask')} whose alpha channel tells apart what data.labels takes for one: {listed(found)}"
         fix = (
-            "the object seems to be in the alpha channel: labels: {background: {alpha: 0-127}, object: {alpha: 128-255}}; where alpha "
-            "means nothing, save the masks without it"
+            "the object seems to be in the alpha channel: labels: {background: {alpha: 0-127}, object: {alpha: 128-255}}; where "
+            "alpha means nothing, save the masks without it"
         )
         yield Finding("error", "classes in the alpha channel", len(found), what, fix, tuple(found))
 
@@ -144,8 +146,10 @@ def _compared(context: Context, found: NameList) -> Iterator[Finding]:
     ]
     if wrong:
         code, mine, theirs = wrong[0]
-        what = f"{show_code(code)} is called {mine} in data.labels, but {theirs} by {found.path.name}: {why}; {len(wrong)} such names"
-        fix = "compare them with the masks; `fullconv init` writes the names anew; if data.labels is right, mend or remove the list"
+        what = f"{show_code(code)} is called {mine} in data.labels, but {theirs} by {found.path.name}: {why}"
+        fix = (
+            "compare them with the masks; `fullconv init` writes the names anew; if data.labels is right, mend or remove the list"
+        )
         yield Finding("error", "names of other values", len(wrong), what, fix, tuple(name for _, name, _ in wrong))
 
 

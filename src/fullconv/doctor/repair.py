@@ -8,7 +8,8 @@ smoothed or saved as JPEG each value without a meaning, which lies along a borde
 Depth maps that the recipe or a list names are copied as they are, and pairs without one that can be read are left out where
 depth is read; an image whose mask and depth lie on the stored pixels is then not turned.
 
-What is not: values without a meaning that fill areas, greys of a palette, sizes that differ, images in two splits. What they should be only a person knows.
+What is not: values without a meaning that fill areas, greys of a palette, sizes that differ, images in two splits.
+What they should be only a person knows.
 """
 
 import csv

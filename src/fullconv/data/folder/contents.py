@@ -182,7 +182,8 @@ def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
     sizes = [look.size for look in looks]
     if len(all_codes) == 1 or any(look.photograph for look in seen):
         return Contents({ALPHA: hidden, ALPHA + 255: total - hidden}, len(looks), sizes)
-    both = sum(min(look.hidden.get(code, 0), count - look.hidden.get(code, 0)) for look in seen for code, count in look.pixels.items())
+    counts = [(look.hidden.get(code, 0), count) for look in seen for code, count in look.pixels.items()]
+    both = sum(min(covered, count - covered) for covered, count in counts)
     if both < HIDDEN * total:
         return None
     shown: Counter[int] = Counter()
@@ -273,6 +274,6 @@ def _summed(
 
 def _too_many(path: Path, kind: str) -> str:
     return (
-        f"{path}: the masks hold more than {MOST_CODES} different {'colours' if kind == 'colours' else 'values'}, so they are no "
-        "labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, one value a class"
+        f"{path}: the masks hold more than {MOST_CODES} different {'colours' if kind == 'colours' else 'values'}, so they are "
+        "no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, one value a class"
     )

@@ -8,18 +8,14 @@ import numpy as np
 
 from fullconv.data.folder.contents import MOST_CODES, Contents, look_into
 from fullconv.data.folder.label_names import VOID, Fit, NameList, find_names, fit_names, read_names
+from fullconv.data.folder.void import SOLID_VOID, TOPS, covers_objects, evenly_spread
 from fullconv.data.pairs import Pair
 from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError
 from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of, show_codes
-from fullconv.labels import VOID_COLOR
 from fullconv.spec import FolderSpec
 
-__all__ = ["Choices", "Contents", "LabelGuess", "guess_labels", "look_into", "read_guess", "refuse_swapped"]
-
-TOPS = (255, 65535)
-"""Values that often have no truth, and often are white."""
-SOLID_VOID = 0.5
+__all__ = ["NOTHING_SAID", "Choices", "Contents", "LabelGuess", "guess_labels", "look_into", "read_guess", "refuse_swapped"]
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,12 @@ class Choices:
     void: str | None = None
 
 
+NOTHING_SAID = Choices()
+
+
 @dataclass(frozen=True)
 class LabelGuess:
-    """A declaration for :func:`fullconv.labelmap.parse_label_map`, the codes of each entry, and in words what was decided and why."""
+    """A declaration for :func:`fullconv.labelmap.parse_label_map`, the codes of each entry, and in words what was decided."""
 
     entries: dict[str, object]
     codes: dict[str, tuple[int, ...]]
@@ -75,7 +74,7 @@ def guess_labels(root: Path, contents: Contents) -> dict[str, object]:
     return read_guess(root, contents).entries
 
 
-def read_guess(root: Path, contents: Contents, choices: Choices = Choices(), lenient: bool = False) -> LabelGuess:
+def read_guess(root: Path, contents: Contents, choices: Choices = NOTHING_SAID, lenient: bool = False) -> LabelGuess:
     """Return a class for every code, named by a list where one is.
 
     Smooth black and white masks (JPEG, resized) become two classes of ranges with the threshold between them; an object in the
@@ -153,8 +152,8 @@ def _two_ends(guess: _Guess) -> LabelGuess | None:
     bottom, top = min(0, min(contents.pixels)), max(255, max(contents.pixels))
     how = "saved as JPEG" if contents.lossy else "smoothed"
     guess.remarks.append(
-        f"the masks are {low} and {high}, and {how}: {len(contents.pixels) - 2} values between and beside them along the borders. A "
-        f"pixel is taken for the nearer of the two, from {middle} on for {high}"
+        f"the masks are {low} and {high}, and {how}: {len(contents.pixels) - 2} values between and beside them along the borders. "
+        f"A pixel is taken for the nearer of the two, from {middle} on for {high}"
     )
     below, above = (tuple(code for code in contents.pixels if (code >= middle) is side) for side in (False, True))
     return guess.two((f"{bottom}-{middle - 1}", f"{middle}-{top}"), (below, above))
@@ -204,9 +203,9 @@ def _without_specks(guess: _Guess) -> list[int]:
     if not guess.lenient:
         what = "colours" if contents.colors else "values"
         raise DataError(
-            f"{guess.root}: {len(contents.specks)} {what} of the masks occur only as specks along borders, between {len(solid)} that "
-            f"fill areas ({show_codes(solid, 4)}): saved as JPEG or resized smoothly? `fullconv data check {guess.root} --fix DIR` "
-            "writes a copy in which each such pixel takes the nearest of those beside it; then `fullconv init DIR`"
+            f"{guess.root}: {len(contents.specks)} {what} of the masks occur only as specks along borders, between "
+            f"{len(solid)} that fill areas ({show_codes(solid, 4)}): saved as JPEG or resized smoothly? "
+            f"`fullconv data check {guess.root} --fix DIR` writes a copy in which each such pixel takes the nearest of those beside it; then `fullconv init DIR`"
         )
     if len(solid) > MOST_CODES:
         solid = sorted(solid, key=lambda code: -contents.pixels[code])[:MOST_CODES]
@@ -262,36 +261,13 @@ def _void(guess: _Guess, codes: Sequence[int], top: int | None, fit: Fit) -> int
     if len(codes) == 2 or evenly_spread(values):
         guess.remarks.append(f"{top} is taken for a class; if it has no truth: void: {{ignore: {top}}}")
         return None
-    if _covers_objects(guess.contents, values, top) and not guess.lenient:
+    if covers_objects(guess.contents, values, top) and not guess.lenient:
         share = 100 * guess.contents.pixels[top] / sum(guess.contents.pixels.values())
         raise DataError(
-            f"{guess.root}: {top} covers {share:.0f} % of the masks, more than {show_codes(values[1:-1])} together: is it a class, or "
-            f"has it no truth? Say which: --void none or --void {top}"
+            f"{guess.root}: {top} covers {share:.0f} % of the masks, more than {show_codes(values[1:-1])} together: is it a "
+            f"class, or has it no truth? Say which: --void none or --void {top}"
         )
     return top
-
-
-def _covers_objects(contents: Contents, values: Sequence[int], top: int) -> bool:
-    count = contents.pixels[top]
-    fills = contents.solid.get(top, 0) > SOLID_VOID * count
-    return (
-        fills
-        and contents.palette.get(top) != VOID_COLOR
-        and count > sum(contents.pixels[value] for value in values if value not in (0, top))
-    )
-
-
-def evenly_spread(values: Sequence[int]) -> bool:
-    """Return whether values are spread from 0 to the last in equal steps, as classes are where they are to be seen.
-
-    Examples
-    --------
-    >>> evenly_spread([0, 128, 255]), evenly_spread([0, 85, 170, 255]), evenly_spread([0, 1, 255])
-    (True, True, False)
-    """
-    if len(values) < 3 or values[0] != 0 or values[1] < len(values):
-        return False
-    return all(abs(value - place * values[-1] / (len(values) - 1)) <= 1 for place, value in enumerate(values))
 
 
 def _entry(guess: _Guess, fit: Fit, code: int, number: int, codes: Sequence[int]) -> tuple[str, object]:
@@ -310,5 +286,3 @@ def _entry(guess: _Guess, fit: Fit, code: int, number: int, codes: Sequence[int]
         guess.remarks.append(f"{name} is ignored because of its name; to learn it as a class: {name}: {code}")
         return name, {"ignore": code, **({"among_classes": True} if inside else {})}
     return name or f"class {code}", code
-
-

@@ -6,9 +6,9 @@ from statistics import median
 
 import yaml
 
-from fullconv.data.folder.folder import find_pairs
 from fullconv.data.folder.contents import Contents, look_into
-from fullconv.data.folder.guess_labels import Choices, LabelGuess, read_guess, refuse_swapped
+from fullconv.data.folder.folder import find_pairs
+from fullconv.data.folder.guess_labels import NOTHING_SAID, Choices, LabelGuess, read_guess, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
 
@@ -22,7 +22,7 @@ PREFERRED = "efficientnet_lite0"
 """The backbone that a recipe starts from where its weights are on the machine: the better one (``docs/results.md``)."""
 
 
-def starter(root: Path, name: str, preferred: bool, choices: Choices = Choices()) -> str:
+def starter(root: Path, name: str, preferred: bool, choices: Choices = NOTHING_SAID) -> str:
     """Return a recipe as YAML text for the folder ``root``: layout and labels as they were guessed, and a training to start from.
 
     Parameters

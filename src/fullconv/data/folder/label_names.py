@@ -1,7 +1,7 @@
 """Lists of class names that lie beside masks, and which name belongs to which value; never a guess where two readings fit.
 
-A list may state the values (``0: road``, Roboflow's ``_classes.csv``), the colours (CVAT's ``labelmap.txt``, ``class_dict.csv`` and
-``label_colors.txt`` of CamVid's family), or nothing but names. Names alone count from 0, from 1 (0 is then what is left over), or
+A list may state the values (``0: road``, Roboflow's ``_classes.csv``), the colours (CVAT's ``labelmap.txt``, ``class_dict.csv``
+and ``label_colors.txt`` of CamVid's family), or nothing but names. Names alone count from 0, from 1 (0 is then what is left over), or
 follow the values by rank; how many names and which values there are decides, or a person does.
 """
 
@@ -106,7 +106,10 @@ def _colored(path: Path, lines: Sequence[str]) -> NameList | None:
     colors: dict[Color, str] = {}
     names = []
     for number, row in enumerate(rows):
-        behind, front = re.fullmatch(r"(.+?)((?: \d{1,3}){3})", " ".join(row)), re.fullmatch(r"((?:\d{1,3} ){3})(.+)", " ".join(row))
+        behind, front = (
+            re.fullmatch(r"(.+?)((?: \d{1,3}){3})", " ".join(row)),
+            re.fullmatch(r"((?:\d{1,3} ){3})(.+)", " ".join(row)),
+        )
         match = (behind[1], behind[2]) if behind else (front[2], front[1]) if front else None
         if match is None:
             if number == 0 and len(rows) > 1 and not any(cell.isdigit() for cell in row):
@@ -177,11 +180,17 @@ def fit_names(listed: NameList, values: Sequence[int], top: int | None, start: i
         return Fit(_from(names, start), f"the first name of {file} has the value {start}")
     counted = f"{file} has {count} names, the masks have the values {show_codes([*values, *([top] if top is not None else [])])}"
     last = values[-1] if values else 0
-    leftover_first = is_background(names[0]) or names[0].lower() in VOID | {"unlabeled", "unlabelled", "other"}
     if top is not None and count == len(values) + 1:
         if last >= count - 1 or values == [0]:
             return Fit(dict(zip([*values, top], names, strict=True)), f"{counted}: one for each")
         raise DataError(f"{listed.path}: {counted}: {top} may be {names[-1]} or without truth; {_advice(listed, values, top)}")
+    return _counted_fit(listed, values, counted, top)
+
+
+def _counted_fit(listed: NameList, values: Sequence[int], counted: str, top: int | None) -> Fit:
+    """Return the one reading of names and values that fits."""
+    names, count, last = listed.names, len(listed.names), values[-1] if values else 0
+    leftover_first = is_background(names[0]) or names[0].lower() in VOID | {"unlabeled", "unlabelled", "other"}
     if 0 in values and last == count - 1:
         return Fit(_from(names, 0), f"{counted}: they count from 0")
     if last == count and not leftover_first:
@@ -193,7 +202,11 @@ def fit_names(listed: NameList, values: Sequence[int], top: int | None, start: i
         return Fit(dict(zip(values, names, strict=True)), f"{counted}: one for each, in ascending order")
     if last < count:
         at = next(value for value in values if 0 <= value - 1 < count) if last else 0
-        both = f"value {at} is {names[at]} if they count from 0, {names[at - 1]} if from 1" if at else f"0 is {names[0]}, or it is not"
+        both = (
+            f"value {at} is {names[at]} if they count from 0, {names[at - 1]} if from 1"
+            if at
+            else f"0 is {names[0]}, or it is not"
+        )
         raise DataError(f"{listed.path}: {counted}: {both}; {_advice(listed, values, top)}")
     raise DataError(f"{listed.path}: {counted}, which do not fit; {_advice(listed, values, top)}")
 
@@ -205,6 +218,6 @@ def _from(names: Sequence[str], start: int) -> dict[int, str]:
 def _advice(listed: NameList, values: Sequence[int], top: int | None) -> str:
     example = f"{values[-1] if top is None else top}: {listed.names[-1]}"
     return (
-        f"say which: --names-start 0 or --names-start 1, lines with values such as `{example}` in the list, another list by --names "
-        "FILE, or --names none"
+        f"say which: --names-start 0 or --names-start 1, lines with values such as `{example}` in the list, another list by "
+        "--names FILE, or --names none"
     )
