@@ -157,7 +157,7 @@ def difference(model: LabelSet, data: LabelSet) -> str:
     Examples
     --------
     >>> print(difference(LabelSet(("road", "car")), LabelSet(("road", "vehicle"))))
-    label 1 is car to the model and vehicle in the data, all else is the same: only renamed? Then use the model's names in data.labels
+    label 1 is car to the model and vehicle in the data, all else is the same: renamed? Use the model's names
     >>> print(difference(LabelSet(("road", "car")), LabelSet(("car", "road"))))
     the same classes in another order, label 0 is road to the model and car in the data: put data.labels in the model's order
     """
@@ -170,7 +170,7 @@ def difference(model: LabelSet, data: LabelSet) -> str:
     if sorted(mine) == sorted(theirs):
         return f"the same classes in another order, {shown[0]}: put data.labels in the model's order"
     if len(mine) == len(theirs) > len(places) and not {mine[place] for place in places} & set(theirs):
-        return f"{', '.join(shown)}{more}, all else is the same: only renamed? Then use the model's names in data.labels"
+        return f"{', '.join(shown)}{more}, all else is the same: renamed? Use the model's names"
     sides = (
         ("only the model has", [name for name in mine if name not in theirs]),
         ("only the data have", [name for name in theirs if name not in mine]),

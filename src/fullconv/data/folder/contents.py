@@ -215,8 +215,8 @@ def _by_kind(looks: Sequence[tuple[Path, _Look]], lenient: bool) -> Contents:
         if lenient:
             return _summed(kept, "", {}, lenient)
         raise DataError(
-            f"{palettes[0][0]}: {reason}; and other masks store values without a palette, so neither indices nor colours say which "
-            "class is which; save all masks in one way"
+            f"{palettes[0][0]}: {reason}; and other masks store values without a palette, so neither indices nor colours say "
+            "which class is which; save all masks in one way"
         )
     if reason:
         for _, look in kept:
@@ -274,6 +274,6 @@ def _summed(
 
 def _too_many(path: Path, kind: str) -> str:
     return (
-        f"{path}: the masks hold more than {MOST_CODES} different {'colours' if kind == 'colours' else 'values'}, so they are "
-        "no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, one value a class"
+        f"{path}: the masks hold more than {MOST_CODES} different {'colours' if kind == 'colours' else 'values'}, so they "
+        "are no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, one value a class"
     )

@@ -201,12 +201,8 @@ def _counted_fit(listed: NameList, values: Sequence[int], counted: str, top: int
     if count == len(values) and last >= count:
         return Fit(dict(zip(values, names, strict=True)), f"{counted}: one for each, in ascending order")
     if last < count:
-        at = next(value for value in values if 0 <= value - 1 < count) if last else 0
-        both = (
-            f"value {at} is {names[at]} if they count from 0, {names[at - 1]} if from 1"
-            if at
-            else f"0 is {names[0]}, or it is not"
-        )
+        at = next((value for value in values if value > 0), 0)
+        both = f"value {at} is {names[at]} if they count from 0, {names[at - 1]} if from 1" if at else f"is 0 {names[0]}?"
         raise DataError(f"{listed.path}: {counted}: {both}; {_advice(listed, values, top)}")
     raise DataError(f"{listed.path}: {counted}, which do not fit; {_advice(listed, values, top)}")
 
