@@ -69,8 +69,8 @@ class ClassMasks:
     Parameters
     ----------
     files
-        A file for each class, in the order of the labels 1, 2, …; ``None`` where the image has nothing of a class. A pixel is of the
-        class where its mask is not 0; of greys (anti-aliased or JPEG) where it is at least half of the range (128 of 255);
+        A file for each class, in the order of the labels 1, 2, …; ``None`` where the image has nothing of a class. A pixel is of
+        the class where its mask is not 0; of greys (anti-aliased or JPEG) where it is at least half of the range (128 of 255);
         of a mask whose alpha varies where that is at least 128.
 
     Examples

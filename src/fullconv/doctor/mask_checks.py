@@ -99,8 +99,8 @@ def _specks(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     if found:
         jpeg = ", saved as JPEG" if all(mask.kind in LOSSY for _, mask in found) else ""
         what = (
-            f"whose borders are smooth{jpeg}: {len(specks)} of {len(pixels)} classes occur only as specks along borders, which are "
-            "mixtures of the classes beside them: {}"
+            f"whose borders are smooth{jpeg}: {len(specks)} of {len(pixels)} classes occur only as specks along borders, "
+            "which are mixtures of the classes beside them: {}"
         )
         fix = (
             "give each real class its range of values, such as background: 0-127 and foreground: 128-255, as `fullconv init` "

@@ -74,7 +74,7 @@ def alpha(context: Context) -> Iterator[Finding]:
 
 
 def ignored_objects(context: Context) -> Iterator[Finding]:
-    """Find 255 (or 65535) that is ignored though it fills areas and covers more than the classes do, or ends a spread of greys."""
+    """Find 255 (or 65535) that is ignored though it fills areas and covers more than the classes, or ends a spread of greys."""
     label_map = context.label_map
     if context.spec.name != "folder":
         return

@@ -118,6 +118,12 @@ class _Look:
     edges: int
     photograph: bool = False
 
+    @property
+    def cut_out(self) -> bool:
+        """Whether what alpha shows is a photograph: many colours, of which few pixels have neighbours of their own."""
+        shown = {code: count for code, count in self.pixels.items() if 2 * self.hidden.get(code, 0) < count}
+        return len(shown) > MOST_CODES and sum(self.solid.get(code, 0) for code in shown) < SOLID * sum(shown.values())
+
 
 def look_into(masks: Sequence[Path], lenient: bool = False) -> Contents:
     """Return what masks hold: palette images by their indices where palettes agree, equal channels as grey.
@@ -180,7 +186,7 @@ def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
     hidden = sum(sum(look.hidden.values()) for look in looks)
     all_codes = {code for look in looks for code in look.pixels}
     sizes = [look.size for look in looks]
-    if len(all_codes) == 1 or any(look.photograph for look in seen):
+    if len(all_codes) == 1 or any(look.cut_out for look in seen):
         return Contents({ALPHA: hidden, ALPHA + 255: total - hidden}, len(looks), sizes)
     counts = [(look.hidden.get(code, 0), count) for look in seen for code, count in look.pixels.items()]
     both = sum(min(covered, count - covered) for covered, count in counts)
@@ -275,5 +281,6 @@ def _summed(
 def _too_many(path: Path, kind: str) -> str:
     return (
         f"{path}: the masks hold more than {MOST_CODES} different {'colours' if kind == 'colours' else 'values'}, so they "
-        "are no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, one value a class"
+        "are no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, "
+        "one value a class"
     )

@@ -152,7 +152,7 @@ def _two_ends(guess: _Guess) -> LabelGuess | None:
     bottom, top = min(0, min(contents.pixels)), max(255, max(contents.pixels))
     how = "saved as JPEG" if contents.lossy else "smoothed"
     guess.remarks.append(
-        f"the masks are {low} and {high}, and {how}: {len(contents.pixels) - 2} values between and beside them along the borders. "
+        f"the masks are {low} and {high}, and {how}: {len(contents.pixels) - 2} values between and beside them along borders. "
         f"A pixel is taken for the nearer of the two, from {middle} on for {high}"
     )
     below, above = (tuple(code for code in contents.pixels if (code >= middle) is side) for side in (False, True))
@@ -205,7 +205,8 @@ def _without_specks(guess: _Guess) -> list[int]:
         raise DataError(
             f"{guess.root}: {len(contents.specks)} {what} of the masks occur only as specks along borders, between "
             f"{len(solid)} that fill areas ({show_codes(solid, 4)}): saved as JPEG or resized smoothly? "
-            f"`fullconv data check {guess.root} --fix DIR` writes a copy in which each such pixel takes the nearest of those beside it; then `fullconv init DIR`"
+            f"`fullconv data check {guess.root} --fix DIR` writes a copy in which each such pixel "
+            "takes the nearest of those beside it; then `fullconv init DIR`"
         )
     if len(solid) > MOST_CODES:
         solid = sorted(solid, key=lambda code: -contents.pixels[code])[:MOST_CODES]

@@ -1,8 +1,8 @@
 """Lists of class names that lie beside masks, and which name belongs to which value; never a guess where two readings fit.
 
 A list may state the values (``0: road``, Roboflow's ``_classes.csv``), the colours (CVAT's ``labelmap.txt``, ``class_dict.csv``
-and ``label_colors.txt`` of CamVid's family), or nothing but names. Names alone count from 0, from 1 (0 is then what is left over), or
-follow the values by rank; how many names and which values there are decides, or a person does.
+and ``label_colors.txt`` of CamVid's family), or nothing but names. Names alone count from 0, from 1 (0 is then what is left
+over), or follow the values by rank; how many names and which values there are decides, or a person does.
 """
 
 import csv
