@@ -147,4 +147,8 @@ class Context:
 
     def surveys(self) -> tuple[Survey, ...]:
         """Return what the masks of each split hold."""
+        return self._surveys
+
+    @cached_property
+    def _surveys(self) -> tuple[Survey, ...]:
         return tuple(survey(self.name, source.split, self.label_map, self.facts) for source in self.sources)

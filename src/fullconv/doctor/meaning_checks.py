@@ -87,6 +87,8 @@ def ignored_objects(context: Context) -> Iterator[Finding]:
     top = next((code for code in TOPS if pixels[code] and code not in label_map.large), None)
     if top is None or label_map.meaning.get(top) != label_map.labels.ignore_index or set(values) <= {0, top}:
         return
+    if set(values) <= {0, 1, top} and not any({1, top} <= mask.pixels.keys() for _, mask in context.masks()):
+        return  # 0 and 1 in some masks, 0 and 255 in others: told already
     left_over = {label for label, name in enumerate(label_map.labels.names) if is_background(name)} | {label_map.meaning.get(0)}
     objects = sum(count for code, count in pixels.items() if code != top and label_map.meaning.get(code) not in left_over)
     fills = solid[top] > SOLID_VOID * pixels[top]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.folder.contents import MOST_CODES, Contents, look_into
-from fullconv.data.folder.label_names import VOID, Fit, NameList, find_names, fit_names, read_names
+from fullconv.data.folder.label_names import IGNORED, VOID, Fit, NameList, find_names, fit_names, read_names
 from fullconv.data.folder.void import SOLID_VOID, TOPS, covers_objects, evenly_spread
 from fullconv.data.pairs import Pair
 from fullconv.data.stored_mask import stored_at
@@ -165,7 +165,8 @@ def _black_and_white(guess: _Guess) -> LabelGuess | None:
     if codes == [0, 1, 255] and guess.contents.apart and guess.choices.void is None:
         guess.remarks.append("no mask has both 1 and 255, so they are the same in masks of 0 and 1 and in masks of 0 and 255")
         return guess.two((0, [1, 255]), ((0,), (1, 255)))
-    stated = guess.listed and (guess.listed.values or len(guess.listed.names) > 2)
+    listed = guess.listed
+    stated = listed and (listed.values or listed.names[0] == IGNORED or len(listed.names) > 2 or guess.choices.start is not None)
     if len(codes) == 2 and codes[0] == 0 and 0 < codes[1] < ALPHA and not stated and str(codes[1]) != guess.choices.void:
         return guess.two((0, codes[1]), ((0,), (codes[1],)))
     return None
