@@ -35,17 +35,29 @@ from fullconv.label_codes import (
     ALPHA,
     COLOR,
     IGNORE,
+    code_of_color,
     codes_of,
     color_of,
     kind_of,
     read_codes,
     show_code,
+    show_codes,
 )
 from fullconv.labels import LabelSet, is_background, voc_colors
 
 __all__ = [
-    *("ALPHA", "COLOR", "IGNORE", "LabelMap", "code_of_color", "codes_of", "color_of", "kind_of", "parse_label_map"),
-    *("read_codes", "show_code", "show_codes"),
+    "ALPHA",
+    "COLOR",
+    "IGNORE",
+    "LabelMap",
+    "code_of_color",
+    "codes_of",
+    "color_of",
+    "kind_of",
+    "parse_label_map",
+    "read_codes",
+    "show_code",
+    "show_codes",
 ]
 
 CONFIRMATIONS = ("among_classes", "large")

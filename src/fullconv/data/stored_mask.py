@@ -1,8 +1,8 @@
 """What a mask stores before anything says what it means: values, a palette's indices, colours, alpha; from any kind of file.
 
 Images are read by PIL, ``.npy``, ``.npz`` and ``.mat`` files as arrays (:mod:`fullconv.data.mask_arrays`). Values are
-those of the file: a palette image's are its indices, a 16-bit or signed TIFF's its numbers, a bilevel image's 0 and 1 (1 is white,
-also where the file says that white is zero).
+those of the file: a palette image's are its indices, a 16-bit or signed TIFF's its numbers, a bilevel image's 0 and 1 (1 is
+white, also where the file says that white is zero).
 
 Letters: H height, W width.
 """
