@@ -59,8 +59,8 @@ def find_names(root: Path) -> NameList | None:
     for path in sorted(root.glob("*/*")) if not found and root.is_dir() else []:
         if path.name in LISTS and path.is_file():
             found.setdefault(path.name, path)
-    path = next((found[name] for name in LISTS if name in found), None)
-    return None if path is None else read_names(path)
+    first = next((found[name] for name in LISTS if name in found), None)
+    return None if first is None else read_names(first)
 
 
 def read_names(path: Path) -> NameList:
