@@ -80,9 +80,10 @@ def ignored_objects(context: Context) -> Iterator[Finding]:
         return
     pixels: Counter[int] = Counter()
     solid: Counter[int] = Counter()
-    for one in context.surveys():
-        pixels.update(one.pixels)
-        solid.update(one.solid)
+    for _, mask in context.masks():
+        if len(mask.pixels) > 1:  # masks of void alone are told of elsewhere
+            pixels.update(mask.pixels)
+            solid.update(mask.solid)
     values = sorted(code for code in pixels if code < ALPHA)
     top = next((code for code in TOPS if pixels[code] and code not in label_map.large), None)
     if top is None or label_map.meaning.get(top) != label_map.labels.ignore_index or set(values) <= {0, top}:
