@@ -152,8 +152,9 @@ def test_specks_are_no_classes_of_a_guess(folder: Folder) -> None:
         ).save(folder.mask(number))
         photograph(number, (50, 66)).save(folder.image(number))
     spec = guess_spec(folder.root)
-    assert spec.labels == {"background": 0, "foreground": 255}
-    assert [(f.kind, f.count) for f in examine(spec).of("error")] == [("anti-aliased masks", 14)]
+    assert spec.labels == {"background": "0-127", "foreground": "128-255"}
+    found = examine(spec)
+    assert [(f.level, f.kind, f.count) for f in found.of("error") + found.of("warning")] == [("warning", "smooth borders", 14)]
 
 
 def test_what_a_target_may_be(folder: Folder, tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from fullconv.data.folder.contents import MOST_SPECKS, SOLID
 from fullconv.data.stored_mask import LOSSY, Stored
 from fullconv.doctor.context import Survey
 from fullconv.doctor.facts import MaskFacts
-from fullconv.doctor.mask_checks import is_frayed
+from fullconv.doctor.mask_checks import has_specks, is_frayed
 from fullconv.labelmap import COLOR, LabelMap, codes_of, color_of
 
 REACH = 8
@@ -29,9 +28,8 @@ def is_worn(mask: MaskFacts, label_map: LabelMap) -> bool:
         return False
     if mask.unknown(label_map):
         return mask.kind in LOSSY or is_frayed(mask, label_map)
-    extra = mask.codes - len({label_map.meaning[code] for code in mask.pixels})
-    specks = [code for code, count in mask.pixels.items() if mask.solid.get(code, 0) < SOLID * count]
-    return extra > 0 and (mask.kind in LOSSY or len(specks) > MOST_SPECKS)
+    merged = mask.codes > len({label_map.meaning[code] for code in mask.pixels})
+    return (merged and mask.kind in LOSSY) or has_specks(mask, label_map)
 
 
 def cleaned(stored: Stored, path: Path, label_map: LabelMap, surveys: Iterable[Survey]) -> Image.Image:

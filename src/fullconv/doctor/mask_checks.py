@@ -23,7 +23,7 @@ FRAYED_CODES, FRAYED_SHARE = 6, 0.7
 def values(context: Context) -> Iterator[Finding]:
     """Find what masks hold that they should not, each mask once."""
     rest: Masks = list(context.masks())
-    for check in (_colors, _greys, _black_and_white, _specks, _lossy, _frayed, _unknown, _smooth):
+    for check in (_colors, _greys, _black_and_white, _specks, _lossy, _frayed, _unknown, _smooth, _ranged):
         for finding, masks in check(context, rest):
             yield finding
             told = {(fact.split, fact.name) for fact, _ in masks}
@@ -177,3 +177,18 @@ def _smooth(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
         what = "whose edges run through the values in between, which are other classes, as if they were resized smoothly: {}"
         fix = "look at the contact sheet (--out DIR); if so, resize the masks by the nearest value"
         yield _about("warning", "smooth edges", found, what, fix)
+
+
+def _ranged(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find smooth masks whose specks have the class of a range."""
+    found = [(fact, mask) for fact, mask in masks if not mask.unknown(context.label_map) and has_specks(mask, context.label_map)]
+    if found:
+        what = f"whose borders are smooth, up to {max(mask.codes for _, mask in found):,} values in one: {{}}"
+        fix = "each value has the class of its range in data.labels, the nearer one; --fix DIR writes masks without them"
+        yield _about("warning", "smooth borders", found, what, fix)
+
+
+def has_specks(mask: MaskFacts, label_map: LabelMap) -> bool:
+    """Return whether a mask has more than a few values along borders that share their class with others."""
+    specks = [code for code, count in mask.pixels.items() if mask.solid.get(code, 0) < SOLID * count]
+    return len(specks) > MOST_SPECKS and mask.codes > len({label_map.meaning.get(code) for code in mask.pixels})
