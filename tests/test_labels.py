@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fullconv.errors import DataError
-from fullconv.labels import VOC, VOID_COLOR, LabelSet, voc_colors
+from fullconv.labels import VOC, VOID_COLOR, LabelSet, difference, voc_colors
 
 TWO = LabelSet(("floor", "wall"), ((1, 2, 3), (4, 5, 6)))
 
@@ -135,3 +136,29 @@ def test_label_sets_round_trip_through_json(names: list[str], data: st.DataObjec
 def test_from_dict_refuses_other_things(data):
     with pytest.raises(DataError, match="needs names, colors \\(triples\\) and ignore_index; got"):
         LabelSet.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "message"),
+    [
+        ("road car", "road car", r"^$"),
+        (
+            "road car sky",
+            "road vehicle sky",
+            r"^label 1 is car to the model and vehicle in the data, all else is the same: renamed\?",
+        ),
+        (
+            "road car sky",
+            "road sky car",
+            r"^the same classes in another order, label 1 is car to the model and sky in the data: put",
+        ),
+        ("road car", "road car sky", r"^the model has 2 classes, the data 3; only the data have sky$"),
+        (
+            "road car",
+            "cat dog",
+            r"^the model has 2 classes, the data 2; only the model has road, car; only the data have cat, dog$",
+        ),
+    ],
+)
+def test_a_renamed_class_is_told_from_another(model: str, data: str, message: str) -> None:
+    assert re.search(message, difference(LabelSet(tuple(model.split())), LabelSet(tuple(data.split()))))

@@ -1,4 +1,4 @@
-"""LabelMap: from what people store in masks (numbers, palette indices, colours) to the labels 0..K-1 and ignore.
+"""LabelMap: from what people store in masks (numbers, palette indices, colours, alpha) to the labels 0..K-1 and ignore.
 
 The map is declared, never guessed; in a recipe it reads like this:
 
@@ -6,19 +6,23 @@ The map is declared, never guessed; in a recipe it reads like this:
 
     labels:
       background: 0
-      road: [1, 7]                  # several values, one class
-      vehicle: 11-14, 17            # the same as text, with ranges
-      sky: [128, 128, 128]          # a colour: exactly three numbers
-      tree: ["#008000", "#00ff00"]  # colours
-      border: ignore                # value 255 has no truth
-      unknown: {ignore: 9}          # nor has 9
+      road: [1, 7]                    # several values, one class
+      vehicle: 11-14, 17              # the same as text, with ranges
+      sky: {color: [128, 128, 128]}   # a colour
+      tree: ["#008000", "#00ff00"]    # colours
+      border: ignore                  # value 255 has no truth
+      unknown: {ignore: -1}           # nor has -1
+      outside: {alpha: 0-127}         # pixels of masks with an alpha channel, by its values 0..255
 
 Classes are numbered in the order in which they stand. A value that no entry names is an error with its count; 255 is never
-taken for background. An ignored value that lies among the classes' values looks like a mistake and must be confirmed:
-``{ignore: 9, among_classes: true}``.
+taken for background. ``[1, 7, 9]`` may be three values or a colour, so three whole numbers of 0..255 in a list are refused:
+write ``1, 7, 9`` or ``{color: [1, 7, 9]}``. An ignored value that lies among the classes' values looks like a mistake and must
+be confirmed: ``{ignore: 9, among_classes: true}``; so must one that covers more than all objects do, which the data doctor
+takes for a class: ``{ignore: 255, large: true}``.
+
+Where alpha is declared it comes first: a pixel whose alpha has a meaning has that one, whatever its colour.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,16 +31,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.errors import DataError, SpecError
+from fullconv.label_codes import (
+    ALPHA,
+    COLOR,
+    IGNORE,
+    code_of_color,
+    codes_of,
+    color_of,
+    kind_of,
+    read_codes,
+    show_code,
+    show_codes,
+)
 from fullconv.labels import LabelSet, is_background, voc_colors
 
-COLOR = 1 << 24
-"""Added to a colour's 24 bits, so that colours and values are numbers that never meet."""
-LARGEST_VALUE = 65535
-IGNORE = 255
-_GRAMMAR = (
-    "write a value (7), several ([1, 7] or '11-14, 17'), a colour ([128, 128, 128] or '#808080'), several colours in a list, "
-    "`ignore` for 255, or {ignore: …} for another value"
-)
+__all__ = [
+    "ALPHA",
+    "COLOR",
+    "IGNORE",
+    "LabelMap",
+    "code_of_color",
+    "codes_of",
+    "color_of",
+    "kind_of",
+    "parse_label_map",
+    "read_codes",
+    "show_code",
+    "show_codes",
+]
+
+CONFIRMATIONS = ("among_classes", "large")
 
 
 @dataclass(frozen=True)
@@ -48,7 +72,9 @@ class LabelMap:
     labels
         The classes, in order.
     meaning
-        Label of every known code: a stored value 0..65535, or ``COLOR`` plus a colour's 24 bits.
+        Label of every known code: a stored value, ``ALPHA`` plus an alpha, or ``COLOR`` plus a colour's 24 bits.
+    large
+        Ignored codes of which it is confirmed that they may cover more than the objects do.
 
     Examples
     --------
@@ -62,6 +88,7 @@ class LabelMap:
 
     labels: LabelSet
     meaning: Mapping[int, int]
+    large: frozenset[int] = frozenset()
 
     @classmethod
     def identity(cls, labels: LabelSet) -> "LabelMap":
@@ -71,7 +98,12 @@ class LabelMap:
     @property
     def has_values(self) -> bool:
         """Whether any entry is a stored value."""
-        return any(code < COLOR for code in self.meaning)
+        return any(code < ALPHA for code in self.meaning)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether any entry is an alpha."""
+        return any(ALPHA <= code < COLOR for code in self.meaning)
 
     @property
     def has_colors(self) -> bool:
@@ -84,7 +116,7 @@ class LabelMap:
         Parameters
         ----------
         stored
-            Values (H, W), or colours uint8 (H, W, 3).
+            Values or codes (H, W), or colours uint8 (H, W, 3).
         source
             Opens error messages.
 
@@ -93,6 +125,13 @@ class LabelMap:
         DataError
             When the mask holds values or colours without a meaning: counts, and the nearest known one, are named.
         """
+        if stored.dtype == np.uint8 and stored.ndim == 2:
+            known = np.full(256, -1, np.int16)
+            for code in self.meaning.keys() & set(range(256)):
+                known[code] = self.meaning[code]
+            labels = known[stored]
+            if labels.min(initial=0) >= 0:
+                return labels.astype(np.uint8)
         found, positions, counts = np.unique(codes_of(stored), return_inverse=True, return_counts=True)
         unknown = [(int(code), int(n)) for code, n in zip(found, counts, strict=True) if int(code) not in self.meaning]
         if unknown:
@@ -122,36 +161,11 @@ class LabelMap:
 
     def _nearest(self, code: int) -> int | None:
         """Return the known code of the same kind that is closest in value, or in colour."""
-        kind = [known for known in self.meaning if (known >= COLOR) == (code >= COLOR)]
+        kind = [known for known in self.meaning if kind_of(known) == kind_of(code)]
         if code < COLOR:
             return min(kind, key=lambda known: (abs(known - code), known), default=None)
         color = np.array(color_of(code))
         return min(kind, key=lambda known: int(((np.array(color_of(known)) - color) ** 2).sum()), default=None)
-
-
-def codes_of(stored: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return the code int64 (H, W) of each pixel of a mask of values (H, W) or colours (H, W, 3)."""
-    if stored.ndim == 2:
-        return stored.astype(np.int64)
-    red, green, blue = (stored[..., channel].astype(np.int64) for channel in range(3))
-    return COLOR + (red << 16) + (green << 8) + blue
-
-
-def code_of(color: Sequence[int]) -> int:
-    """Return the code of a colour (red, green, blue); :func:`color_of` gives the colour again."""
-    red, green, blue = color
-    return COLOR + (red << 16) + (green << 8) + blue
-
-
-def color_of(code: int) -> tuple[int, int, int]:
-    """Return (red, green, blue) of a colour's code."""
-    return (code >> 16) & 255, (code >> 8) & 255, code & 255
-
-
-def show_code(code: int, bare: bool = False) -> str:
-    """Return ``value 7`` or ``colour (1, 2, 3)``; bare without the first word."""
-    text, kind = (str(color_of(code)), "colour") if code >= COLOR else (str(code), "value")
-    return text if bare else f"{kind} {text}"
 
 
 def parse_label_map(entries: Mapping[str, Any]) -> LabelMap:
@@ -178,7 +192,8 @@ def parse_label_map(entries: Mapping[str, Any]) -> LabelMap:
             owner[code] = name
             meaning[code] = number if name in classes else IGNORE
     _refuse_ignored_among_classes(entries, classes, ignored)
-    return LabelMap(LabelSet(tuple(classes), _colors(list(classes), list(classes.values()))), meaning)
+    large = {code for name, codes in ignored.items() if _confirms(entries[name], "large") for code in codes}
+    return LabelMap(LabelSet(tuple(classes), _colors(list(classes), list(classes.values()))), meaning, frozenset(large))
 
 
 def _ignores(entry: Any) -> bool:
@@ -188,68 +203,29 @@ def _ignores(entry: Any) -> bool:
 def _ignored_codes(name: str, entry: Any) -> list[int]:
     if entry == "ignore":
         return [IGNORE]
-    extra = set(entry) - {"ignore", "among_classes"}
+    extra = set(entry) - {"ignore", *CONFIRMATIONS}
     if extra:
-        raise SpecError(f"labels.{name}: unknown {', '.join(sorted(map(str, extra)))}; known are ignore and among_classes")
+        known = f"ignore, {', '.join(CONFIRMATIONS)}"
+        raise SpecError(f"labels.{name}: unknown {', '.join(sorted(map(str, extra)))}; known are {known}")
     return read_codes(name, entry["ignore"])
+
+
+def _confirms(entry: Any, what: str) -> bool:
+    return isinstance(entry, Mapping) and entry.get(what) is True
 
 
 def _refuse_ignored_among_classes(
     entries: Mapping[str, Any], classes: Mapping[str, Sequence[int]], ignored: Mapping[str, Sequence[int]]
 ) -> None:
-    values = [code for codes in classes.values() for code in codes if code < COLOR]
+    values = [code for codes in classes.values() for code in codes if code < ALPHA]
     for name, codes in ignored.items():
-        confirmed = isinstance(entries[name], Mapping) and entries[name].get("among_classes") is True
-        inside = [code for code in codes if code < COLOR and values and min(values) <= code <= max(values)]
+        confirmed = _confirms(entries[name], "among_classes")
+        inside = [code for code in codes if code < ALPHA and values and min(values) <= code <= max(values)]
         if inside and not confirmed:
             raise SpecError(
                 f"labels.{name} ignores {inside[0]}, which lies among the classes' values {min(values)}..{max(values)}; if "
                 f"that is meant, say so: {name}: {{ignore: {inside[0]}, among_classes: true}}"
             )
-
-
-def read_codes(name: str, entry: Any) -> list[int]:
-    """Return the codes that one entry stands for.
-
-    Examples
-    --------
-    >>> read_codes("vehicle", "11-13, 17")
-    [11, 12, 13, 17]
-    >>> [show_code(code) for code in read_codes("sky", [[128, 128, 128], "#ff0000"])]
-    ['colour (128, 128, 128)', 'colour (255, 0, 0)']
-    """
-    if isinstance(entry, (list, tuple)) and not _is_color(entry):
-        codes = [code for part in entry for code in read_codes(name, part)]
-    elif isinstance(entry, (list, tuple)):
-        red, green, blue = entry
-        codes = [COLOR + (red << 16) + (green << 8) + blue]
-    elif isinstance(entry, str):
-        codes = _read_text(name, entry)
-    elif isinstance(entry, int) and not isinstance(entry, bool):
-        codes = [entry] if 0 <= entry <= LARGEST_VALUE else []
-    else:
-        raise SpecError(f"labels.{name}: cannot read {entry!r}; {_GRAMMAR}")
-    if not codes or any(LARGEST_VALUE < code < COLOR for code in codes):
-        raise SpecError(f"labels.{name}: {entry!r} must be values in 0..{LARGEST_VALUE} or colours of three values in 0..255")
-    return codes
-
-
-def _is_color(entry: Sequence[Any]) -> bool:
-    numbers = [part for part in entry if isinstance(part, int) and not isinstance(part, bool)]
-    return len(entry) == len(numbers) == 3 and all(0 <= number <= 255 for number in numbers)
-
-
-def _read_text(name: str, text: str) -> list[int]:
-    codes: list[int] = []
-    for part in (piece.strip() for piece in text.split(",")):
-        if re.fullmatch(r"#[0-9a-fA-F]{6}", part):
-            codes.append(COLOR + int(part[1:], 16))
-        elif match := re.fullmatch(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", part):
-            first, last = int(match[1]), int(match[2] or match[1])
-            codes += range(first, last + 1)
-        else:
-            raise SpecError(f"labels.{name}: cannot read {text!r}; {_GRAMMAR}")
-    return codes
 
 
 def _colors(names: Sequence[str], classes: Sequence[Sequence[int]]) -> tuple[tuple[int, int, int], ...]:

@@ -164,6 +164,34 @@ class LabelSet:
         return cls(names, colors, ignore_index)
 
 
+def difference(model: LabelSet, data: LabelSet) -> str:
+    """Return in words how the classes of a data set differ from a model's; empty where names and order are the same.
+
+    Examples
+    --------
+    >>> print(difference(LabelSet(("road", "car")), LabelSet(("road", "vehicle"))))
+    label 1 is car to the model and vehicle in the data, all else is the same: renamed? Use the model's names
+    >>> print(difference(LabelSet(("road", "car")), LabelSet(("car", "road"))))
+    the same classes in another order, label 0 is road to the model and car in the data: put data.labels in the model's order
+    """
+    mine, theirs = model.names, data.names
+    places = [place for place in range(min(len(mine), len(theirs))) if mine[place] != theirs[place]]
+    shown = [f"label {place} is {mine[place]} to the model and {theirs[place]} in the data" for place in places[:3]]
+    more = ", …" if len(places) > 3 else ""
+    if mine == theirs:
+        return ""
+    if sorted(mine) == sorted(theirs):
+        return f"the same classes in another order, {shown[0]}: put data.labels in the model's order"
+    if len(mine) == len(theirs) > len(places) and not {mine[place] for place in places} & set(theirs):
+        return f"{', '.join(shown)}{more}, all else is the same: renamed? Use the model's names"
+    sides = (
+        ("only the model has", [name for name in mine if name not in theirs]),
+        ("only the data have", [name for name in theirs if name not in mine]),
+    )
+    parts = [f"{who} {', '.join(names[:4])}{', …' if len(names) > 4 else ''}" for who, names in sides if names]
+    return f"the model has {len(mine)} classes, the data {len(theirs)}; {'; '.join(parts)}"
+
+
 VOC = LabelSet(
     names=(
         *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

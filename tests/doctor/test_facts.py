@@ -18,6 +18,7 @@ from fullconv.data.sample import SEMANTIC
 from fullconv.doctor import examine, facts
 from fullconv.doctor.sources import open_sources, read_target
 from fullconv.errors import DataError, SpecError
+from fullconv.labelmap import code_of_color
 from fullconv.spec import DataSpec
 
 CODES = hnp.arrays(np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 4))
@@ -56,7 +57,7 @@ def test_blended_runs_and_inner_pixels_are_those_of_a_loop(codes: np.ndarray) ->
 
 def test_colours_blend_in_every_channel() -> None:
     def blends(*colors: tuple[int, int, int]) -> int:
-        return Runs.of(np.array([[(1 << 24) + (r << 16) + (g << 8) + b for r, g, b in colors]])).blends()
+        return Runs.of(np.array([[code_of_color(color) for color in colors]])).blends()
 
     assert blends((0, 0, 0), (100, 0, 50), (200, 0, 90)) == 1
     assert blends((0, 0, 0), (100, 1, 50), (200, 0, 90)) == 0
@@ -91,7 +92,7 @@ def test_sound_folders_are_left_in_peace(
             path = root / kind / ("train" if number < 4 else "val") / f"{number}{ending}"
             path.parent.mkdir(parents=True, exist_ok=True)
             picture.save(path)
-    named = {f"class {v}": table[v].tolist() if stored == "colours" else v for v in values}
+    named = {f"class {v}": {"color": table[v].tolist()} if stored == "colours" else v for v in values}
     found = examine(DataSpec(name="folder", root=root, labels=named))
     assert found.of("error") + found.of("warning") == []
 
@@ -151,8 +152,9 @@ def test_specks_are_no_classes_of_a_guess(folder: Folder) -> None:
         ).save(folder.mask(number))
         photograph(number, (50, 66)).save(folder.image(number))
     spec = guess_spec(folder.root)
-    assert spec.labels == {"background": 0, "foreground": 255}
-    assert [(f.kind, f.count) for f in examine(spec).of("error")] == [("anti-aliased masks", 14)]
+    assert spec.labels == {"background": "0-127", "foreground": "128-255"}
+    found = examine(spec)
+    assert [(f.level, f.kind, f.count) for f in found.of("error") + found.of("warning")] == [("warning", "smooth borders", 14)]
 
 
 def test_what_a_target_may_be(folder: Folder, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_unknown_colours_with_the_nearest_known(folder: Folder) -> None:
         if number == 3:
             colors[20:24, 20:25] = (0, 0, 250)
         Image.fromarray(colors).save(folder.mask(number))
-    labels = {"ground": [0, 0, 0], "house": [200, 0, 0], "car": [0, 200, 0], "void": {"ignore": [9, 9, 9]}}
+    labels = {"ground": "#000000", "house": {"color": [200, 0, 0]}, "car": "#00c800", "void": {"ignore": {"color": [9, 9, 9]}}}
     says(
         folder.only(labels=labels),
         "error",
@@ -64,7 +64,7 @@ def test_some_masks_of_0_and_255_among_those_of_0_and_1(folder: Folder) -> None:
     )
     says(
         folder.only(labels={"ground": 0, "house": 1, "void": "ignore"}),
-        "warning",
+        "error",
         2,
         r"^2 masks with 0 and 255 only, where 255 is ignored",
     )

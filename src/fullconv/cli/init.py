@@ -16,6 +16,9 @@ def init(
     mask_suffix: str = "",
     pattern: str | None = None,
     image_pattern: str | None = None,
+    names: str | None = None,
+    names_start: int | None = None,
+    void: str | None = None,
 ) -> None:
     """Look at a folder of images and masks and write a recipe for it, with everything that you may want to change.
 
@@ -37,9 +40,16 @@ def init(
         How masks are called, such as "{stem}_mask.png"; {stem} is what an image's and its mask's name share, {parent} folders.
     image_pattern
         How images are called where their names have more than {stem}, such as "img_{stem}".
+    names
+        A list of class names; by default classes.txt and the like in the folder. none: name classes by their values.
+    names_start
+        The value of the first name in that list, such as 0 or 1, where the masks do not decide it.
+    void
+        The value without truth, such as 255; none: 255 is a class. Asked for where the masks do not decide it.
     """
     from fullconv.data.archive import is_archive, unpacked
-    from fullconv.data.folder.init_recipe import PREFERRED, starter
+    from fullconv.data.folder.guess_labels import Choices
+    from fullconv.data.folder.init_recipe import PREFERRED, remarks_in, starter
     from fullconv.data.folder.layout import Wanted, guess_layout
     from fullconv.errors import DataError, SpecError
     from fullconv.files import replacing
@@ -50,8 +60,11 @@ def init(
     path = out or Path(f"{root.resolve().name}.yaml")
     if path.exists():
         raise DataError(f"{path} is there already; choose another --out")
+    if void is not None and void != "none" and not void.removeprefix("-").isdigit():
+        raise SpecError(f"--void {void} is no value; give the number in the masks that has no truth, or none")
     layout = guess_layout(root, Wanted(images, masks, mask_suffix, pattern, image_pattern))
-    text = starter(root, path.stem, preferred=weights_at(PREFERRED) in ("file", "package"), layout=layout)
+    choices = Choices(names, names_start, void)
+    text = starter(root, path.stem, preferred=weights_at(PREFERRED) in ("file", "package"), layout=layout, choices=choices)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         try:
@@ -59,6 +72,8 @@ def init(
         except SpecError as error:
             raise SpecError(f"no recipe is written: {str(error).removeprefix(f'{temporary}: ')}") from error
     log(f"found {layout.said}")
+    for remark in remarks_in(text):
+        log(f"note: {remark}")
     log(f"{path} is written, with {len(data.labels)} labels: {', '.join(data.labels)}; read it, then")
     recipe = shlex.quote(str(path))
     log(f"  fullconv data check {recipe}")

@@ -5,10 +5,8 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.images import decode, pages_of
-from fullconv.data.masks import read_stored, undeclared_in
+from fullconv.data.images import pages_of
 from fullconv.errors import DataError
-from fullconv.labelmap import LabelMap
 
 
 def read_class_pages(path: str | os.PathLike[str], pages: str) -> NDArray[np.integer]:
@@ -31,16 +29,6 @@ def read_class_pages(path: str | os.PathLike[str], pages: str) -> NDArray[np.int
     if found[0].dtype.kind not in "iub":
         raise DataError(f"{path}: a mask of floating point numbers; store whole numbers or colours")
     return found[0].astype(np.int64) if pages == "first" else pages_to_values(found)
-
-
-def read_stored_pages(path: str | os.PathLike[str], label_map: LabelMap, pages: str | None) -> NDArray[np.integer]:
-    """Return what a mask stores, as :func:`fullconv.data.masks.read_stored` does; of ``pages``, see :func:`read_class_pages`."""
-    return read_stored(path, label_map) if pages is None else read_class_pages(path, pages)
-
-
-def undeclared_pages(path: str | os.PathLike[str], pages: str | None) -> NDArray[np.integer]:
-    """Return what a mask stores where nothing says what it should, as :func:`fullconv.data.masks.undeclared_in` does."""
-    return undeclared_in(decode(path)) if pages is None else read_class_pages(path, pages)
 
 
 def pages_to_values(pages: list[NDArray[np.generic]]) -> NDArray[np.int64]:

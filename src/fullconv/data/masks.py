@@ -1,17 +1,21 @@
-"""Masks as people store them (grey, palette, 16-bit, bilevel, colours) to labels, by a declared :class:`LabelMap`."""
+"""Masks as people store them (grey, palette, 16-bit, bilevel, colours, alpha, arrays) to labels, by a :class:`LabelMap`."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fullconv.data.images import decode
+from fullconv.data.mask_arrays import ARRAY_SUFFIXES
+from fullconv.data.stored_mask import OPAQUE, Stored, stored_at
 from fullconv.errors import DataError
-from fullconv.labelmap import LabelMap, codes_of
+from fullconv.labelmap import LabelMap, show_codes
 from fullconv.labels import LabelSet
 
-MASK_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MASK_SUFFIXES = ARRAY_SUFFIXES | {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """Formats that masks are looked for in; those with losses are read too, and the doctor warns of them."""
 
 
@@ -45,62 +49,89 @@ def read_mask(path: str | os.PathLike[str], labels: LabelSet) -> NDArray[np.uint
 
 
 def read_stored(path: str | os.PathLike[str], label_map: LabelMap) -> NDArray[np.integer]:
-    """Return what a mask stores, as ``label_map`` speaks of it: values (H, W), or colours uint8 (H, W, 3).
+    """Return what a mask stores, as ``label_map`` speaks of it: values or codes (H, W), or colours uint8 (H, W, 3).
 
     A palette image is read as its indices, unless the map has colours only. A colour image whose three channels are equal is
-    grey if the map has values only. Transparency does not matter.
+    grey if the map has values only. Alpha does not matter unless the map has some.
 
     Raises
     ------
     DataError
         When the file is missing or damaged, or holds colours and the map has none.
     """
-    return stored_in(decode(path), label_map, path)
+    return stored_at(path).declared(label_map, path)
 
 
-def stored_in(image: Image.Image, label_map: LabelMap, path: str | os.PathLike[str]) -> NDArray[np.integer]:
-    """Return what :func:`read_stored` does of the mask that was read from ``path``."""
-    if image.mode == "P":
-        return _palette(image, label_map)
-    if image.mode in ("LA", "La"):
-        image = image.getchannel(0)
-    if image.mode in ("1", "L") or image.mode.startswith("I"):
-        values = np.asarray(image)
-        values = values.astype(np.uint8) if values.dtype == bool else values
-        return values if label_map.has_values else np.repeat(values.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
-    if image.mode == "F":
-        raise DataError(f"{path}: a mask of floating point numbers; store whole numbers or colours")
-    image.info.pop("transparency", None)
-    colors = np.asarray(image.convert("RGB"))
-    if label_map.has_colors:
-        return colors
-    if (colors == colors[..., :1]).all():
-        return colors[..., 0]
-    found, counts = np.unique(codes_of(colors), return_counts=True)
-    several = ", ".join(f"({code >> 16 & 255}, {code >> 8 & 255}, {code & 255})" for code in found[np.argsort(-counts)][:4])
-    raise DataError(
-        f"{path}: the mask stores colours, {len(found)} of them such as {several}, and data.labels has numbers only; "
-        "give colours there"
-    )
+@dataclass(frozen=True)
+class ClassMasks:
+    """One mask for each class of an image; where they overlap, the class that stands later lies on top.
 
+    Parameters
+    ----------
+    files
+        A file for each class, in the order of the labels 1, 2, …; ``None`` where the image has nothing of a class. A pixel is of
+        the class where its mask is not 0; of greys (anti-aliased or JPEG) where it is at least half of the range (128 of 255);
+        of a mask whose alpha varies where that is at least 128.
 
-def undeclared_in(image: Image.Image) -> NDArray[np.integer]:
-    """Return what a mask stores where nothing says what it should: values (H, W), or colours uint8 (H, W, 3).
-
-    A palette image is read as its indices, a colour image of three equal channels as grey.
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name, row in (("road", [255, 255, 0]), ("car", [0, 255, 0])):
+    ...     Image.fromarray(np.array([row], np.uint8)).save(folder / f"{name}.png")
+    >>> ClassMasks((folder / "road.png", folder / "car.png")).stored().plain.tolist()
+    [[1, 2, 0]]
     """
-    stored = np.asarray(image if image.mode in ("1", "L", "P") or image.mode.startswith("I") else image.convert("RGB"))
-    return stored[..., 0] if stored.ndim == 3 and (stored == stored[..., :1]).all() else stored
+
+    files: tuple[Path | None, ...]
+
+    def stored(self) -> Stored:
+        """Return the values uint8 (H, W): 0 where no class is, else the number of the class, from 1 on.
+
+        Raises
+        ------
+        DataError
+            When there is no file, more than 254, one cannot be read, stores more than an object, or sizes differ.
+        """
+        present = [(number, path) for number, path in enumerate(self.files, start=1) if path is not None]
+        if not present or len(self.files) >= 255:
+            raise DataError(f"masks of {len(self.files)} classes, {len(present)} with a file; give 1 to 254 and at least a file")
+        labels: NDArray[np.uint8] | None = None
+        for number, path in present:
+            inside = object_in(stored_at(path), path)
+            labels = np.zeros(inside.shape, np.uint8) if labels is None else labels
+            if inside.shape != labels.shape:
+                (height, width), first = inside.shape, present[0][1]
+                raise DataError(
+                    f"{path}: {height}×{width}, but {first} is {labels.shape[0]}×{labels.shape[1]} (H×W); the masks of one image "
+                    "must be of one size"
+                )
+            labels[inside] = number
+        assert labels is not None
+        return Stored(labels, "masks", "L")
 
 
-def _palette(image: Image.Image, label_map: LabelMap) -> NDArray[np.integer]:
-    """Return the indices, or the colours where the map has no values or not all of the indices."""
-    indices = np.asarray(image)
-    if not label_map.has_colors:
-        return indices
-    table = np.zeros((256, 3), np.uint8)
-    palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
-    table[: len(palette)] = palette
-    if not label_map.has_values or not all(int(value) in label_map.meaning for value in np.unique(indices)):
-        return table[indices]
-    return indices
+def object_in(stored: Stored, path: str | os.PathLike[str]) -> NDArray[np.bool_]:
+    """Return where a mask of one class has its object, bool (H, W); see :class:`ClassMasks`.
+
+    Raises
+    ------
+    DataError
+        When it stores several colours, or several values that are no greys between two.
+    """
+    values = stored.undeclared() if stored.palette is None else _brightest(stored.shown())
+    if stored.alpha is not None and len(np.unique(values)) == 1:
+        return stored.alpha >= OPAQUE
+    if values.ndim == 3:
+        values = _brightest(values)
+    found: Sequence[int] = np.unique(values).tolist()
+    if len(found) <= 2:
+        return values != 0
+    if found[0] != 0 or found[-1] < 255:
+        raise DataError(f"{path}: the values {show_codes(found)} in a mask of one class; it has 0 and one other value")
+    return values >= (found[-1] + 1) // 2
+
+
+def _brightest(colors: NDArray[np.integer]) -> NDArray[np.integer]:
+    return colors.max(2)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from fullconv.data.images import picture_of
-from fullconv.data.mask_pages import read_stored_pages
 from fullconv.data.pairs import Pair
 from fullconv.data.rotation import image_for_mask
+from fullconv.data.stored_mask import stored_at
 from fullconv.doctor.context import Context
 from fullconv.doctor.sources import Source
 from fullconv.drawing import INK, PAPER, Entry, font_for, with_legend
@@ -153,7 +153,7 @@ def read_tile(pair: Pair, label_map: LabelMap, how: ImageSpec = PLAIN, mask_page
     DataError
         When a file is damaged, or sizes differ.
     """
-    codes = codes_of(read_stored_pages(pair.mask, label_map, mask_pages))
+    codes = codes_of(stored_at(pair.mask, mask_pages).declared(label_map, pair.mask))
     found, which = np.unique(codes, return_inverse=True)
     truth = np.array([label_map.meaning.get(int(code), UNKNOWN) for code in found])[which].reshape(codes.shape)
     image = picture_of(image_for_mask(pair.image, codes, how, lambda: "turned"))

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fullconv.doctor.facts import Facts, MaskFacts
 from fullconv.doctor.sources import Source
-from fullconv.labelmap import LabelMap, show_code
+from fullconv.labelmap import LabelMap, show_codes
 from fullconv.spec import DataSpec
 
 
@@ -57,6 +57,14 @@ class Survey:
                 found[label] = found[label][0] + count, found[label][1] + 1
         return found
 
+    @cached_property
+    def solid(self) -> dict[int, int]:
+        """Of every code the pixels whose four neighbours have it too."""
+        total: Counter[int] = Counter()
+        for mask in self.masks:
+            total.update(mask.solid)
+        return dict(total)
+
     @property
     def total(self) -> int:
         """All pixels, with a meaning or not."""
@@ -96,7 +104,7 @@ def class_table(surveys: Sequence[Survey]) -> Table:
         codes = first.label_map.codes(label)
         if not codes:
             continue
-        source = ", ".join(show_code(code, bare=True) for code in codes[:6]) + (", …" if len(codes) > 6 else "")
+        source = show_codes(codes)
         cells = []
         for one in surveys:
             pixels, masks = one.by_label[label]
@@ -139,4 +147,8 @@ class Context:
 
     def surveys(self) -> tuple[Survey, ...]:
         """Return what the masks of each split hold."""
+        return self._surveys
+
+    @cached_property
+    def _surveys(self) -> tuple[Survey, ...]:
         return tuple(survey(self.name, source.split, self.label_map, self.facts) for source in self.sources)

@@ -86,9 +86,10 @@ def classes(context: Context) -> Iterator[Finding]:
         context.label_map.labels.names,
         [name for name in context.label_map.labels.names if name not in trained.missing],
     )
-    if trained.total and len(learned) < min(2, len(names)):
+    if trained.total and len(learned) < 2:
         what = f"only {learned[0]} has pixels in {trained.split}" if learned else f"no class has any pixel in {trained.split}"
-        fix = "compare data.labels with what the masks store"
+        what += ", and it is the only class" if len(names) == 1 and learned else ""
+        fix = "compare data.labels with what the masks store; a net needs two classes, such as background and foreground"
         yield Finding("error", "nothing to tell apart", len(names) - len(learned), what, fix, tuple(trained.missing))
         return
     unlearned = [name for name in trained.missing if name not in measured.missing]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from fullconv.doctor import dataset_checks, file_checks, image_checks, split_checks
+from fullconv.doctor import dataset_checks, file_checks, image_checks, meaning_checks, split_checks
 from fullconv.doctor.annotation_checks import annotations
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Progress, scan
@@ -25,6 +25,11 @@ CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     values,
     split_checks.few_to_measure_on,
     split_checks.groups_on_both_sides,
+    meaning_checks.palettes,
+    meaning_checks.alpha,
+    meaning_checks.ignored_objects,
+    meaning_checks.names,
+    meaning_checks.shared_images,
     dataset_checks.leaks,
     dataset_checks.empty_masks,
     dataset_checks.classes,

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullconv.data.images import Glance, decode, glance
-from fullconv.data.mask_pages import read_class_pages, read_stored_pages
-from fullconv.data.mask_runs import Runs, inner
-from fullconv.data.masks import stored_in
+from fullconv.data.images import Glance, glance
+from fullconv.data.mask_runs import Runs, inner_pixels
 from fullconv.data.orientation import SIDEWAYS, TURNS
 from fullconv.data.pairs import Pair
+from fullconv.data.palettes import Palette
 from fullconv.data.rotation import Lies, look
 from fullconv.data.sample import Dataset
+from fullconv.data.stored_mask import OPAQUE, Stored, stored_at
 from fullconv.doctor.depth_checks import DepthFacts, depth_facts
 from fullconv.doctor.sources import Source
 from fullconv.errors import DataError
@@ -52,12 +52,16 @@ class MaskFacts:
         Pixels of each code (see :mod:`fullconv.labelmap`), of the :data:`MOST_CODES` most frequent.
     codes
         How many different codes there are.
+    solid
+        Of those the pixels whose four neighbours have the same code.
     palette
         Of a palette image: the colour of every index that occurs.
+    hidden
+        Where a mask has an alpha channel: the pixels of each code that it hides.
     frayed
         Pixels of codes without a meaning that border on pixels of another code.
     blends, edges
-        See :class:`~fullconv.data.mask_runs.Runs`.
+        See :class:`~fullconv.data.mask_runs.Runs`; codes of one label count as one.
     """
 
     size: tuple[int, int]
@@ -65,7 +69,9 @@ class MaskFacts:
     mode: str
     pixels: dict[int, int]
     codes: int
-    palette: dict[int, tuple[int, int, int]]
+    solid: dict[int, int]
+    palette: Palette | None
+    hidden: dict[int, int]
     frayed: int
     blends: int
     edges: int
@@ -202,7 +208,7 @@ def _lies(how: Reading, pair: Pair, image: Glance | str, mask: MaskFacts | str) 
     """Return on which pixels of an image that EXIF turns the mask lies."""
     if not isinstance(image, Glance) or not isinstance(mask, MaskFacts) or image.orientation not in TURNS:
         return None
-    return look(pair.image, codes_of(read_stored_pages(pair.mask, how.label_map, how.mask_pages)), how.image)
+    return look(pair.image, codes_of(stored_at(pair.mask, how.mask_pages).declared(how.label_map, pair.mask)), how.image)
 
 
 def _image_facts(pair: Pair, how: ImageSpec) -> Glance | str:
@@ -214,53 +220,69 @@ def _image_facts(pair: Pair, how: ImageSpec) -> Glance | str:
 
 def _mask_facts(pair: Pair, label_map: LabelMap, pages: str | None) -> MaskFacts | str:
     try:
-        if pages is not None:
-            return mask_facts(read_class_pages(pair.mask, pages), label_map, "TIFF")
-        image = decode(pair.mask)
+        stored = stored_at(pair.mask, pages)
     except DataError as error:
         return str(error)
-    kind, mode = image.format or "", image.mode
     try:
-        stored = stored_in(image, label_map, pair.mask)
-    except DataError as error:
-        if mode == "F":
-            return str(error)
-        stored = np.asarray(image.convert("RGB"))  # colours where numbers are declared
-    palette = _palette(image) if mode == "P" else {}
-    codes = stored if stored.ndim == 2 else codes_of(stored)  # values are codes; a byte each is read faster than eight
-    return mask_facts(codes, label_map, kind, mode, palette)
+        plain = stored.declared(label_map, pair.mask)
+    except DataError:
+        plain = stored.plain  # colours where numbers are declared, or numbers where colours are
+    codes = plain if plain.ndim == 2 else codes_of(plain)  # values are codes; a byte each is read faster than eight
+    return mask_facts(codes, label_map, stored)
 
 
-def _palette(image: Image.Image) -> dict[int, tuple[int, int, int]]:
-    table = image.getpalette() or []
-    indices = [index for index, count in enumerate(image.histogram()) if count]
-    return {i: (table[3 * i], table[3 * i + 1], table[3 * i + 2]) for i in indices if 3 * i + 2 < len(table)}
-
-
-def mask_facts(
-    codes: NDArray[np.integer],
-    label_map: LabelMap,
-    kind: str = "",
-    mode: str = "",
-    palette: dict[int, tuple[int, int, int]] | None = None,
-) -> MaskFacts:
-    """Return the facts of a mask's codes, integer (H, W)."""
+def mask_facts(codes: NDArray[np.integer], label_map: LabelMap, stored: Stored | None = None) -> MaskFacts:
+    """Return the facts of a mask's codes, integer (H, W), and of the file that they are from, if they are from one."""
     runs = Runs.of(codes)
     most = np.argsort(-runs.pixels, kind="stable")[:MOST_CODES]
     pixels = dict(zip(runs.codes[most].tolist(), runs.pixels[most].tolist(), strict=True))
-    strange = ~np.isin(runs.codes, np.fromiter(label_map.meaning, np.int64))
-    solid = int(np.isin(inner(codes), runs.codes[strange]).sum()) if strange.any() else 0
+    solid = inner_pixels(codes)
+    unknown = [
+        (int(code), int(count)) for code, count in zip(runs.codes, runs.pixels, strict=True) if code not in label_map.meaning
+    ]
+    by_label = _one_code_a_label(runs, codes, label_map)
     return MaskFacts(
-        (codes.shape[0], codes.shape[1]),
-        kind,
-        mode,
-        pixels,
-        len(runs.codes),
-        palette or {},
-        int(runs.pixels[strange].sum()) - solid,
-        runs.blends(),
-        runs.edges,
+        size=(codes.shape[0], codes.shape[1]),
+        kind=stored.kind if stored else "",
+        mode=stored.mode if stored else "",
+        pixels=pixels,
+        codes=len(runs.codes),
+        solid={code: count for code, count in solid.items() if code in pixels},
+        palette=_palette(stored),
+        hidden=_hidden(stored, codes),
+        frayed=sum(count - solid.get(code, 0) for code, count in unknown),
+        blends=by_label.blends(),
+        edges=by_label.edges,
     )
+
+
+def _one_code_a_label(runs: Runs, codes: NDArray[np.integer], label_map: LabelMap) -> Runs:
+    """Return the runs of a mask in which the codes of one label are one: there is no edge between them."""
+    first: dict[int, int] = {}
+    found = runs.codes.tolist()
+    for code in found:
+        if code in label_map.meaning:
+            first.setdefault(label_map.meaning[code], code)
+    merged = [first[label_map.meaning[code]] if code in label_map.meaning else code for code in found]
+    if merged == found:
+        return runs
+    return Runs.of(np.array(merged)[np.searchsorted(runs.codes, codes)])
+
+
+def _palette(stored: Stored | None) -> Palette | None:
+    if stored is None or stored.palette is None:
+        return None
+    table = stored.palette.tolist()
+    used = {index: tuple(table[index]) for index in np.unique(stored.plain).tolist() if index < len(table)}
+    return Palette(used, len(table))
+
+
+def _hidden(stored: Stored | None, codes: NDArray[np.integer]) -> dict[int, int]:
+    if stored is None or stored.alpha is None:
+        return {}
+    found, counts = np.unique(codes[stored.alpha < OPAQUE], return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:MOST_CODES]
+    return dict(zip(found[most].tolist(), counts[most].tolist(), strict=True))
 
 
 def _read_samples(dataset: Dataset, places: range, split: str, head: str, label_map: LabelMap) -> list[Facts]:

@@ -1,12 +1,14 @@
 """Faults of masks' values: what is not in the label map, and how it may have come there.
 
-Each mask with a fault is counted under the first cause that explains it: colours in place of indices, 255 in place of 1, a
-format with losses, smoothing, and only then values that are simply not known.
+Each mask with a fault is counted under the first cause that explains it: colours in place of indices, 255 in place of 1, classes
+that are nothing but the specks of smoothing, a format with losses, smoothing, and only then values that are simply not known.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from fullconv.data.folder.contents import BLEND_SHARE, BLENDS, MOST_SPECKS, SOLID
+from fullconv.data.stored_mask import LOSSY
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Facts, MaskFacts
 from fullconv.doctor.finding import Finding, Level, counted, listed
@@ -14,18 +16,14 @@ from fullconv.doctor.palette import palette_greys, palette_of
 from fullconv.labelmap import COLOR, LabelMap, color_of
 
 Masks = Sequence[tuple[Facts, MaskFacts]]
-LOSSY = ("JPEG", "MPO")
 FRAYED_CODES, FRAYED_SHARE = 6, 0.7
 """A mask is frayed when it has so many unknown codes, and this share of their pixels has neighbours of another code."""
-BLENDS, BLEND_SHARE = 20, 0.3
-"""A mask looks smoothed when so many runs, and this share of its edges, are values between their neighbours; 3 % at most on VOC
-and NYUDv2."""
 
 
 def values(context: Context) -> Iterator[Finding]:
     """Find what masks hold that they should not, each mask once."""
     rest: Masks = list(context.masks())
-    for check in (_colors, _greys, _black_and_white, _lossy, _frayed, _unknown, _smooth):
+    for check in (_colors, _greys, _black_and_white, _specks, _lossy, _frayed, _unknown, _smooth, _ranged):
         for finding, masks in check(context, rest):
             yield finding
             told = {(fact.split, fact.name) for fact, _ in masks}
@@ -74,12 +72,41 @@ def _black_and_white(context: Context, masks: Masks) -> Iterator[tuple[Finding, 
     if 0 not in label_map.meaning or label_map.meaning.get(255, ignored) != ignored:
         return
     found = [(fact, mask) for fact, mask in masks if set(mask.pixels) == {0, 255}]
-    sure = all(set(mask.pixels) <= {0, 255} for _, mask in masks) or 255 not in label_map.meaning
+    others = [set(mask.pixels) for _, mask in masks]
+    alike = all(codes <= {0, 255} for codes in others) or all(codes <= {0, 1} or codes <= {0, 255} for codes in others)
+    sure = alike or 255 not in label_map.meaning
     # among masks of many classes one with nothing but background and void may be meant so
     if found and (sure or len(label_map.labels) == 2):
         what = f"with 0 and 255 only, where 255 is {'ignored' if 255 in label_map.meaning else 'not in data.labels'}: {{}}"
         fix = "if 255 is the foreground, say so in data.labels: foreground: 255, or [1, 255] where others have 1"
         yield _about("error" if sure else "warning", "0 and 255 only", found, what, fix)
+
+
+def _specks(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find masks whose classes are in great part nothing but specks along borders, as a recipe has them that names every grey."""
+    meaning = context.label_map.meaning
+    pixels: Counter[int] = Counter()
+    solid: Counter[int] = Counter()
+    for _, mask in masks:
+        for part, counts in ((mask.pixels, pixels), (mask.solid, solid)):
+            for code, count in part.items():
+                if code in meaning:
+                    counts[meaning[code]] += count
+    specks = {label for label, count in pixels.items() if solid[label] < SOLID * count}
+    if len(specks) <= MOST_SPECKS or 2 * sum(pixels[label] for label in specks) > sum(pixels.values()):
+        return
+    found = [(fact, mask) for fact, mask in masks if len({meaning.get(code) for code in mask.pixels} & specks) > 1]
+    if found:
+        jpeg = ", saved as JPEG" if all(mask.kind in LOSSY for _, mask in found) else ""
+        what = (
+            f"whose borders are smooth{jpeg}: {len(specks)} of {len(pixels)} classes occur only as specks along borders, "
+            "which are mixtures of the classes beside them: {}"
+        )
+        fix = (
+            "give each real class its range of values, such as background: 0-127 and foreground: 128-255, as `fullconv init` "
+            "writes it; or name the real classes only, and --fix DIR gives each speck the nearest of them"
+        )
+        yield _about("error", "classes of specks", found, what, fix)
 
 
 def _lossy(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
@@ -88,14 +115,16 @@ def _lossy(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     if found:
         harmed = any(mask.unknown(context.label_map) for _, mask in found)
         what = f"saved as JPEG, which changes values: {{}}; up to {max(mask.codes for _, mask in found):,} values in one"
-        again = "export them again as PNG from what they were drawn with; the borders are lost in these"
+        again = (
+            "export them again as PNG from what they were drawn with; or --fix DIR gives each speck the nearest class beside it"
+        )
         fix = again if harmed else "their values are still known; save them as PNG before that changes (--fix DIR does)"
         yield _about("error" if harmed else "warning", "masks saved as JPEG", found, what, fix)
 
 
 def _frayed(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find masks with many unknown values along their borders, between those on either side or scattered."""
-    found = [(fact, mask) for fact, mask in masks if _is_frayed(mask, context.label_map)]
+    found = [(fact, mask) for fact, mask in masks if is_frayed(mask, context.label_map)]
     for kind, part, cause in (
         ("anti-aliased masks", [(f, m) for f, m in found if _is_smooth(m)], "between those beside them, as smoothing leaves"),
         ("masks through JPEG", [(f, m) for f, m in found if not _is_smooth(m)], "scattered along borders, as JPEG leaves"),
@@ -103,11 +132,15 @@ def _frayed(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
         if part:
             most = max(len(mask.unknown(context.label_map)) for _, mask in part)
             what = f"with up to {most:,} unknown values {cause}: {{}}"
-            fix = "export them again without loss and without smoothing; resize masks by the nearest value"
+            fix = (
+                "export them again without loss and without smoothing; resize masks by the nearest value; or --fix DIR gives "
+                "each speck the nearest class beside it"
+            )
             yield _about("error", kind, part, what, fix)
 
 
-def _is_frayed(mask: MaskFacts, label_map: LabelMap) -> bool:
+def is_frayed(mask: MaskFacts, label_map: LabelMap) -> bool:
+    """Return whether a mask has many unknown codes, nearly all of whose pixels border on pixels of another code."""
     unknown = mask.unknown(label_map)
     not_kept = mask.total - sum(mask.pixels.values())
     return len(unknown) >= FRAYED_CODES and mask.frayed > FRAYED_SHARE * (sum(unknown.values()) + not_kept)
@@ -144,3 +177,18 @@ def _smooth(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
         what = "whose edges run through the values in between, which are other classes, as if they were resized smoothly: {}"
         fix = "look at the contact sheet (--out DIR); if so, resize the masks by the nearest value"
         yield _about("warning", "smooth edges", found, what, fix)
+
+
+def _ranged(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
+    """Find smooth masks whose specks have the class of a range."""
+    found = [(fact, mask) for fact, mask in masks if not mask.unknown(context.label_map) and has_specks(mask, context.label_map)]
+    if found:
+        what = f"whose borders are smooth, up to {max(mask.codes for _, mask in found):,} values in one: {{}}"
+        fix = "each value has the class of its range in data.labels, the nearer one; --fix DIR writes masks without them"
+        yield _about("warning", "smooth borders", found, what, fix)
+
+
+def has_specks(mask: MaskFacts, label_map: LabelMap) -> bool:
+    """Return whether a mask has more than a few values along borders that share their class with others."""
+    specks = [code for code, count in mask.pixels.items() if mask.solid.get(code, 0) < SOLID * count]
+    return len(specks) > MOST_SPECKS and mask.codes > len({label_map.meaning.get(code) for code in mask.pixels})

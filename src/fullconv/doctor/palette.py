@@ -18,7 +18,7 @@ def own_palette(context: Context) -> dict[int, Color]:
     """Return the colours of the data set's own palette images by index, the first image's where they differ."""
     own: dict[int, Color] = {}
     for _, mask in context.masks():
-        own = mask.palette | own
+        own = {**(mask.palette.used if mask.palette else {}), **own}
     return own
 
 

@@ -2,14 +2,15 @@
 
 What is done: pairs without partner or with a damaged file are left out. Images that EXIF turns are turned, where sizes say to
 which pixels the mask belongs, and a mask that lies on the stored ones with them. Masks in a format with losses whose values are
-all known become PNG. Masks that hold exactly the colours of the data set's own palette get its indices. Masks that are drawn
-from annotations become PNG, named by a list.
+all known become PNG. Masks that hold exactly the colours of the data set's own palette get its indices. In masks that were
+smoothed or saved as JPEG each value without a meaning, which lies along a border, becomes that of the nearest class beside it.
+Masks that are drawn from annotations become PNG, named by a list.
 
 Depth maps that the recipe or a list names are copied as they are, and pairs without one that can be read are left out where
 depth is read; an image whose mask and depth lie on the stored pixels is then not turned.
 
-What is not: values without a meaning, smoothed or JPEG-worn borders, greys of a palette, sizes that differ, images in two
-splits. What they should be only a person knows.
+What is not: values without a meaning that fill areas, greys of a palette, sizes that differ, images in two splits.
+What they should be only a person knows.
 """
 
 import csv
@@ -27,13 +28,14 @@ from PIL import Image, JpegImagePlugin
 
 from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.images import SUFFIXES, Glance, decode
-from fullconv.data.masks import undeclared_in
+from fullconv.data.mask_arrays import ARRAY_SUFFIXES
 from fullconv.data.orientation import ORIENTATION, TURNS
 from fullconv.data.pairs import COLUMNS, DEPTH_COLUMN, Pair
+from fullconv.data.stored_mask import LOSSY, stored_at
+from fullconv.doctor.clean_masks import cleaned, is_worn
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Facts, MaskFacts, Progress
 from fullconv.doctor.file_checks import lies_as
-from fullconv.doctor.mask_checks import LOSSY
 from fullconv.doctor.palette import Color, own_palette
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import COLOR, codes_of, color_of
@@ -59,6 +61,8 @@ class Repair:
         Masks that became PNG.
     indexed
         Masks whose colours became indices.
+    cleaned
+        Masks whose specks along borders became the classes beside them.
     """
 
     kept: int = 0
@@ -66,6 +70,7 @@ class Repair:
     turned: list[str] = field(default_factory=list)
     resaved: list[str] = field(default_factory=list)
     indexed: list[str] = field(default_factory=list)
+    cleaned: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """Return what was done, in a line."""
@@ -74,6 +79,7 @@ class Repair:
             (self.turned, "turned upright"),
             (self.resaved, "masks saved as PNG"),
             (self.indexed, "masks given indices for colours"),
+            (self.cleaned, "masks freed of specks along borders"),
         )
         parts = [f"{len(names)} {what}" for names, what in done if names]
         return f"{self.kept} pairs copied, {', '.join(parts) or 'nothing to repair'}"
@@ -192,17 +198,22 @@ def _write(fact: Facts, context: Context, pair: Pair, image: Path, mask: Path, i
     fits = lies_as(fact, context)
     writable = glance.kind.mode and (fits == "turned" or (fits == "stored" and not pair.depth))  # PIL writes it again
     turn = TURNS.get(glance.orientation) if writable else None
+    if fits == "stored" and pair.mask.suffix.lower() in ARRAY_SUFFIXES:
+        turn = None
     if turn is None:
         shutil.copyfile(pair.image, image)
     else:
         _turn_image(pair.image, image, turn)
         done.turned.append(fact.name)
     changed: Image.Image | None = decode(pair.mask) if isinstance(pair.mask, DrawnMask) else None
-    if facts.kind in LOSSY and not facts.unknown(context.label_map):
+    if is_worn(facts, context.label_map):
+        changed = cleaned(stored_at(pair.mask), Path(pair.mask), context.label_map, context.surveys())
+        done.cleaned.append(fact.name)
+    elif facts.kind in LOSSY and not facts.unknown(context.label_map):
         changed = decode(pair.mask)
         done.resaved.append(fact.name)
     elif _stores_palette_colors(facts, context, indices):
-        changed = _indexed(undeclared_in(decode(pair.mask)), indices)
+        changed = _indexed(stored_at(pair.mask).plain, indices)
         done.indexed.append(fact.name)
     if fits == "stored" and turn is not None:
         changed = (changed or decode(pair.mask)).transpose(turn)

@@ -15,7 +15,7 @@ from fullconv.errors import DataError
 from fullconv.evaluation.report import Report
 from fullconv.evaluation.study import Evaluation, Study, Worst
 from fullconv.evaluation.trimap import WIDTHS, Trimap, bands
-from fullconv.labels import LabelSet
+from fullconv.labels import LabelSet, difference
 from fullconv.metrics import Absent, ConfusionMatrix, count_pairs, tally, tally_metrics
 
 Predict = Callable[[Mapping[str, Tensor]], NDArray[np.integer]]
@@ -150,7 +150,7 @@ def _samples(
     if head in dataset.labels and dataset.labels[head].names != labels.names:
         raise DataError(
             f"{dataset.name} has the classes {_some(dataset.labels[head])}, but the predictions are of {_some(labels)}; "
-            "measure a model on the classes that it was trained for"
+            f"{difference(labels, dataset.labels[head])}; measure a model on the classes that it was trained for"
         )
     for index in range(len(dataset)):
         sample = dataset[index]

@@ -24,7 +24,7 @@ from fullconv.inference.predictor import Predictor
 from fullconv.inference.rgbd import Depths, Loaded
 from fullconv.inference.segmentation import NO_VALUES, Segmentation, Values
 from fullconv.inference.threshold import check_threshold
-from fullconv.labelmap import LabelMap, code_of
+from fullconv.labelmap import LabelMap, code_of_color
 from fullconv.labels import LabelSet
 
 Predicted = tuple[NDArray[np.uint8], Segmentation]
@@ -134,7 +134,7 @@ def _way_back(predictor: Predictor, head: str, values: Values) -> LabelMap | Non
     if values == "colors":
         if len(set(label_set.colors)) < len(label_set):
             raise DataError("two classes of the model have one colour, so colours would not tell them apart; leave --values out")
-        return LabelMap(label_set, {code_of(color): label for label, color in enumerate(label_set.colors)})
+        return LabelMap(label_set, {code_of_color(color): label for label, color in enumerate(label_set.colors)})
     if head not in predictor.label_maps:
         raise DataError(f"the model's file does not say what values its masks had; {NO_VALUES}")
     return predictor.label_maps[head]

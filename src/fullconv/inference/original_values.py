@@ -4,7 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.errors import DataError
-from fullconv.labelmap import COLOR, LARGEST_VALUE, LabelMap, color_of
+from fullconv.labelmap import ALPHA, COLOR, LabelMap, color_of
+
+LARGEST_VALUE = 65535
+"""That a mask of 16 bits can hold."""
 
 
 def original_mask(labels: NDArray[np.integer], label_map: LabelMap) -> NDArray[np.integer]:
@@ -16,7 +19,7 @@ def original_mask(labels: NDArray[np.integer], label_map: LabelMap) -> NDArray[n
     Raises
     ------
     DataError
-        When some classes have values and others only colours; when one value is negative.
+        When some classes have values and others only colours; when a class has no value from 0 to 65535, or nothing but alpha.
 
     Examples
     --------
@@ -28,9 +31,12 @@ def original_mask(labels: NDArray[np.integer], label_map: LabelMap) -> NDArray[n
     values: dict[int, int] = {}
     colors: dict[int, int] = {}
     for code, label in label_map.meaning.items():
-        (colors if code >= COLOR else values).setdefault(label, code)
+        if code >= COLOR:
+            colors.setdefault(label, code)
+        elif 0 <= code <= LARGEST_VALUE:
+            values.setdefault(label, code)
     chosen = values if all(label in values for label in classes) else colors
-    lack = [label_map.labels.names[label] for label in classes if not chosen.get(label, -1) >= 0]
+    lack = [label_map.labels.names[label] for label in classes if label not in chosen]
     if lack:
         raise DataError(
             f"{', '.join(lack)} {'have' if len(lack) > 1 else 'has'} no {'value' if chosen is values else 'colour'} from 0 to "
@@ -39,5 +45,5 @@ def original_mask(labels: NDArray[np.integer], label_map: LabelMap) -> NDArray[n
     table = np.array([chosen[label] for label in classes], np.int64)
     if chosen is colors:
         return np.array([color_of(int(code)) for code in table], np.uint8)[labels]
-    deep = max(code for code in label_map.meaning if code < COLOR) > 255
+    deep = max(code for code in label_map.meaning if code < ALPHA) > 255
     return table.astype(np.uint16 if deep else np.uint8)[labels]

@@ -13,7 +13,7 @@ from fullconv.errors import DataError, SpecError
 from fullconv.spec import DataSpec, FolderSpec
 from fullconv.spec.recipe import read_recipe
 
-LABELS = {"road": 1, "sky": [128, 128, 128], "void": "ignore"}
+LABELS = {"road": 1, "sky": "#808080", "void": "ignore"}
 VALUES = np.array([[1, 1, 255], [1, 1, 255]], np.uint8)
 
 
@@ -76,12 +76,15 @@ def _palette(indices: np.ndarray) -> Image.Image:
         (Image.fromarray(GREY.astype(np.uint16) * 100), {"a": 700, "b": 900, "v": {"ignore": 25500}}),
         (Image.fromarray(GREY.astype(np.int32) * 100), {"a": 700, "b": 900, "v": {"ignore": 25500}}),
         (_palette(GREY), {"a": 7, "b": 9, "v": "ignore"}),
-        (_palette(GREY), {"a": list(RED), "b": "#0000fa", "v": {"ignore": list(VOID)}}),
-        (Image.fromarray(_colors()), {"a": list(RED), "b": "#0000fa", "v": {"ignore": list(VOID)}}),
-        (Image.fromarray(_colors()).convert("RGBA"), {"a": list(RED), "b": "#0000fa", "v": {"ignore": list(VOID)}}),
+        (_palette(GREY), {"a": {"color": list(RED)}, "b": "#0000fa", "v": {"ignore": {"color": list(VOID)}}}),
+        (Image.fromarray(_colors()), {"a": {"color": list(RED)}, "b": "#0000fa", "v": {"ignore": {"color": list(VOID)}}}),
+        (
+            Image.fromarray(_colors()).convert("RGBA"),
+            {"a": {"color": list(RED)}, "b": "#0000fa", "v": {"ignore": {"color": list(VOID)}}},
+        ),
         (Image.fromarray(GREY).convert("RGB"), {"a": 7, "b": 9, "v": "ignore"}),
         (Image.fromarray(GREY).convert("LA"), {"a": 7, "b": 9, "v": "ignore"}),
-        (Image.fromarray(GREY), {"a": [7, 7, 7], "b": [9, 9, 9], "v": {"ignore": [255, 255, 255]}}),
+        (Image.fromarray(GREY), {"a": "#070707", "b": "#090909", "v": {"ignore": "#ffffff"}}),
     ],
     ids=["grey", "16-bit", "32-bit", "palette", "palette colours", "colours", "RGBA", "grey RGB", "grey+alpha", "grey as colour"],
 )

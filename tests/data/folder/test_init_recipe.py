@@ -80,7 +80,7 @@ def test_colours_with_cvats_list(tmp_path: Path) -> None:
     write(tmp_path / "m.png", colors)
     (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\nroof:128,64,0::\n")
     found = guess_labels(tmp_path, look_into([tmp_path / "m.png"]))
-    assert found == {"background": [0, 0, 0], "class 1": [1, 2, 3], "roof": [128, 64, 0]}
+    assert found == {"background": {"color": [0, 0, 0]}, "class 1": {"color": [1, 2, 3]}, "roof": {"color": [128, 64, 0]}}
 
 
 @pytest.mark.parametrize("name", ["classes.txt", "_classes.csv"])

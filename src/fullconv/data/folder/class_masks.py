@@ -9,14 +9,11 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from fullconv.data.folder.files import named_files
-from fullconv.data.images import decode
-from fullconv.data.masks import MASK_SUFFIXES, undeclared_in
+from fullconv.data.masks import MASK_SUFFIXES, ClassMasks
 from fullconv.errors import DataError, FullconvError
 from fullconv.files import replacing
 from fullconv.labels import voc_colors
@@ -70,18 +67,7 @@ def _composed(target: Path, classes: Sequence[str], files: Mapping[str, Path]) -
     made_of = hashlib.sha256(repr([(name, *_version(path)) for name, path in files.items()]).encode()).hexdigest()
     if target.is_file() and _stamp(target) == made_of:
         return target
-    labels: NDArray[np.uint8] | None = None
-    for value, name in enumerate(classes, start=1):
-        if name not in files:
-            continue
-        inside = _inside(files[name])
-        labels = np.zeros(inside.shape, np.uint8) if labels is None else labels
-        if labels.shape != inside.shape:
-            raise DataError(
-                f"{files[name]}: is {inside.shape} (H, W), the masks of other classes {labels.shape}; save all at one size"
-            )
-        labels[inside] = value
-    assert labels is not None  # an image without any file is not among them
+    labels = ClassMasks(tuple(files.get(name) for name in classes)).stored().plain
     image, info = Image.fromarray(labels), PngInfo()
     image.putpalette([channel for color in voc_colors(256) for channel in color])
     info.add_text(_MADE_OF, made_of)
@@ -104,10 +90,3 @@ def _stamp(path: Path) -> str:
             return str(image.info.get(_MADE_OF))
     except (OSError, FullconvError):
         return ""
-
-
-def _inside(path: Path) -> NDArray[np.bool_]:
-    """Return where the class is: not 0; of more than two values, as smoothing leaves them, those of at least 128."""
-    stored = undeclared_in(decode(path))
-    values = stored if stored.ndim == 2 else stored.max(axis=2)
-    return values >= 128 if len(np.unique(values)) > 2 else values > 0

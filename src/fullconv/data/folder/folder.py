@@ -26,11 +26,11 @@ from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.lists import listed_keys
 from fullconv.data.folder.splits import drawn_split
 from fullconv.data.images import SUFFIXES
-from fullconv.data.mask_pages import read_stored_pages
 from fullconv.data.masks import MASK_SUFFIXES
 from fullconv.data.pairs import Pair, of_split, read_list, read_splits, refuse_missing
 from fullconv.data.rotation import Lies, agreed, image_for_mask, look
 from fullconv.data.sample import RGB, SEMANTIC, Dataset, Sample
+from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap
 from fullconv.spec import DataSpec, FolderSpec, ImageSpec
@@ -94,7 +94,7 @@ class FolderSegmentation:
         return Sample.from_arrays(pair.name, {RGB: image}, {SEMANTIC: mask})
 
     def _mask(self, pair: Pair) -> NDArray[np.uint8]:
-        return self.label_map.apply(read_stored_pages(pair.mask, self.label_map, self.mask_pages), str(pair.mask))
+        return self.label_map.apply(stored_at(pair.mask, self.mask_pages).declared(self.label_map, pair.mask), str(pair.mask))
 
     @functools.cached_property
     def _rotation(self) -> Lies:

@@ -1,26 +1,52 @@
-"""Guess what the masks of a folder hold, for ``fullconv init`` to write down; a person sees and corrects it."""
+"""Guess what the masks of a folder hold, for ``fullconv init`` to write down with its reasons; a person sees and corrects it."""
 
-import csv
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.drawn_mask import DrawnMask
-from fullconv.data.images import decode
-from fullconv.data.mask_pages import undeclared_pages
-from fullconv.data.masks import undeclared_in
+from fullconv.data.folder.contents import MOST_CODES, Contents, look_into
+from fullconv.data.folder.label_names import IGNORED, VOID, Fit, NameList, find_names, fit_names, read_names
+from fullconv.data.folder.void import SOLID_VOID, TOPS, covers_objects, evenly_spread
 from fullconv.data.pairs import Pair
-from fullconv.data.text import read_text
+from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError
-from fullconv.labelmap import COLOR, codes_of, color_of
+from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of, show_codes
 from fullconv.spec import FolderSpec
 
-SAMPLE = 400
-"""Masks that are looked into, spread over the folder."""
-MOST_CODES = 255
+__all__ = ["NOTHING_SAID", "Choices", "Contents", "LabelGuess", "guess_labels", "look_into", "read_guess", "refuse_swapped"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person says of masks where they can be read in two ways.
+
+    Attributes
+    ----------
+    names
+        A list of class names; ``none`` to do without.
+    start
+        The value of the list's first name.
+    void
+        The value without truth; ``none`` where 255 is a class too.
+    """
+
+    names: str | None = None
+    start: int | None = None
+    void: str | None = None
+
+
+NOTHING_SAID = Choices()
+
+
+@dataclass(frozen=True)
+class LabelGuess:
+    """A declaration for :func:`fullconv.labelmap.parse_label_map`, the codes of each entry, and in words what was decided."""
+
+    entries: dict[str, object]
+    codes: dict[str, tuple[int, ...]]
+    remarks: list[str] = field(default_factory=list)
 
 
 def refuse_swapped(root: Path, folder: FolderSpec, pairs: Sequence[Pair]) -> None:
@@ -33,7 +59,7 @@ def refuse_swapped(root: Path, folder: FolderSpec, pairs: Sequence[Pair]) -> Non
     """
     for pair in {0: pairs[0], 1: pairs[len(pairs) // 2], 2: pairs[-1]}.values():
         try:
-            found = [len(np.unique(codes_of(undeclared_in(decode(path))))) for path in (pair.image, pair.mask)]
+            found = [len(np.unique(codes_of(stored_at(path).undeclared()))) for path in (pair.image, pair.mask)]
         except DataError:
             return  # a damaged file is told of elsewhere
         if not found[0] <= MOST_CODES < found[1]:
@@ -43,87 +69,222 @@ def refuse_swapped(root: Path, folder: FolderSpec, pairs: Sequence[Pair]) -> Non
     )
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What the masks that were looked into hold: pixels of every code (see :mod:`fullconv.labelmap`), and their sizes."""
-
-    pixels: dict[int, int]
-    masks: int
-    sizes: list[tuple[int, int]]
-
-    @property
-    def colors(self) -> bool:
-        """Whether the masks store colours."""
-        return any(code >= COLOR for code in self.pixels)
+def guess_labels(root: Path, contents: Contents) -> dict[str, object]:
+    """Return the entries of :func:`read_guess` without anything that a person says."""
+    return read_guess(root, contents).entries
 
 
-def look_into(masks: Sequence[Path | DrawnMask], pages: str | None = None) -> Contents:
-    """Return what masks hold: palette images by their indices, equal channels as grey; ``pages`` as ``FolderSpec.mask_pages``.
+def read_guess(root: Path, contents: Contents, choices: Choices = NOTHING_SAID, lenient: bool = False) -> LabelGuess:
+    """Return a class for every code, named by a list where one is.
+
+    Smooth black and white masks (JPEG, resized) become two classes of ranges with the threshold between them; an object in the
+    alpha channel two classes of alpha. 255 among smaller values has no truth unless it must be a class. Lists of names are those
+    of :mod:`fullconv.data.folder.label_names`.
+
+    Parameters
+    ----------
+    root
+        The folder, in which a list of names may lie.
+    contents
+        From :func:`look_into`.
+    choices
+        What a person says.
+    lenient
+        Go on where only a person knows; what is wrong is told elsewhere.
 
     Raises
     ------
     DataError
-        When a mask cannot be read, or they hold so many values that they cannot be labels.
+        When masks or names can be read in two ways, or colours are smooth; what to say or do is told.
     """
-    chosen = [masks[int(i)] for i in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round())]
-    pixels: Counter[int] = Counter()
-    sizes = []
-    for path in chosen:
-        stored = undeclared_pages(path, pages)
-        codes, counts = np.unique(codes_of(stored), return_counts=True)
-        pixels.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
-        sizes.append((stored.shape[0], stored.shape[1]))
-        if len(pixels) > MOST_CODES + 1:
-            raise DataError(
-                f"{path}: the masks hold more than {MOST_CODES} different {'colours' if stored.ndim == 3 else 'values'}, so they "
-                "are no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without "
-                "loss, one value a class"
-            )
-    return Contents(dict(sorted(pixels.items())), len(chosen), sizes)
+    listed = _list_of(root, choices)
+    guess = _Guess(root, contents, choices, listed, lenient)
+    for way in (_alpha_only, _two_ends, _black_and_white):
+        entries = way(guess)
+        if entries is not None:
+            return entries
+    return _classes(guess)
 
 
-def guess_labels(root: Path, contents: Contents) -> dict[str, object]:
-    """Return a declaration for :func:`fullconv.labelmap.parse_label_map`: a class for every code, named by a list where one is.
+@dataclass
+class _Guess:
+    root: Path
+    contents: Contents
+    choices: Choices
+    listed: NameList | None
+    lenient: bool
+    remarks: list[str] = field(default_factory=list)
 
-    255 among smaller values becomes void; where there is nothing but 0 and 255, 255 is the foreground. A list of names is
-    ``classes.txt``, ``labels.txt`` or ``names.txt`` (one a line, numbered from the smallest value), CVAT's ``labelmap.txt``
-    or Roboflow's ``_classes.csv``.
-    """
-    codes = list(contents.pixels)
-    if codes == [0, 255]:
-        return {"background": 0, "foreground": 255}
-    named = _named_codes(root, codes)
-    void = 255 in codes and len(codes) > 1 and 255 not in named and not contents.colors
-    entries: dict[str, object] = {}
-    for number, code in enumerate(code for code in codes if not (void and code == 255)):
-        value = list(color_of(code)) if code >= COLOR else code
-        entries[named.get(code) or f"class {number if code >= COLOR else code}"] = value
-    return entries | ({"void": "ignore"} if void else {})
+    def pair_of_names(self) -> tuple[str, str]:
+        """Return what the background and the one class beside it are called."""
+        names = self.listed.names if self.listed else ()
+        if len(names) in (1, 2):
+            self.remarks.append(f"names: {self.listed.path.name if self.listed else ''}")
+            return ("background", names[0]) if len(names) == 1 else (names[0], names[1])
+        return "background", "foreground"
+
+    def two(self, entries: Sequence[object], codes: Sequence[tuple[int, ...]]) -> LabelGuess:
+        """Return a guess of two classes."""
+        names = self.pair_of_names()
+        return LabelGuess(dict(zip(names, entries, strict=True)), dict(zip(names, codes, strict=True)), self.remarks)
 
 
-def _named_codes(root: Path, codes: Sequence[int]) -> dict[int, str]:
-    cvat, roboflow = root / "labelmap.txt", next(iter(sorted(root.rglob("_classes.csv"))), None)
-    if cvat.is_file():
-        rows = [line.split(":") for line in read_text(cvat).splitlines() if line and line[0] != "#"]
-        found = {}
-        for name, color, *_ in (row for row in rows if len(row) >= 2 and row[1].count(",") == 2):
-            try:
-                red, green, blue = (int(part) for part in color.split(","))
-            except ValueError as error:
-                raise DataError(
-                    f"{cvat}: the color of {name} is {color!r}; write it as three numbers, such as 128,64,0"
-                ) from error
-            found[COLOR + (red << 16) + (green << 8) + blue] = name
-        return found
-    if roboflow is not None:
-        lines = read_text(roboflow).splitlines()
-        rows = [row for row in csv.reader(lines) if len(row) == 2 and row[0].strip().isdigit()]
-        return {int(value): name.strip() for value, name in rows}
-    lists = (root / name for name in ("classes.txt", "labels.txt", "names.txt"))
-    path = next((path for path in lists if path.is_file()), None)
-    if path is None:
-        return {}
-    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    values = [code for code in codes if code < COLOR and code != 255]
-    start = 1 if values and min(values) > 0 else 0
-    return {start + i: name for i, name in enumerate(names)} if values else {}
+def _list_of(root: Path, choices: Choices) -> NameList | None:
+    if choices.names == "none":
+        return None
+    return find_names(root) if choices.names is None else read_names(Path(choices.names))
+
+
+def _alpha_only(guess: _Guess) -> LabelGuess | None:
+    if set(guess.contents.pixels) != {ALPHA, ALPHA + 255}:
+        return None
+    guess.remarks.append("colours do not tell the classes apart, the alpha channel does: from 128 on a pixel is of the object")
+    return guess.two(({"alpha": "0-127"}, {"alpha": "128-255"}), ((ALPHA,), (ALPHA + 255,)))
+
+
+def _two_ends(guess: _Guess) -> LabelGuess | None:
+    contents = guess.contents
+    ends = contents.two_ends
+    if ends is None:
+        return None
+    low, high = ends
+    middle = (low + high + 1) // 2
+    bottom, top = min(0, min(contents.pixels)), max(255, max(contents.pixels))
+    how = "saved as JPEG" if contents.lossy else "smoothed"
+    guess.remarks.append(
+        f"the masks are {low} and {high}, and {how}: {len(contents.pixels) - 2} values between and beside them along borders. "
+        f"A pixel is taken for the nearer of the two, from {middle} on for {high}"
+    )
+    below, above = (tuple(code for code in contents.pixels if (code >= middle) is side) for side in (False, True))
+    return guess.two((f"{bottom}-{middle - 1}", f"{middle}-{top}"), (below, above))
+
+
+def _black_and_white(guess: _Guess) -> LabelGuess | None:
+    """Return background and foreground of masks with 0 and one other value, or of 0 and 1 in some and 0 and 255 in others."""
+    codes = list(guess.contents.pixels)
+    if codes == [0, 1, 255] and guess.contents.apart and guess.choices.void is None:
+        guess.remarks.append("no mask has both 1 and 255, so they are the same in masks of 0 and 1 and in masks of 0 and 255")
+        return guess.two((0, [1, 255]), ((0,), (1, 255)))
+    listed = guess.listed
+    stated = listed and (listed.values or listed.names[0] == IGNORED or len(listed.names) > 2 or guess.choices.start is not None)
+    if len(codes) == 2 and codes[0] == 0 and 0 < codes[1] < ALPHA and not stated and str(codes[1]) != guess.choices.void:
+        return guess.two((0, codes[1]), ((0,), (codes[1],)))
+    return None
+
+
+def _classes(guess: _Guess) -> LabelGuess:
+    contents = guess.contents
+    if contents.by_color:
+        guess.remarks.append(f"{contents.by_color}; so the colours say which class is which")
+    codes = _without_specks(guess)
+    negative = [code for code in codes if code < 0]
+    positive = [code for code in codes if code >= 0]
+    top = next((value for value in TOPS if value == max((c for c in positive if c < ALPHA), default=-1)), None)
+    fit = _fit(guess, [code for code in positive if code < ALPHA and code != top], top)
+    void = _void(guess, positive, top, fit)
+    taken: dict[str, object] = {}
+    held: dict[str, tuple[int, ...]] = {}
+    for number, code in enumerate(code for code in positive if code != void):
+        name, entry = _entry(guess, fit, code, number, positive)
+        if name in taken:
+            guess.remarks.append(f"{name} stands twice in the list; to make one class of both, give the values to one")
+            name = f"{name} {show_codes([code])}"
+        taken[name], held[name] = entry, (code,)
+    for code in [*([void] if void is not None else []), *negative]:
+        name = "void" if "void" not in taken else f"void {code}"
+        taken[name], held[name] = ("ignore" if code == 255 else {"ignore": code}), (code,)
+    return LabelGuess(taken, held, guess.remarks)
+
+
+def _without_specks(guess: _Guess) -> list[int]:
+    contents = guess.contents
+    if not contents.smooth:
+        return list(contents.pixels)
+    solid = [code for code in contents.pixels if code not in set(contents.specks)]
+    if not guess.lenient:
+        what = "colours" if contents.colors else "values"
+        raise DataError(
+            f"{guess.root}: {len(contents.specks)} {what} of the masks occur only as specks along borders, between "
+            f"{len(solid)} that fill areas ({show_codes(solid, 4)}): saved as JPEG or resized smoothly? "
+            f"`fullconv data check {guess.root} --fix DIR` writes a copy in which each such pixel "
+            "takes the nearest of those beside it; then `fullconv init DIR`"
+        )
+    if len(solid) > MOST_CODES:
+        solid = sorted(solid, key=lambda code: -contents.pixels[code])[:MOST_CODES]
+    return solid
+
+
+def _fit(guess: _Guess, values: Sequence[int], top: int | None) -> Fit:
+    """Return the names of codes."""
+    listed, contents = guess.listed, guess.contents
+    if listed is None:
+        return Fit({}, "")
+    colors = {COLOR + (r << 16) + (g << 8) + b: name for (r, g, b), name in listed.colors.items()}
+    if contents.colors and (colors or not _greys(contents)):
+        if not colors:
+            guess.remarks.append(f"{listed.path.name} says nothing of colours: give the classes their names yourself")
+        return Fit(colors, "")
+    if colors and contents.palette and all(listed.colors.get(contents.palette.get(value, (-1, 0, 0))) for value in values):
+        guess.remarks.append(f"names: by the palette's colours in {listed.path.name}")
+        return Fit({value: listed.colors[contents.palette[value]] for value in values}, "")
+    if contents.colors:  # greys, which stand for values
+        grey = {color_of(code)[0]: code for code in contents.pixels if code >= COLOR}
+        fit = _fitted(guess, listed, sorted(grey), None)
+        return Fit({grey[value]: name for value, name in fit.names.items() if value in grey}, fit.why)
+    return _fitted(guess, listed, values, top)
+
+
+def _fitted(guess: _Guess, listed: NameList, values: Sequence[int], top: int | None) -> Fit:
+    void = guess.choices.void
+    if void is not None and top is not None:
+        values, top = ([*values, top] if void == "none" else values), None
+    try:
+        fit = fit_names(listed, values, top, guess.choices.start)
+    except DataError:
+        if not guess.lenient:
+            raise
+        return Fit({}, "")
+    guess.remarks.append(f"names: {fit.why}")
+    return fit
+
+
+def _greys(contents: Contents) -> bool:
+    return all(len(set(color_of(code))) == 1 for code in contents.pixels if code >= COLOR)
+
+
+def _void(guess: _Guess, codes: Sequence[int], top: int | None, fit: Fit) -> int | None:
+    """Return the value without truth, or ``None``."""
+    said = guess.choices.void
+    if said is not None:
+        return None if said == "none" else int(said)
+    values = [code for code in codes if code < ALPHA]
+    if top is None or top in fit.names or len(codes) < 2:
+        return None
+    if len(codes) == 2 or evenly_spread(values):
+        guess.remarks.append(f"{top} is taken for a class; if it has no truth: void: {{ignore: {top}}}")
+        return None
+    if covers_objects(guess.contents, values, top) and not guess.lenient:
+        share = 100 * guess.contents.pixels[top] / sum(guess.contents.pixels.values())
+        raise DataError(
+            f"{guess.root}: {top} covers {share:.0f} % of the masks, more than {show_codes(values[1:-1])} together: is it a "
+            f"class, or has it no truth? Say which: --void none or --void {top}"
+        )
+    return top
+
+
+def _entry(guess: _Guess, fit: Fit, code: int, number: int, codes: Sequence[int]) -> tuple[str, object]:
+    """Return the name of a code and what the recipe says of it."""
+    if code >= COLOR:
+        return fit.names.get(code) or f"class {number}", {"color": list(color_of(code))}
+    if code >= ALPHA:
+        return "background", {"alpha": "0-127"}
+    name = fit.names.get(code)
+    if name is None and fit.names and code == 0:
+        guess.remarks.append("if 0 has no truth, as in ADE20K: void: {ignore: 0}")
+        return "background", 0
+    share = guess.contents.pixels[code] / sum(guess.contents.pixels.values())
+    if name is not None and name.lower() in VOID and len(codes) > 2 and share < SOLID_VOID:
+        inside = min(codes) < code < max(codes)
+        guess.remarks.append(f"{name} is ignored because of its name; to learn it as a class: {name}: {code}")
+        return name, {"ignore": code, **({"among_classes": True} if inside else {})}
+    return name or f"class {code}", code

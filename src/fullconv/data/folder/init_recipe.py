@@ -10,9 +10,10 @@ from statistics import median
 import yaml
 
 from fullconv.data.folder.annotations import valued
+from fullconv.data.folder.contents import Contents, look_into
 from fullconv.data.folder.folder import find_pairs, split_to_measure_on
 from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
-from fullconv.data.folder.guess_labels import Contents, guess_labels, look_into, refuse_swapped
+from fullconv.data.folder.guess_labels import NOTHING_SAID, Choices, LabelGuess, read_guess, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
 from fullconv.errors import DataError
 from fullconv.labelmap import read_codes
@@ -23,11 +24,12 @@ IMAGES = 16000
 PER_PAIR = 80
 BATCH = 8
 """Images of a step, as the optimiser's learning rates want them."""
+REMARK = "# note: "
 PREFERRED = "efficientnet_lite0"
 """The backbone that a recipe starts from where its weights are on the machine: the better one (``docs/results.md``)."""
 
 
-def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None) -> str:
+def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None, choices: Choices = NOTHING_SAID) -> str:
     """Return a recipe as YAML text for the folder ``root``: layout and labels as they were guessed, and a training to start from.
 
     Parameters
@@ -41,6 +43,8 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
         training downloads.
     layout
         Of the folder; guessed if it is not given.
+    choices
+        What a person says of masks and names that can be read in two ways.
 
     Raises
     ------
@@ -60,13 +64,9 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
         masks += [pair.mask for pair in valued(find_pairs(root, layout.folder, layout.val), layout.labels, {})]
     masks = list(dict.fromkeys(masks))
     mask_pages = None if drawn else guess_mask_pages([Path(mask) for mask in masks])
-    contents = look_into(masks, mask_pages)
+    contents = look_into(masks, pages=mask_pages)
     image = guess_image([pair.image for pair in pairs])
-    labels = layout.meanings(contents.pixels) or guess_labels(root, contents)
-    lines = [
-        f"    {_key(title)}: {_value(entry)}{f'  # {100 * share:.2f} % of the pixels' if share else ''}"
-        for (title, entry), share in zip(labels.items(), _shares(labels, contents), strict=True)
-    ]
+    guess = _declared(layout, contents) or read_guess(root, contents, choices)
     height, width = (round(median(side)) for side in zip(*contents.sizes, strict=True))
     crop = crop_for((height, width))
     steps = max(30, min(IMAGES, PER_PAIR * len(pairs)) // BATCH)
@@ -84,7 +84,7 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
         mask_pages=f"\n    mask_pages: {mask_pages}  # page k, counted from 1, marks the value k" if mask_pages else "",
         image="".join(f"{line}\n" for line in image.lines),
         said="".join(f"# Note: {part}\n" for part in layout.said.split("; ") if part and drawn),
-        labels="\n".join(lines),
+        labels="\n".join(_label_lines(guess, contents)),
         crop=crop,
         **(_lite if preferred else _squeezenet)(steps),
     )
@@ -121,16 +121,31 @@ def _where(folder: FolderSpec) -> str:
     return "\n".join(lines)
 
 
-def _shares(labels: Mapping[str, object], contents: Contents) -> list[float]:
-    """Return the share of the pixels that each entry stands for."""
+def _declared(layout: Layout, contents: Contents) -> LabelGuess | None:
+    """Return the labels that a layout brings with it, where they say what every value of the masks means."""
+    labels = layout.meanings(contents.pixels)
+    if not labels:
+        return None
+    codes: dict[str, tuple[int, ...]] = {}
+    for name, entry in labels.items():
+        said = entry.get("ignore", 255) if isinstance(entry, Mapping) and "ignore" in entry else entry
+        codes[name] = (255,) if said == "ignore" else tuple(read_codes(name, said))
+    return LabelGuess(labels, codes)
+
+
+def _label_lines(guess: LabelGuess, contents: Contents) -> list[str]:
+    """Return the lines of ``labels``: what was decided and why, then each class with its share of the pixels."""
     total = sum(contents.pixels.values())
-    codes = [
-        read_codes(name, entry["ignore"] if isinstance(entry, Mapping) else entry)
-        for name, entry in labels.items()
-        if entry != "ignore"
-    ]
-    found = iter(sum(contents.pixels.get(code, 0) for code in each) / total for each in codes)
-    return [0.0 if entry == "ignore" else next(found) for entry in labels.values()]
+    lines = [f"    {REMARK}{remark}" for remark in guess.remarks]
+    for title, entry in guess.entries.items():
+        share = sum(contents.pixels.get(code, 0) for code in guess.codes[title]) / total
+        lines.append(f"    {_key(title)}: {_value(entry)}  # {100 * share:.2f} % of the pixels")
+    return lines
+
+
+def remarks_in(recipe: str) -> list[str]:
+    """Return what a written recipe says of how its labels were decided."""
+    return [line.strip().removeprefix(REMARK) for line in recipe.splitlines() if line.strip().startswith(REMARK)]
 
 
 def _lite(steps: int) -> dict[str, str]:

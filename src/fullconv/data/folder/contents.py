@@ -1,0 +1,290 @@
+"""What the masks of a folder hold: values or colours with their pixels, specks that smoothing leaves, alpha, palettes."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.data.drawn_mask import DrawnMask
+from fullconv.data.mask_runs import Runs, inner_pixels
+from fullconv.data.palettes import Palette, disagreement
+from fullconv.data.stored_mask import LOSSY, OPAQUE, Stored, stored_at
+from fullconv.errors import DataError
+from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of
+
+SAMPLE = 400
+"""Masks that are looked into, spread over the folder."""
+MOST_CODES = 255
+MOST_SPECKS = 8
+"""Values that occur only as specks and still may be classes; more of them are what smoothing leaves."""
+SOLID = 0.3
+"""The share of a class's pixels whose neighbours are of it, from which on it fills areas."""
+BLENDS, BLEND_SHARE = 20, 0.3
+"""So many runs, and this share of all edges, are values between their neighbours where masks are smooth; 3 % at most on VOC and
+NYUDv2."""
+HIDDEN = 0.05
+"""The share of pixels that a colour hides and shows at once, from which on alpha tells apart what colours do not."""
+PHOTOGRAPH = 4096
+"""Codes in one mask that nothing but a photograph has."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the masks that were looked into hold.
+
+    Attributes
+    ----------
+    pixels
+        Of every code (see :mod:`fullconv.labelmap`), in the order that classes are to have.
+    masks
+        How many were looked into.
+    sizes
+        (height, width) of each.
+    solid
+        Of every code the pixels whose four neighbours have it too.
+    blends, edges
+        See :class:`~fullconv.data.mask_runs.Runs`.
+    total
+        How many masks there are.
+    lossy
+        How many of those looked into are JPEG.
+    palette
+        The colour of every index, where palettes agree.
+    by_color
+        Why indices are not to be trusted and colours are taken in their place; empty where they are.
+    apart
+        Whether no mask holds both 1 and 255.
+    """
+
+    pixels: dict[int, int]
+    masks: int
+    sizes: list[tuple[int, int]]
+    solid: dict[int, int] = field(default_factory=dict)
+    blends: int = 0
+    edges: int = 0
+    total: int = 0
+    lossy: int = 0
+    palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    by_color: str = ""
+    apart: bool = False
+
+    @property
+    def colors(self) -> bool:
+        """Whether the masks store colours."""
+        return any(code >= COLOR for code in self.pixels)
+
+    @property
+    def specks(self) -> list[int]:
+        """Codes whose pixels rarely have neighbours of their own."""
+        return [code for code, count in self.pixels.items() if self.solid.get(code, 0) < SOLID * count]
+
+    @property
+    def smooth(self) -> bool:
+        """Whether codes lie along the borders of others, as JPEG and smooth resizing leave them."""
+        specks = self.specks
+        blended = self.blends >= BLENDS and self.blends > BLEND_SHARE * self.edges
+        many = len(specks) > MOST_SPECKS or (len(specks) >= 3 and (blended or self.lossy > 0))
+        return many and sum(self.pixels[code] for code in specks) < sum(self.pixels.values()) / 2
+
+    @property
+    def two_ends(self) -> tuple[int, int] | None:
+        """The two values of masks that are smooth, or JPEG, and otherwise black and white; ``None`` where they are not."""
+        codes = sorted(self.pixels)
+        if not (self.smooth or self.lossy) or len(codes) < 3 or codes[0] < 0 or codes[-1] > 65535 or codes[-1] - codes[0] < 16:
+            return None
+        common = max(codes, key=lambda code: self.pixels[code])
+        far = [code for code in codes if 2 * abs(code - common) >= codes[-1] - codes[0]]
+        if not far:
+            return None
+        low, high = sorted((common, max(far, key=lambda code: self.pixels[code])))
+        near = (high - low) / 4
+        between = {code for code in codes if low + near < code < high - near} - set(self.specks)
+        return None if between else (low, high)
+
+
+@dataclass
+class _Look:
+    """One mask."""
+
+    size: tuple[int, int]
+    kind: str
+    lossy: bool
+    pixels: dict[int, int]
+    solid: dict[int, int]
+    palette: Palette | None
+    hidden: dict[int, int]
+    blends: int
+    edges: int
+    photograph: bool = False
+
+    @property
+    def cut_out(self) -> bool:
+        """Whether what alpha shows is a photograph: many colours, of which few pixels have neighbours of their own."""
+        shown = {code: count for code, count in self.pixels.items() if 2 * self.hidden.get(code, 0) < count}
+        return len(shown) > MOST_CODES and sum(self.solid.get(code, 0) for code in shown) < SOLID * sum(shown.values())
+
+
+def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: str | None = None) -> Contents:
+    """Return what masks hold: palette images by their indices where palettes agree, equal channels as grey.
+
+    Parameters
+    ----------
+    masks
+        Their files.
+    lenient
+        Pass over masks that cannot be read and over kinds of which there are fewer: what is wrong with them is told elsewhere.
+
+    pages
+        As ``FolderSpec.mask_pages``.
+
+    Raises
+    ------
+    DataError
+        When a mask cannot be read, or they hold so many values that they cannot be labels.
+    """
+    chosen = [masks[int(i)] for i in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round())]
+    looks: list[tuple[Path | DrawnMask, _Look]] = []
+    for path in chosen:
+        try:
+            looks.append((path, _look(stored_at(path, pages))))
+        except DataError:
+            if not lenient:
+                raise
+    if not looks:
+        raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")
+    found = _by_alpha([look for _, look in looks]) or _by_kind(looks, lenient)
+    if not lenient and len(found.pixels) > MOST_CODES + 1 and not found.smooth:
+        raise DataError(_too_many(looks[-1][0], looks[-1][1].kind))
+    return replace(found, total=len(masks))
+
+
+def _look(stored: Stored) -> _Look:
+    plain = stored.undeclared()
+    codes = plain if plain.ndim == 2 else codes_of(plain)
+    runs = Runs.of(codes)
+    kind = "palette" if stored.palette is not None else "values" if plain.ndim == 2 else "colours"
+    pixels = dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True))
+    look = _Look(stored.size, kind, stored.kind in LOSSY, pixels, {}, None, {}, runs.blends(), runs.edges)
+    look.photograph = len(pixels) > PHOTOGRAPH
+    if look.photograph and stored.alpha is None:
+        return look
+    look.solid = inner_pixels(codes)
+    if stored.palette is not None:
+        table = stored.palette.tolist()
+        used = {index: tuple(table[index]) for index in pixels if 0 <= index < len(table)}
+        look.palette = Palette(used, len(table))
+    if stored.alpha is not None:
+        found, counts = np.unique(codes[stored.alpha < OPAQUE], return_counts=True)
+        look.hidden = dict(zip(found.tolist(), counts.tolist(), strict=True))
+    return look
+
+
+def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
+    """Return what masks hold where their alpha says it: alone, or beside colours that hide and show; ``None`` elsewhere."""
+    seen = [look for look in looks if look.hidden and sum(look.hidden.values()) < sum(look.pixels.values())]
+    if not seen:
+        return None
+    total = sum(sum(look.pixels.values()) for look in looks)
+    hidden = sum(sum(look.hidden.values()) for look in looks)
+    all_codes = {code for look in looks for code in look.pixels}
+    sizes = [look.size for look in looks]
+    if len(all_codes) == 1 or any(look.cut_out for look in seen):
+        return Contents({ALPHA: hidden, ALPHA + 255: total - hidden}, len(looks), sizes)
+    counts = [(look.hidden.get(code, 0), count) for look in seen for code, count in look.pixels.items()]
+    both = sum(min(covered, count - covered) for covered, count in counts)
+    if both < HIDDEN * total:
+        return None
+    shown: Counter[int] = Counter()
+    for look in looks:
+        shown.update({code: count - look.hidden.get(code, 0) for code, count in look.pixels.items()})
+    kept = {code: count for code, count in sorted(shown.items()) if count}
+    return Contents({ALPHA: hidden} | kept, len(looks), sizes, {**kept, ALPHA: hidden})
+
+
+def _by_kind(looks: Sequence[tuple[Path | DrawnMask, _Look]], lenient: bool) -> Contents:
+    kinds = Counter(look.kind for _, look in looks)
+    palettes = [(path, look.palette) for path, look in looks if look.palette is not None]
+    if palettes and all(palette.grey for _, palette in palettes):  # greys stand for values, also those of grey images
+        palettes += [
+            (path, Palette({code: (code, code, code) for code in look.pixels}, 256))
+            for path, look in looks
+            if look.kind == "values" and all(0 <= code <= 255 for code in look.pixels)
+        ]
+    clash = disagreement([palette for _, palette in palettes])
+    reason = ""
+    if clash:
+        first, second, how = clash
+        reason = f"the palettes of {palettes[first][0].name} and {palettes[second][0].name} differ: {how}"
+    elif {"palette", "colours"} <= kinds.keys() and not lenient:
+        reason = f"{kinds['colours']} of {len(looks)} masks store colours, the others indices"
+    most = kinds.most_common(1)[0][0]
+    kept = [(path, look) for path, look in looks if reason or not lenient or look.kind == most]
+    if reason and not all(look.palette or look.kind == "colours" or palettes[-1][1].grey for _, look in kept):
+        if lenient:
+            return _summed(kept, "", {}, lenient)
+        raise DataError(
+            f"{palettes[0][0]}: {reason}; and other masks store values without a palette, so neither indices nor colours say "
+            "which class is which; save all masks in one way"
+        )
+    if reason:
+        for _, look in kept:
+            _to_colors(look)
+    return _summed(kept, reason, {} if reason else _common_palette(palette for _, palette in palettes), lenient)
+
+
+def _to_colors(look: _Look) -> None:
+    """Put colours in the place of indices and of greys."""
+    if look.kind == "colours":
+        return
+    used = look.palette.used if look.palette else {code: (code, code, code) for code in look.pixels}
+    turned = {index: COLOR + (r << 16) + (g << 8) + b for index, (r, g, b) in used.items()}
+    for part in (look.pixels, look.solid):
+        moved: Counter[int] = Counter()
+        for index, count in part.items():
+            moved[turned.get(index, COLOR)] += count
+        part.clear()
+        part.update(moved)
+
+
+def _common_palette(palettes: Iterable[Palette]) -> dict[int, tuple[int, int, int]]:
+    found: dict[int, tuple[int, int, int]] = {}
+    for palette in palettes:
+        found = {**palette.used, **found}
+    return found
+
+
+def _summed(
+    looks: Sequence[tuple[Path, _Look]], reason: str, palette: dict[int, tuple[int, int, int]], lenient: bool
+) -> Contents:
+    pixels: Counter[int] = Counter()
+    solid: Counter[int] = Counter()
+    for path, look in looks:
+        pixels.update(look.pixels)
+        solid.update(look.solid)
+        if look.photograph and not lenient:
+            raise DataError(_too_many(path, look.kind))
+    # colours of palettes keep the order that the first masks have them in, unless they are greys, which have one themselves
+    grey = all(len(set(color_of(code))) == 1 for code in pixels if code >= COLOR)
+    order = sorted(pixels) if not reason or grey else list(pixels)
+    return Contents(
+        {code: pixels[code] for code in order},
+        len(looks),
+        [look.size for _, look in looks],
+        dict(solid),
+        sum(look.blends for _, look in looks),
+        sum(look.edges for _, look in looks),
+        lossy=sum(look.lossy for _, look in looks),
+        palette=palette,
+        by_color=reason,
+        apart=not any({1, 255} <= look.pixels.keys() for _, look in looks),
+    )
+
+
+def _too_many(path: Path | DrawnMask, kind: str) -> str:
+    return (
+        f"{path}: the masks hold more than {MOST_CODES} different {'colours' if kind == 'colours' else 'values'}, so they "
+        "are no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, "
+        "one value a class"
+    )
