@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fullconv.spec.base import Spec
 
@@ -157,6 +157,9 @@ class TrainSpec(Spec):
         splits a model over devices is offered (``fsdp``): averaging, measuring and saving need it whole.
     validate_every, save_every
         Steps between validations (``None``: at the end of each stage), and between saves of what ``--resume`` needs.
+    loggers
+        Who is told, beside the run folder's own files: ``tensorboard``, ``wandb`` and ``mlflow``, or nobody, see
+        :mod:`fullconv.training.loggers`; a bare name in YAML is a list of one.
     """
 
     stages: tuple[StageSpec, ...] = Field(min_length=1)
@@ -180,6 +183,13 @@ class TrainSpec(Spec):
     strategy: Literal["auto", "ddp"] = "auto"
     validate_every: PositiveInt | None = None
     save_every: PositiveInt = 500
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _one_logger_or_several(cls, given: Any) -> Any:
+        """Take a bare name for a list of one; each logger is told once."""
+        return list(dict.fromkeys([given] if isinstance(given, str) else given)) if isinstance(given, str | list) else given
 
     @property
     def images_per_step(self) -> int:

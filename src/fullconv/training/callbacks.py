@@ -14,6 +14,7 @@ from fullconv.spec import Recipe
 from fullconv.training.average import WeightAverage
 from fullconv.training.interrupt import Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
+from fullconv.training.loggers import log_predictions
 from fullconv.training.module import TrainingModule, total_over_processes
 from fullconv.training.progress import StageProgress
 from fullconv.training.validation import Validation
@@ -115,6 +116,7 @@ class StageWatch(pl.Callback):
         with contextlib.suppress(Stopped):
             with measured:
                 reports = self.validation.measure(module.model, trainer, stop)
+                log_predictions(trainer, self.validation, module.model, step)
             self._write(trainer, step, metrics_of(reports))
         self._count_time()
 

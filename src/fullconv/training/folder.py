@@ -2,7 +2,7 @@
 
 ::
 
-    recipe.yaml  versions.json  metrics.csv  tensorboard/   from the start
+    recipe.yaml  versions.json  metrics.csv  tensorboard/   from the start; what other loggers need beside it
     stage-32s/   model.safetensors  per-class.csv            when the stage is done; resume.ckpt until then
     result.json  model.safetensors  per-class.csv  per-class.md  curves.png  predictions.png   at the end
 """
@@ -24,9 +24,9 @@ from fullconv.spec.recipe import RUN_RECIPE, load_recipe, to_yaml
 LIBRARIES = ("fullconv", "torch", "torchvision", "lightning", "numpy", "safetensors")
 MACHINE = (
     *("data.root", "data.hha", "data.workers", "data.download", "train.save_every", "train.validate_every"),
-    *(f"train.{key}" for key in ("accelerator", "devices", "nodes", "strategy")),
+    *(f"train.{key}" for key in ("accelerator", "devices", "nodes", "strategy", "loggers")),
 )
-"""What may differ between a run and its continuation: where it runs, not what it computes."""
+"""What may differ between a run and its continuation: where it runs and who is told, not what it computes."""
 
 
 class Record(BaseModel):
@@ -93,7 +93,8 @@ class RunFolder:
             for begun in self.path.glob("stage-*/resume.ckpt"):
                 begun.unlink()
                 begun.parent.rmdir()
-            (self.path / "versions.json").unlink(missing_ok=True)
+            for name in ("versions.json", "loggers.json"):
+                (self.path / name).unlink(missing_ok=True)
 
     def check(self, recipe: Recipe) -> Recipe:
         """Make sure that ``recipe`` may go on here; return it with the precision that was chosen when the run began.

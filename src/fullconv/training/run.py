@@ -2,11 +2,13 @@
 
 import contextlib
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import Progress
@@ -24,12 +26,13 @@ from fullconv.spec import Recipe
 from fullconv.training.folder import RunFolder, with_precision
 from fullconv.training.interrupt import Interrupted, Stopped, listening
 from fullconv.training.log import MetricsFile
+from fullconv.training.loggers import check_loggers
 from fullconv.training.precision import precision_for
 from fullconv.training.process import process_kept
 from fullconv.training.report import draw_curves, stage_table, write_reports
 from fullconv.training.stages import Run, StageResult, train_stage
 from fullconv.training.start import starting_model
-from fullconv.training.validation import Validation, draw_predictions
+from fullconv.training.validation import Validation, draw_predictions, head_name
 
 HISTORY = ("stage", "steps", "learning_rate", "precision", "heads")
 """What a checkpoint tells of each stage of its training."""
@@ -65,7 +68,16 @@ class RunResult:
         return float(record["heads"][head][metric])
 
 
-def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None) -> RunResult:
+def train(
+    recipe: Recipe,
+    out: Path,
+    resume: bool = False,
+    console: Console | None = None,
+    *,
+    examined: bool = False,
+    loggers: Sequence[Logger] = (),
+    stop_when: Callable[[], bool] = lambda: False,
+) -> RunResult:
     """Train all stages of ``recipe`` into the folder ``out``; return their metrics.
 
     What training changes of the process is put back: random generators, warning filters, signals, levels of loggers.
@@ -81,6 +93,12 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         for bit that of an unbroken run.
     console
         For progress; standard error by default.
+    examined
+        Whether the doctor has looked at the data already, see :func:`examine_data`.
+    loggers
+        Loggers of Lightning's beside those of ``train.loggers``; what their ``log_metrics`` raises ends the training.
+    stop_when
+        Asked at every step and before every validation image; when it says so, training saves and ends as after Ctrl-C.
 
     Raises
     ------
@@ -91,6 +109,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     FullconvError
         When data or weights are missing, the folder cannot be written, or another process trains in it.
     """
+    check_loggers(recipe.train.loggers)
     use_backbone(recipe.model.name)  # imports a net of one's own, which the recipe's author names
     out = Path(out)
     leads = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of several processes that train together one writes
@@ -102,14 +121,14 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     validation = open_dataset(recipe.data, recipe.data.val, own_size=True)
     if resume:
         recipe = folder.check(recipe)
-    elif leads:
-        _examine(recipe, training, console)
+    elif leads and not examined:
+        examine_data(recipe, training, console)
     choice = precision_for(recipe.train) if recipe.train.precision == "auto" else None
     recipe = with_precision(recipe, choice.precision) if choice else recipe
     with (
         process_kept(recipe.train.accelerator != "cpu" and torch.cuda.is_available()),
         alone_in(out) if leads else contextlib.nullcontext(),
-        listening() as request,
+        listening(stop_when) as request,
         contextlib.closing(Validation(validation, recipe.data)) as measured,
     ):
         if leads and not resume:
@@ -117,7 +136,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         if choice:
             console.print(str(choice), highlight=False, soft_wrap=True)
         log = MetricsFile(folder.metrics, recipe.data.heads)
-        run = Run(recipe, folder, training, measured, log, console, request)
+        run = Run(recipe, folder, training, measured, log, console, request, loggers)
         try:
             return _train(run, leads)
         except FullconvError:
@@ -129,8 +148,14 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
             raise Interrupted(f"{stop or 'stopped'}; {how}") from None
 
 
-def _examine(recipe: Recipe, training: Dataset, console: Console) -> None:
-    """Print a folder's label map back with its counts, and what the doctor warns of; stop where training would fail."""
+def examine_data(recipe: Recipe, training: Dataset, console: Console) -> None:
+    """Print a folder's label map back with its counts, and what the doctor warns of; stop where training would fail.
+
+    Raises
+    ------
+    DataError
+        Where it would.
+    """
     if folder_behind(training) is None:
         return
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -184,7 +209,6 @@ def _finish(run: Run, records: list[dict[str, Any]]) -> None:
     model = load_checkpoint(run.folder.model).model
     draw_curves(run.folder.path / "curves.png", run.log, records)
     for head in model.heads:
-        name = "predictions" if len(model.heads) == 1 else f"predictions-{head}"
-        with replacing(run.folder.path / f"{name}.png") as temporary:
+        with replacing(run.folder.path / f"{head_name('predictions', head, model)}.png") as temporary:
             draw_predictions(model, run.validation.dataset, head, run.recipe.data.scale).save(temporary, format="PNG")
     run.folder.write_result({"recipe": run.recipe.name, "finished": True, "stages": records})

@@ -2,12 +2,13 @@
 
 import functools
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from torch import Tensor
@@ -24,6 +25,7 @@ from fullconv.training.class_weights import class_weights
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
+from fullconv.training.loggers import log_predictions, stage_loggers
 from fullconv.training.module import TrainingModule
 from fullconv.training.progress import StageProgress
 from fullconv.training.start import stage_name
@@ -41,6 +43,8 @@ class Run:
     log: MetricsFile
     console: Console
     request: StopRequest
+    loggers: Sequence[Logger] = ()
+    """More of Lightning's loggers beside those of the recipe."""
 
     @functools.cached_property
     def class_weights(self) -> dict[str, Tensor]:
@@ -77,16 +81,19 @@ def train_stage(run: Run, index: int, model: FCN) -> StageResult:
     name = stage_name(stage)
     module = TrainingModule(model, run.training, recipe.data, recipe.train, stage, run.first_step(index), run.class_weights)
     _announce(run, stage, model)
-    with StageProgress(run.console, name, module.steps) as progress:
+    with stage_loggers(recipe, run.folder.path, name) as loggers, StageProgress(run.console, name, module.steps) as progress:
         resume = run.folder.resume_file(name)
         average = WeightAverage(recipe.train.average) if recipe.train.average else None
         watch = StageWatch(recipe, name, run.validation, average, resume, run.log, progress, run.request)
         # the average before the watch, which saves: what is saved then holds the step's average
-        trainer = _trainer(run, stage, [average, watch] if average else [watch])
+        trainer = _trainer(run, stage, [average, watch] if average else [watch], [*loggers, *run.loggers])
         _fit(trainer, module, resume if resume.exists() else None)
         if average:
             average.apply(model)
         reports = run.validation.measure(model.to(trainer.strategy.root_device), trainer, watch.stop_when_asked)
+        log_predictions(trainer, run.validation, model, module.steps)
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics_of(reports), module.steps)
     if trainer.is_global_zero:
         run.log.append(name, module.steps, metrics_of(reports))
     record = {
@@ -101,7 +108,7 @@ def train_stage(run: Run, index: int, model: FCN) -> StageResult:
     return StageResult(model.cpu(), reports, record)
 
 
-def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback], loggers: list[Logger]) -> pl.Trainer:
     train = run.recipe.train
     assert train.precision != "auto"  # chosen when the run began
     try:
@@ -114,7 +121,7 @@ def _trainer(run: Run, stage: StageSpec, callbacks: list[pl.Callback]) -> pl.Tra
             max_steps=int(stage.steps or 0),
             max_epochs=-1,
             gradient_clip_val=train.gradient_clip,
-            logger=TensorBoardLogger(run.folder.path, name="tensorboard", version=stage_name(stage)),
+            logger=loggers,
             callbacks=callbacks,
             plugins=[WholeFile()],
             use_distributed_sampler=False,
