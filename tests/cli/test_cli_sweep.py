@@ -48,7 +48,10 @@ def test_a_sweep(
     [
         ([RECIPE, "--minutes", "1"], "error: nothing to try; give --try KEY=LOW:HIGH or KEY=A,B"),
         ([RECIPE, "--try", "model.dropout=0.1:0.2"], "error: a sweep has no end by itself; give --minutes, --trials or both"),
-        ([RECIPE, "--trials", "1", "--try", "model.dropuot=0:0.2"], "no key is called model.dropuot; did you mean model.dropout?"),
+        (
+            [RECIPE, "--trials", "1", "--try", "model.dropuot=0:0.2"],
+            "no key is called model.dropuot; did you mean model.dropout?",
+        ),
         ([RECIPE, "--trials", "1", "--try", "model.dropout=2:1"], "error: --try model.dropout=2:1: a range goes from a lower"),
         (["nowhere", "--trials", "1", "--try", "model.dropout=0.1:0.2"], "error: no recipe is called 'nowhere'"),
     ],
