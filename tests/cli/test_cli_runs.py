@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from made_runs import make_run
 
 from fullconv.cli import main
+from made_runs import make_run
 
 
 def test_runs_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

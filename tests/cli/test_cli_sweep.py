@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import RECIPE
 
 from fullconv.cli import main
 from fullconv.training.sweep import SweepSpec, Trial
+from made_runs import RECIPE
 
 
 @pytest.fixture

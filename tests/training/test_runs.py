@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from made_runs import make_run, stage
 
 from fullconv.errors import DataError
 from fullconv.lock import alone_in
 from fullconv.training.run_tables import Comparison, sorted_runs
 from fullconv.training.runs import find_runs, read_run
+from made_runs import make_run, stage
 
 
 def test_a_finished_run(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_runs_are_found_below_folders_once_and_only_runs(tmp_path: Path) -> None
     (tmp_path / "own" / "recipe.yaml").write_text("a recipe of one's own is no run")
     found = [run.path.relative_to(tmp_path).as_posix() for run in find_runs([tmp_path, tmp_path / "a"])]
     assert found == ["a", "deep/er/b", "sweep/trial-000"]
-    with pytest.raises(DataError, match="no folder .*nowhere; give folders that hold runs, or runs themselves"):
+    with pytest.raises(DataError, match=r"no folder .*nowhere; give folders that hold runs, or runs themselves"):
         find_runs([tmp_path / "nowhere"])
 
 
@@ -143,12 +143,15 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
     (bad / "recipe.yaml").write_text("model: [")
     with pytest.raises(DataError, match="give at least two runs, each once"):
         Comparison([read_run(good), read_run(good)])
-    with pytest.raises(DataError, match="bad cannot be compared: .*is not YAML"):
+    with pytest.raises(DataError, match=r"bad cannot be compared: .*is not YAML"):
         Comparison([read_run(good), read_run(bad)])
 
 
 def test_the_page_and_the_curves(tmp_path: Path) -> None:
-    runs = [read_run(make_run(tmp_path / "a")), read_run(make_run(tmp_path / "_b$x"))]  # no label of matplotlib's own
+    runs = [
+        read_run(make_run(tmp_path / "a")),
+        read_run(make_run(tmp_path / "_b$x", scores=(0.9, 0.1))),
+    ]  # no label of matplotlib's own
     Comparison(runs).write(tmp_path / "compare.html")
     page = (tmp_path / "compare.html").read_text()
     assert "compare.png" in page
@@ -156,4 +159,4 @@ def test_the_page_and_the_curves(tmp_path: Path) -> None:
     with Image.open(tmp_path / "compare.png") as curves:
         drawn = np.asarray(curves.convert("RGB")).reshape(-1, 3)
     for color in ((31, 119, 180), (255, 127, 14)):  # a line each, in matplotlib's first two colours
-        assert (drawn == color).all(1).sum() > 100
+        assert (drawn == color).all(1).sum() > 30

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import RECIPE
 from PIL import Image
 from rich.console import Console
 
@@ -20,6 +19,7 @@ from fullconv.training.runs import find_runs
 from fullconv.training.sweep import SweepSpec, Trial, best_of, sweep
 from fullconv.training.sweep_report import write_sweep
 from fullconv.training.sweep_space import Choice, Range, check_space, numbers_of, parse_tries
+from made_runs import RECIPE
 
 SMALL: dict[str, Any] = {
     "data": {"count": 2, "val_count": 2, "size": [32, 48], "augment": {}},
@@ -87,7 +87,7 @@ def test_what_may_not_be_tried(text: str, message: str) -> None:
 
 
 def test_a_key_is_tried_once() -> None:
-    with pytest.raises(SpecError, match="--try gives model.dropout twice"):
+    with pytest.raises(SpecError, match=r"--try gives model.dropout twice"):
         parse_tries(["model.dropout=0.1:0.2", "model.dropout=0.1,0.3"])
 
 
@@ -195,9 +195,9 @@ def test_the_seed_says_which_trials_also_after_a_break(tmp_path: Path, monkeypat
     other = sweep(spec(trials=4, seed=4), tmp_path / "other", QUIET)
     assert params(other)[0] == params(whole)[0]  # the recipe as it is
     assert params(other)[1:] != params(whole)[1:4]
-    with pytest.raises(SpecError, match="holds a sweep with seed 3, not 4; choose another --out"):
+    with pytest.raises(SpecError, match=r"holds a sweep with seed 3, not 4; choose another --out"):
         sweep(spec(seed=4), tmp_path / "whole", QUIET)
-    with pytest.raises(SpecError, match="holds a sweep with data.count 2, not 3; choose another --out"):
+    with pytest.raises(SpecError, match=r"holds a sweep with data.count 2, not 3; choose another --out"):
         sweep(spec(seed=3, overrides={**SMALL, "data": {**SMALL["data"], "count": 3}}), tmp_path / "whole", QUIET)
 
 
