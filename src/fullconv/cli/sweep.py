@@ -75,6 +75,5 @@ def sweep(
         show(sweep_table(spec, found))
     if best is None:
         raise TrainingError("no trial has finished; give more --minutes, or shorter trials, such as by --train.stages.0.steps")
-    log(
-        f"the best recipe is {folder / 'best.yaml'}; its model is {folder / best.name / 'model.safetensors'}; look at {folder}/sweep.png"
-    )
+    model = folder / best.name / "model.safetensors"
+    log(f"the best recipe is {folder / 'best.yaml'}; its model is {model}; look at {folder / 'sweep.png'}")
