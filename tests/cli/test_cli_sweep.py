@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fullconv.cli import main
-from fullconv.training.sweep import SweepSpec, Trial
+from fullconv.training.sweep_trials import SweepSpec, Trial
 from made_runs import RECIPE
 
 

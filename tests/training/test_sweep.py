@@ -16,9 +16,10 @@ from fullconv.training import sweep as sweep_module
 from fullconv.training.interrupt import Interrupted
 from fullconv.training.run import RunResult
 from fullconv.training.runs import find_runs
-from fullconv.training.sweep import SweepSpec, Trial, best_of, sweep
+from fullconv.training.sweep import sweep
 from fullconv.training.sweep_report import write_sweep
 from fullconv.training.sweep_space import Choice, Range, check_space, numbers_of, parse_tries
+from fullconv.training.sweep_trials import SweepSpec, Trial, best_of
 from made_runs import RECIPE
 
 SMALL: dict[str, Any] = {

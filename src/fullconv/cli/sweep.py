@@ -60,9 +60,9 @@ def sweep(
     changes = parse_overrides(overrides)
     folder = out or Path("sweeps") / load_recipe(recipe, changes).name
     tried = parse_tries(tries or [])
-    from fullconv.training.sweep import SweepSpec  # takes seconds, which a mistyped command need not wait for
-    from fullconv.training.sweep import sweep as run
+    from fullconv.training.sweep import sweep as run  # takes seconds, which a mistyped command need not wait for
     from fullconv.training.sweep_report import sweep_table, write_sweep
+    from fullconv.training.sweep_trials import SweepSpec
 
     spec = SweepSpec(recipe, tried, changes, minutes, trials, seed, metric, prune)
     with progress_bar("training") as bar:

@@ -14,8 +14,8 @@ from fullconv.evaluation.plots import drawable, figure
 from fullconv.evaluation.report import percent
 from fullconv.files import replacing
 from fullconv.spec.recipe import to_yaml
-from fullconv.training.sweep import SweepSpec, Trial, best_of, told
 from fullconv.training.sweep_space import Range, recipe_with
+from fullconv.training.sweep_trials import SweepSpec, Trial, best_of, told
 
 
 def sweep_table(spec: SweepSpec, trials: Sequence[Trial]) -> Table:
