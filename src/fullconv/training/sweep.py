@@ -13,14 +13,12 @@ order drawn by the seed. A proposal depends on the seed, its number and the tria
 trials, also after a break. A trial that was interrupted goes on from its last save.
 """
 
-import contextlib
 import itertools
 import json
-import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +34,7 @@ from fullconv.spec.recipe import RUN_RECIPE
 from fullconv.training.interrupt import Interrupted
 from fullconv.training.run import examine_data, train
 from fullconv.training.sweep_space import Range, Tried, check_space, dotted, recipe_with
+from fullconv.training.sweep_study import study_in
 from fullconv.training.sweep_trials import SweepSpec, Trial, best_of, told, trials_of
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def sweep(
     _check(spec)
     console = console or Console(stderr=True)
     base = recipe_with(spec.recipe, spec.overrides, {})
-    with alone_in(out), _study(spec, base, out) as study:
+    with alone_in(out), study_in(spec, base, out) as study:
         examine_data(base, open_dataset(base.data, base.data.train), console)
         return _Sweep(spec, base, out, study, console, progress).run()
 
@@ -95,63 +94,6 @@ def _check(spec: SweepSpec) -> None:
         raise SpecError("a sweep trains every trial in one process; leave train.devices, train.nodes and train.strategy out")
     if spec.prune and not train_spec.validate_every:
         raise SpecError("--prune compares trials where they are validated within a stage; give --train.validate_every STEPS")
-
-
-@contextlib.contextmanager
-def _study(spec: SweepSpec, base: Recipe, out: Path) -> "Iterator[optuna.Study]":
-    """Yield the study in the folder, made when none is there; optuna says nothing but faults meanwhile."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    journal = out / "journal.log"
-    _mend(journal)
-    spoken = logging.getLogger("optuna")
-    level = spoken.level
-    spoken.setLevel(logging.ERROR)
-    try:
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(journal))),
-            study_name="sweep",
-            direction="maximize",
-            load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4) if spec.prune else optuna.pruners.NopPruner(),
-        )
-        mine = {
-            "recipe": base.model_dump_json(),
-            "tries": [str(tried) for tried in spec.tries],
-            "seed": spec.seed,
-            "metric": spec.metric,
-        }
-        for key, value in mine.items():
-            if key not in study.user_attrs:
-                study.set_user_attr(key, value)
-            elif study.user_attrs[key] != value:
-                raise SpecError(
-                    f"{out} holds a sweep with {_difference(key, study.user_attrs[key], value)}; choose another --out"
-                )
-        yield study
-    finally:
-        spoken.setLevel(level)
-
-
-def _difference(key: str, old: Any, new: Any) -> str:
-    if key != "recipe":
-        return f"{key} {old!r}, not {new!r}"
-    before, after = dotted(json.loads(old)), dotted(json.loads(new))
-    name = next(name for name in {**before, **after} if before.get(name) != after.get(name))
-    return f"{name} {before.get(name)!r}, not {after.get(name)!r}"
-
-
-def _mend(journal: Path) -> None:
-    """Drop half a line at the end, which a process that was killed left, and its lock; this process holds the folder alone."""
-    for lock in journal.parent.glob(f"{journal.name}.lock*"):
-        lock.unlink()
-    if journal.exists():
-        content = journal.read_bytes()
-        if not content.endswith(b"\n"):
-            with journal.open("rb+") as handle:
-                handle.truncate(content.rfind(b"\n") + 1)
 
 
 class _Sweep:
