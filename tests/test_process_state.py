@@ -49,6 +49,10 @@ ALLOWED = {
     # what a training changes is put back when it ends
     ("training/process.py", "warnings.catch_warnings"),
     ("training/process.py", "warnings.filterwarnings"),
+    # wandb and mlflow read some of their settings nowhere else; they are put back when a stage ends
+    ("training/loggers.py", "os.environ.update"),
+    ("training/loggers.py", "os.environ.pop"),
+    ("training/loggers.py", "os.environ[…]"),
     # experiments, which train
     ("paper/classifier.py", "torch.manual_seed"),
     ("paper/pretrained.py", "torch.manual_seed"),

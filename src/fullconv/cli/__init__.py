@@ -27,6 +27,8 @@ from fullconv.cli.models import models
 from fullconv.cli.paper import paper
 from fullconv.cli.predict import predict
 from fullconv.cli.recipes import recipes
+from fullconv.cli.runs import runs
+from fullconv.cli.sweep import sweep
 from fullconv.cli.train import train
 from fullconv.cli.tune import tune
 from fullconv.errors import FullconvError
@@ -39,7 +41,9 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
-for command in (demo, init, train, crossval, paper, evaluate, tune, predict, heatmap, geometry, models, recipes, data):
+for command in (
+    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, heatmap, geometry, models, recipes, data),
+):
     app.command(command)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fullconv.spec.base import Spec
 from fullconv.spec.loss import CROSS_ENTROPY, REGION_LOSSES, LossSpec
@@ -190,6 +190,9 @@ class TrainSpec(Spec):
         Steps between validations, and between saves of what ``--resume`` needs. ``None`` measures at the end of each stage and,
         with ``keep: best`` or ``patience``, up to ten times in all: as often as the pixels that are measured stay below half of
         those that are trained on, see :func:`fullconv.training.measuring.interval`.
+    loggers
+        Who is told, beside the run folder's own files: ``tensorboard``, ``wandb`` and ``mlflow``, or nobody, see
+        :mod:`fullconv.training.loggers`; a bare name in YAML is a list of one.
     """
 
     stages: tuple[StageSpec, ...] = Field(min_length=1)
@@ -222,6 +225,13 @@ class TrainSpec(Spec):
     strategy: Literal["auto", "ddp"] = "auto"
     validate_every: PositiveInt | None = None
     save_every: PositiveInt = 500
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _one_logger_or_several(cls, given: Any) -> Any:
+        """Take a bare name for a list of one; each logger is told once."""
+        return list(dict.fromkeys([given] if isinstance(given, str) else given)) if isinstance(given, str | list) else given
 
     @property
     def images_per_step(self) -> int:

@@ -15,6 +15,7 @@ from fullconv.training.average import WeightAverage
 from fullconv.training.clock import StageClock
 from fullconv.training.interrupt import WAITING, Stopped, StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
+from fullconv.training.loggers import log_predictions
 from fullconv.training.measuring import MOST, BestModel
 from fullconv.training.module import TrainingModule, total_over_processes
 from fullconv.training.progress import StageProgress
@@ -157,6 +158,7 @@ class StageWatch(pl.Callback):
             reports = self.validation.measure(module.model, trainer, stop, self.request)
             self.best.take(step, module.model, reports)
             self.last_reports, self._measured_step = (step, reports), step
+            log_predictions(trainer, self.validation, module.model, step)
             self._write(trainer, step, metrics_of(reports))
         began = self.clock.used
         self._count_time(trainer, training=False)

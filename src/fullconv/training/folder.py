@@ -2,7 +2,7 @@
 
 ::
 
-    recipe.yaml  versions.json  metrics.csv  tensorboard/   from the start
+    recipe.yaml  versions.json  metrics.csv  tensorboard/   from the start; what other loggers need beside it
     splits.csv                                               of a folder of one's own: which image fell where
     stage-32s/   model.safetensors  per-class.csv            when the stage is done; resume.ckpt until then
     result.json  model.safetensors  per-class.csv  per-class.md  curves.png  predictions.png   at the end
@@ -30,9 +30,9 @@ from fullconv.training.splits_file import SPLITS_FILE
 LIBRARIES = ("fullconv", "torch", "torchvision", "lightning", "numpy", "safetensors")
 MACHINE = (
     *("data.root", "data.hha", "data.workers", "data.download", "train.save_every", "train.validate_every"),
-    *(f"train.{key}" for key in ("accelerator", "devices", "nodes", "strategy")),
+    *(f"train.{key}" for key in ("accelerator", "devices", "nodes", "strategy", "loggers")),
 )
-"""What may differ between a run and its continuation: where it runs, not what it computes."""
+"""What may differ between a run and its continuation: where it runs and who is told, not what it computes."""
 
 
 class Record(BaseModel):
@@ -103,7 +103,7 @@ class RunFolder:
             for begun in self.path.glob("stage-*/resume.ckpt"):
                 begun.unlink()
                 begun.parent.rmdir()
-            for name in ("versions.json", SPLITS_FILE):
+            for name in ("versions.json", "loggers.json", SPLITS_FILE):
                 (self.path / name).unlink(missing_ok=True)
 
     def check(self, recipe: Recipe) -> Recipe:

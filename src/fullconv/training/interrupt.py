@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -24,18 +24,23 @@ class Stopped(BaseException):
 
 
 class StopRequest:
-    """Whether somebody asked for the end; the second time ends at once."""
+    """Whether somebody asked for the end, by a signal or because ``stop_when`` says so; a second signal ends at once."""
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __init__(self, stop_when: Callable[[], bool] = lambda: False) -> None:
+        self._signalled, self._stop_when = False, stop_when
         self.alone = True  # of several processes none may leave before the others
         self._idle = False
 
+    @property
+    def asked(self) -> bool:
+        """Whether training shall save and end."""
+        return self._signalled or self._stop_when()
+
     def ask(self, signum: int, frame: FrameType | None) -> None:
         """Take note of a signal."""
-        if self.asked:
+        if self._signalled:
             raise KeyboardInterrupt
-        self.asked = True
+        self._signalled = True
         if self._idle and self.alone:
             raise Stopped(WAITING)
 
@@ -58,9 +63,9 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[StopRequest]:
+def listening(stop_when: Callable[[], bool] = lambda: False) -> Iterator[StopRequest]:
     """Yield a :class:`StopRequest` that the signals reach; afterwards they do what they did before."""
-    request = StopRequest()
+    request = StopRequest(stop_when)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     request.listen()
     try:

@@ -26,6 +26,8 @@ def process_kept(cuda: bool) -> Iterator[None]:
     with _ONE_AT_A_TIME, torch.random.fork_rng(devices), warnings.catch_warnings(), _quiet_lightning():
         # Lightning 2.6 still uses a name that torch 2.11 and later have deprecated
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+        # mlflow 3 declares its tables in a way that SQLAlchemy 2.1 has deprecated
+        warnings.filterwarnings("ignore", r"The ``noload`` loader strategy is deprecated", DeprecationWarning)
         yield
 
 

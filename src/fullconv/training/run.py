@@ -3,11 +3,13 @@
 import contextlib
 import shlex
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import Progress
@@ -29,6 +31,7 @@ from fullconv.training.folder import RunFolder, with_precision
 from fullconv.training.interrupt import Interrupted, Stopped, listening
 from fullconv.training.length import with_epochs
 from fullconv.training.log import MetricsFile
+from fullconv.training.loggers import check_loggers
 from fullconv.training.measuring import chosen_metric
 from fullconv.training.precision import precision_for
 from fullconv.training.process import process_kept
@@ -36,7 +39,7 @@ from fullconv.training.report import draw_curves, stage_table, write_reports
 from fullconv.training.splits_file import check_splits, write_splits
 from fullconv.training.stages import Run, StageResult, train_stage
 from fullconv.training.start import starting_model
-from fullconv.training.validation import Validation, draw_predictions
+from fullconv.training.validation import Validation, draw_predictions, head_name
 from fullconv.training.verdict import verdict
 
 HISTORY = ("stage", "steps", "learning_rate", "precision", "kept", "heads")
@@ -83,7 +86,16 @@ class RunResult:
         return float(record["heads"][head][metric])
 
 
-def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | None = None, examined: bool = False) -> RunResult:
+def train(
+    recipe: Recipe,
+    out: Path,
+    resume: bool = False,
+    console: Console | None = None,
+    *,
+    examined: bool = False,
+    loggers: Sequence[Logger] = (),
+    stop_when: Callable[[], bool] = lambda: False,
+) -> RunResult:
     """Train all stages of ``recipe`` into the folder ``out``; return their metrics.
 
     What training changes of the process is put back: random generators, warning filters, signals, levels of loggers.
@@ -100,7 +112,11 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     console
         For progress; standard error by default.
     examined
-        The doctor has looked into the images and masks before, as for another fold; it does not do so again.
+        Whether the doctor has looked at the data already, see :func:`examine_data`.
+    loggers
+        Loggers of Lightning's beside those of ``train.loggers``; what their ``log_metrics`` raises ends the training.
+    stop_when
+        Asked at every step and before every validation image; when it says so, training saves and ends as after Ctrl-C.
 
     Raises
     ------
@@ -111,6 +127,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
     FullconvError
         When data or weights are missing, the folder cannot be written, or another process trains in it.
     """
+    check_loggers(recipe.train.loggers)
     use_backbone(recipe.model.name)  # imports a net of one's own, which the recipe's author names
     out = Path(out)
     leads = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of several processes that train together one writes
@@ -125,11 +142,11 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
         recipe = folder.check(recipe)
         check_splits(folder.splits, recipe.data, training, validation)
     elif leads and not examined:
-        _examine(recipe, training, console)
+        examine_data(recipe, training, console)
     with (
         process_kept(recipe.train.accelerator != "cpu" and torch.cuda.is_available()),
         alone_in(out) if leads else contextlib.nullcontext(),
-        listening() as request,
+        listening(stop_when) as request,
         contextlib.closing(Validation(validation, recipe.data)) as measured,
     ):
         recipe = _with_choices(recipe, training, console)
@@ -138,7 +155,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, console: Console | No
             folder.start(recipe)
             write_splits(folder.splits, recipe.data, training, validation)
         log = MetricsFile(folder.metrics, recipe.data.heads)
-        run = Run(recipe, folder, training, measured, metric, log, console, request)
+        run = Run(recipe, folder, training, measured, metric, log, console, request, loggers)
         return _train_or_say_how_to_go_on(run, leads, fresh=not resume)
 
 
@@ -173,8 +190,14 @@ def _train_or_say_how_to_go_on(run: Run, leads: bool, fresh: bool) -> RunResult:
         raise Interrupted(f"{stop or 'stopped'}; {how}") from None
 
 
-def _examine(recipe: Recipe, training: Dataset, console: Console) -> None:
-    """Print a folder's label map back with its counts, and what the doctor warns of; stop where training would fail."""
+def examine_data(recipe: Recipe, training: Dataset, console: Console) -> None:
+    """Print a folder's label map back with its counts, and what the doctor warns of; stop where training would fail.
+
+    Raises
+    ------
+    DataError
+        Where it would.
+    """
     if folder_behind(training) is None:
         return
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -242,8 +265,7 @@ def _finish(run: Run, records: list[dict[str, Any]]) -> None:
     model = load_checkpoint(run.folder.model).model
     draw_curves(run.folder.path / "curves.png", run.log, records)
     for head in model.heads:
-        name = "predictions" if len(model.heads) == 1 else f"predictions-{head}"
-        with replacing(run.folder.path / f"{name}.png") as temporary:
+        with replacing(run.folder.path / f"{head_name('predictions', head, model)}.png") as temporary:
             draw_predictions(model, run.validation.dataset, head, run.recipe.data.scale).save(temporary, format="PNG")
     limits = verdict(facts_of(run, model.eval(), records))
     for limit in limits:

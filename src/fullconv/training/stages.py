@@ -3,7 +3,7 @@
 import functools
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from rich.console import Console
@@ -31,6 +31,7 @@ from fullconv.training.clock import StageClock
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import StopRequest
 from fullconv.training.log import MetricsFile, metrics_of
+from fullconv.training.loggers import log_predictions, stage_loggers
 from fullconv.training.measuring import BestModel, ChosenMetric, interval
 from fullconv.training.module import TrainingModule
 from fullconv.training.progress import StageProgress
@@ -50,6 +51,8 @@ class Run:
     log: MetricsFile
     console: Console
     request: StopRequest
+    loggers: Sequence[Logger] = ()
+    """More of Lightning's loggers beside those of the recipe."""
 
     @functools.cached_property
     def class_weights(self) -> dict[str, Tensor]:
@@ -125,7 +128,10 @@ def train_stage(run: Run, index: int, model: FCN, first_step: int = 0) -> StageR
     module = TrainingModule(model, run.training, recipe.data, train, stage, first_step, run.class_weights, run.draw_shares, clock)
     every = _measured_every(run, clock)
     _announce(run, stage, model, clock)
-    with StageProgress(run.console, name, clock.steps, seconds) as progress:
+    with (
+        stage_loggers(recipe, run.folder.path, name) as loggers,
+        StageProgress(run.console, name, clock.steps, seconds) as progress,
+    ):
         resume = run.folder.resume_file(name)
         average = WeightAverage(train.average) if train.average else None
         best = BestModel(run.metric, train.keep == "best", train.patience)
@@ -134,7 +140,7 @@ def train_stage(run: Run, index: int, model: FCN, first_step: int = 0) -> StageR
             train, name, run.validation, every, average, best, clock, resume, keep_start, run.log, progress, run.request
         )
         # the average before the watch, which saves: what is saved then holds the step's average
-        trainer = _trainer(run, stage, clock, [average, best, watch] if average else [best, watch])
+        trainer = _trainer(run, stage, clock, [average, best, watch] if average else [best, watch], [*loggers, *run.loggers])
         run.request.alone = trainer.world_size == 1
         _fit(trainer, module, resume if resume.exists() else None)
         if average:
@@ -174,6 +180,9 @@ def _measured_last(run: Run, watch: StageWatch, model: FCN, trainer: pl.Trainer,
         return watch.last_reports[1]
     reports = run.validation.measure(model.to(trainer.strategy.root_device), trainer, watch.stop_when_asked, run.request)
     watch.best.take(steps, model, reports)
+    log_predictions(trainer, run.validation, model, steps)
+    for logger in trainer.loggers:
+        logger.log_metrics(metrics_of(reports), steps)
     if trainer.is_global_zero:
         run.log.append(watch.stage, steps, metrics_of(reports))
     return reports
@@ -199,7 +208,7 @@ def _kept(model: FCN, reports: dict[str, Report], record: dict[str, Any], best: 
     return StageResult(model, found, {**record, "kept": kept, "heads": heads}, last)
 
 
-def _trainer(run: Run, stage: StageSpec, clock: StageClock, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _trainer(run: Run, stage: StageSpec, clock: StageClock, callbacks: list[pl.Callback], loggers: list[Logger]) -> pl.Trainer:
     train = run.recipe.train
     assert train.precision != "auto"  # chosen when the run began
     try:
@@ -213,7 +222,7 @@ def _trainer(run: Run, stage: StageSpec, clock: StageClock, callbacks: list[pl.C
             max_epochs=-1,
             accumulate_grad_batches=train.accumulate,
             gradient_clip_val=train.gradient_clip,
-            logger=TensorBoardLogger(run.folder.path, name="tensorboard", version=stage_name(stage)),
+            logger=loggers,
             callbacks=callbacks,
             plugins=[WholeFile()],
             use_distributed_sampler=False,

@@ -56,6 +56,12 @@ class Validation:
         height, width = self.dataset[0].size
         return round(len(self.dataset) * height * width * self.spec.scale**2)
 
+    def pictures(self, model: FCN, trainer: pl.Trainer) -> dict[str, Image.Image]:
+        """Return :func:`draw_predictions` of each head by the names under which loggers show them."""
+        with trainer.precision_plugin.val_step_context():
+            drawn = {head: draw_predictions(model, self.dataset, head, self.spec.scale) for head in model.heads}
+        return {head_name("predictions", head, model): picture for head, picture in drawn.items()}
+
     def close(self) -> None:
         """End the processes."""
         self._loader = None
@@ -113,6 +119,11 @@ def validate(
     return reports
 
 
+def head_name(name: str, head: str, model: FCN) -> str:
+    """Return what something of one head is called: ``name`` where it is the only head, else ``name-HEAD``."""
+    return name if len(model.heads) == 1 else f"{name}-{head}"
+
+
 @torch.no_grad()
 def draw_predictions(model: FCN, dataset: Dataset, head: str, scale: float = 1.0) -> Image.Image:
     """Return image · ground truth · prediction · error of a few samples for a model that sees them at ``scale``."""
@@ -127,9 +138,11 @@ def _on(device: torch.device, model: FCN) -> Net:
 
 
 def _labels(model: FCN, sample: Sample, scale: float) -> dict[str, NDArray[np.integer]]:
+    device = next(model.parameters()).device
     with _evaluating(model):
-        logits = logits_at_scale(model, {stream: image[None] for stream, image in sample.inputs.items()}, scale)
-    return {head: scores[0].argmax(0).numpy() for head, scores in logits.items()}
+        inputs = {stream: image[None] for stream, image in sample.inputs.items()}
+        logits = logits_at_scale(_on(device, model), inputs, scale)
+    return {head: scores[0].argmax(0).cpu().numpy() for head, scores in logits.items()}
 
 
 @contextlib.contextmanager

@@ -256,7 +256,7 @@ def _common_palette(palettes: Iterable[Palette]) -> dict[int, tuple[int, int, in
 
 
 def _summed(
-    looks: Sequence[tuple[Path, _Look]], reason: str, palette: dict[int, tuple[int, int, int]], lenient: bool
+    looks: Sequence[tuple[Path | DrawnMask, _Look]], reason: str, palette: dict[int, tuple[int, int, int]], lenient: bool
 ) -> Contents:
     pixels: Counter[int] = Counter()
     solid: Counter[int] = Counter()
