@@ -62,6 +62,6 @@ def test_a_class_that_training_images_lack(tmp_path: Path) -> None:
 
 
 def test_more_classes_than_a_mask_of_eight_bits_holds(tmp_path: Path) -> None:
+    labels = {f"class {value}": value for value in range(300)}
     with pytest.raises(SpecError, match="labels must name 1 to 255 classes; got 300"):
-        labels = {f"class {value}": value for value in range(300)}
         trained(tmp_path, 3, {"train": 2, "val": 2}, {"labels": labels}, 2, {})
