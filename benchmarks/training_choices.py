@@ -3,8 +3,8 @@
     python benchmarks/training_choices.py RECIPE OUT [--minutes 3] [--seeds 3]
 
 RECIPE is a folder's, as ``fullconv init`` writes it, whose list of pairs has the splits train, val and test: models are chosen on
-val and measured on test. What a step of each choice costs is measured first, in turns, on a machine that should be idle then; each
-choice gets as many steps as fit into the minutes, so that a machine that is busy later changes nothing. Runs that are in OUT
+val and measured on test. What a step of each choice costs is measured first, in turns, on a machine that should be idle then;
+each choice gets as many steps as fit into the minutes, so that a machine that is busy later changes nothing. Runs that are in OUT
 already are not trained again. Each run keeps both its best and its last model; when early stopping would have ended it is read
 from its measurements.
 """
