@@ -136,8 +136,9 @@ class TrainingModule(pl.LightningModule):
             self.train_spec.reduction,
             share,
             self.train_spec.images_per_step,
-            self.trainer.world_size * self.train_spec.accumulate,
+            self.trainer.world_size,
             total_with_gradient,
+            self.train_spec.accumulate,
         )
         losses = [
             self.train_spec.head_weights.get(head, 1.0) * of_step(logits[head], target, count, self._weights(head, target))

@@ -233,3 +233,13 @@ def test_processes_with_different_shares_add_up_to_one(name: str, reduction: str
 def test_an_overlap_is_no_sum(of: Callable[..., Tensor]) -> None:
     with pytest.raises(ValueError, match=r"an overlap of classes is no sum over pixels; take the reduction mean or image_mean"):
         of(torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.long), reduction="sum")
+
+
+@pytest.mark.parametrize("loss", ["dice", "ohem", {"cross_entropy": 1, "tversky": {"weight": 1, "alpha": 0.3, "beta": 0.7}}])
+def test_the_parts_of_a_step_add_up_to_the_step_where_they_are_alike(loss: object) -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(1, 3, 5, 6), torch.randint(0, 3, (1, 5, 6))
+    spec = LossSpec.model_validate(loss)
+    whole = StepLoss(spec)(logits.repeat(4, 1, 1, 1), target.repeat(4, 1, 1))
+    part = StepLoss(spec, parts=4)(logits, target, torch.tensor(4 * target.numel()))
+    torch.testing.assert_close(4 * part, whole)

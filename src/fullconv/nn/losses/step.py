@@ -34,6 +34,9 @@ class StepLoss:
         Images of the step, those of all processes together; ``None``: as many as are given.
     processes, total
         How many share a step, and what adds a tensor over them, gradients with it.
+    parts
+        In how many parts, one after the other, the gradients of a step are added up (``train.accumulate``). A mean over pixels knows
+        the pixels of the whole step; overlaps and hard examples are of each part, and their mean over the parts is taken.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class StepLoss:
     images: int | None = None
     processes: int = 1
     total: Callable[[Tensor], Tensor] = lambda value: value
+    parts: int = 1
 
     def __call__(
         self, logits: Tensor, target: Tensor, valid_pixels: Tensor | None = None, weights: Tensor | None = None
@@ -87,10 +91,11 @@ class StepLoss:
             case FocalTerm():
                 return focal(logits, target, term.gamma, reduction, valid_pixels=valid, weights=weights, images=images)
             case OhemTerm():
-                return ohem(logits, target, term.keep, reduction, weights=weights, images=images, total=self.total)
+                found = ohem(logits, target, term.keep, reduction, weights=weights, images=images, total=self.total)
+                return found / self.parts if reduction == "mean" else found
         if name == "lovasz":
             return lovasz(logits, target, weights=weights, images=images)
         alpha, beta = (term.alpha, term.beta) if isinstance(term, TverskyTerm) else OVERLAPS[name]
         found = tversky(logits, target, alpha, beta, reduction, weights=weights, images=images, total=self.total)
         # of the mean each process holds the whole, of the mean over images its own images' part
-        return found / self.processes if reduction == "mean" else found
+        return found / (self.processes * self.parts) if reduction == "mean" else found
