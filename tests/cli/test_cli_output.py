@@ -99,7 +99,7 @@ def test_a_folder_without_pictures_and_one_as_an_image(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["predict", str(checkpoint), str(tmp_path), "--out", f"{tmp_path}/out"]) == 1
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: no images in this folder; looked for .bmp, ")
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: no images in this folder; looked for .apng, ")
     assert main(["heatmap", "squeezenet1_1", str(tmp_path), "--out", f"{tmp_path}/h.png"]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path}: a folder, not an image\n"
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,6 @@
 """Masks that would train without a complaint on wrong labels: found in a recipe, and read right by what ``init`` writes."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from fullconv.doctor import Finding, examine
 from fullconv.doctor.examine import open_context
 from fullconv.doctor.repair import repair
 from fullconv.errors import DataError
-from fullconv.spec import DataSpec, FolderSpec
+from fullconv.spec import DataSpec
 from fullconv.spec.recipe import load_recipe
 
 TRUTH = [np.where(mask(number) == 255, 0, mask(number)) for number in range(14)]
@@ -267,12 +266,3 @@ def test_one_class_alone(folder: Folder) -> None:
     write(folder, lambda _, labels: Image.fromarray(np.zeros_like(labels)))
     found = only_named(folder.examine(labels={"ground": 0}).of("error"))
     says(found, "error", 0, r"^only ground has pixels in train, and it is the only class$")
-
-
-def test_an_image_with_two_masks(folder: Folder) -> None:
-    rows = [f"images/train/{n}.png,masks/train/{n}.png,train" for n in range(10)]
-    rows += [f"images/val/{n}.png,masks/val/{n}.png,val" for n in range(10, 14)]
-    rows += ["images/train/1.png,masks/train/2.png,val"]
-    (folder.root / "pairs.csv").write_text("\n".join(["image,mask,split", *rows]))
-    found = [f for f in folder.examine(folder=FolderSpec(pairs=Path("pairs.csv"))).of("error") if "several" in f.kind]
-    says(only_named(found), "error", 1, r"^1 image with several masks: 1.png; 1.png has 1.png and 2.png$")

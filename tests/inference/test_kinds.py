@@ -66,9 +66,9 @@ def rotated(rgb: Pixels) -> tuple[bytes, Pixels]:
     return content, np.rot90(stored, -1)
 
 
-def animation(rgb: Pixels) -> tuple[bytes, Pixels]:
+def still(rgb: Pixels) -> tuple[bytes, Pixels]:
     few = rgb // 128 * 255  # eight colours, so that the palette loses nothing
-    return encoded(Image.fromarray(few), "GIF", save_all=True, append_images=[Image.new("RGB", few.shape[1::-1])]), few
+    return encoded(Image.fromarray(few), "GIF"), few
 
 
 def on_white(values: Pixels, alpha: Pixels) -> Pixels:
@@ -109,7 +109,7 @@ KINDS: dict[str, Callable[[Pixels], tuple[bytes, Pixels]]] = {
     "tiff.tif": lambda rgb: (encoded(Image.fromarray(rgb), "TIFF", compression="tiff_lzw"), rgb),
     "webp.webp": lambda rgb: (encoded(Image.fromarray(rgb), "WEBP", lossless=True), rgb),
     "bmp.bmp": lambda rgb: (bmp(rgb), rgb),
-    "first-frame.gif": animation,
+    "still.gif": still,
     "grey-16-bit.png": lambda rgb: (png(rgb[..., :1].astype(np.uint16) * 257, 0), grey(rgb)),
     "grey.png": lambda rgb: (png(rgb[..., :1], 0), grey(rgb)),
     "grey-alpha.png": grey_alpha,

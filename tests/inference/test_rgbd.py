@@ -122,7 +122,7 @@ def test_a_missing_depth_is_reported_and_the_others_go_on(fused: Path, album: Pa
     arguments = ["predict", str(fused), f"{album}/rgb", "--out", f"{album}/out", "--depth", f"{album}/depth"]
     assert main([*arguments, "--depth-unit", "millimetres", "--camera", "nyud"]) == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "rgb/a.png: no a.* of .bmp" in said
+    assert "rgb/a.png: no a.* of .apng" in said
     assert "the depth of an image has its name, once, in the same tree of folders" in said
     assert "1 of 2 images predicted" in said
     assert (album / "out/kitchen/b.png").exists()

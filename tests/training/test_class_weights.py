@@ -1,6 +1,7 @@
 """Class weights: counted over the un-augmented training set, and used by every step."""
 
 import io
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_the_mean_weight_over_the_data_set_is_one(quiet: Console) -> None:
 
 def test_counting_stops_when_that_is_asked_for(quiet: Console) -> None:
     request = StopRequest()
-    request.asked = True
+    request.ask(signal.SIGTERM, None)
     with pytest.raises(Stopped):
         pixel_counts(Masks(), DataSpec(), quiet, request)
 

@@ -40,9 +40,10 @@ def test_two_processes_give_the_metrics_of_one(tiny: Callable[..., Recipe], tmp_
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("stage 32s: ") == 1  # one of them speaks
+    unlike = dict.fromkeys(("seconds", "waiting", "heads"), 0)
     pair = json.loads((tmp_path / "two" / "result.json").read_text())["stages"]
     for one, two in zip(alone.stages, pair, strict=True):
-        assert {**one, "seconds": 0, "heads": 0} == {**two, "seconds": 0, "heads": 0}
+        assert one | unlike == two | unlike
         found, expected = two["heads"]["semantic"], one["heads"]["semantic"]
         assert found["pixels"] == expected["pixels"]  # five images for two processes: none is counted twice or left out
         for metric in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu"):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from fullconv.errors import SpecError
+from fullconv.errors import DataError, SpecError
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import read_recipe
@@ -46,14 +46,17 @@ def trained(root: Path, *given: Any) -> RunResult:
         (1, 2, None, 4),  # fewer images than a batch
         (3, 2, [64, 64], 2),  # images smaller than the crop
         (3, 2, [1, 1], 1),  # batch norm over one image of one pixel
-        (3, 1, None, 2),  # a single class
         (2, 255, None, 1),
     ],
 )
 def test_it_trains(images: int, classes: int, crop: list[int] | None, batch: int, tmp_path: Path) -> None:
     found = trained(tmp_path, images, {"train": classes, "val": classes}, {"augment": {"crop": crop}}, batch, {})
     assert 0 <= found.score() <= 1
-    assert classes > 1 or found.score() == 1
+
+
+def test_a_single_class_is_nothing_to_learn(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"only class 0 has pixels in train.*a net needs two classes"):
+        trained(tmp_path, 3, {"train": 1, "val": 1}, {}, 2, {})
 
 
 def test_a_class_that_training_images_lack(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def _image_of(predictors: "list[Predictor]", given: "DataSpec") -> "ImageSpec":
     """Return how images are read: as the models learned them; how masks lie on them is the data's own."""
     from fullconv.errors import SpecError
 
-    learned = predictors[0].image
+    learned = predictors[0].image if predictors else given.image
     if any(predictor.image != learned for predictor in predictors[1:]):
         raise SpecError("the models read other bands, ranges or pages of images, so they cannot be measured on the same ones")
     return learned.model_copy(update={"rotation": given.image.rotation})

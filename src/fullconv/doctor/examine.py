@@ -29,7 +29,6 @@ CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     meaning_checks.alpha,
     meaning_checks.ignored_objects,
     meaning_checks.names,
-    meaning_checks.shared_images,
     dataset_checks.leaks,
     dataset_checks.empty_masks,
     dataset_checks.classes,

@@ -3,7 +3,7 @@
 All of them would train without a complaint, on wrong labels.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,18 +154,3 @@ def _compared(context: Context, found: NameList) -> Iterator[Finding]:
             "compare them with the masks; `fullconv init` writes the names anew; if data.labels is right, mend or remove the list"
         )
         yield Finding("error", "names of other values", len(wrong), what, fix, tuple(name for _, name, _ in wrong))
-
-
-def shared_images(context: Context) -> Iterator[Finding]:
-    """Find images that stand beside more than one mask."""
-    masks: defaultdict[Path, set[Path]] = defaultdict(set)
-    for fact in context.facts:
-        if fact.pair:
-            masks[fact.pair.image].add(Path(fact.pair.mask))
-    found = {image: sorted(each) for image, each in masks.items() if len(each) > 1}
-    if found:
-        image, (one, other, *_) = next(iter(found.items()))
-        names = [path.name for path in found]
-        what = f"{counted(len(found), 'image')} with several masks: {listed(names)}; {image.name} has {one.name} and {other.name}"
-        fix = "keep one mask for each image; masks of one class each are combined into one first"
-        yield Finding("error", "images with several masks", len(found), what, fix, tuple(names))

@@ -12,7 +12,7 @@ def shared_steps(total: int, shares: Sequence[int]) -> list[int]:
     Examples
     --------
     >>> shared_steps(100, [750, 450, 400]), shared_steps(2, [1, 1, 1])
-    ([47, 28, 25], [1, 1, 1])
+    ([46, 29, 25], [1, 1, 1])
     """
     spare = max(total - len(shares), 0)  # each stage has one step first
     ends = [round(spare * sum(shares[: number + 1]) / sum(shares)) for number in range(len(shares))]

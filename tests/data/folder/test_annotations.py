@@ -83,7 +83,9 @@ def test_a_class_that_an_export_gains_moves_no_other(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"1 shapes of the class 'ant', which data.labels does not have.*rename: \{ant: \w+\}"):
         open_dataset(spec, "train")
-    renamed = recipe_for(tmp_path, "annotations/instances_default.json", rename={"ant": "background", "dog": "ignore"})
+    renamed = recipe_for(
+        tmp_path, "annotations/instances_default.json", rename={"ant": "background", "dog": "ignore"}, val_share=0
+    )
     assert set(np.unique(masks_of(renamed)["b"])) == {0, 1, 255}
     with pytest.raises(SpecError, match=r"rename: ant counts as 'bee', which is not in data.labels"):
         values_of(LABELS, {"ant": "bee"})

@@ -196,7 +196,7 @@ def test_sizes_must_agree(root: Path) -> None:
 def test_a_missing_folder_split_or_label_map_says_what_to_do(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no images of the split 'test' in .*there are train, val in"):
         open_dataset(spec(root), "test")
-    with pytest.raises(DataError, match=r"no images of the split 'train' in .*looked for .bmp"):
+    with pytest.raises(DataError, match=r"no images of the split 'train' in .*looked for .apng"):
         open_dataset(spec(root, images="nothing", masks="nothing"), "train")
     with pytest.raises(DataError, match=r"/none is no folder; give the one that holds your images and masks"):
         open_dataset(spec(tmp_path / "none"), "train")

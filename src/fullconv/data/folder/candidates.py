@@ -222,7 +222,8 @@ def _one_folder(names: Sequence[str], plain: FolderSpec) -> Specs:
     rest = [name for name in names if name not in {*photos}]
     if photos and rest:
         yield from class_layouts(photos, rest, plain)
-        for image, mask in relations(photos, rest)[:2]:
+        few = 2 * len(photos) < len(rest)  # a stray photograph among images and masks is no layout
+        for image, mask in () if few else relations(photos, rest)[:2]:
             suffixes = [PurePosixPath(group[0]).suffix for group in (photos, rest)]
             yield plain.model_copy(update={"image_pattern": image + suffixes[0], "pattern": mask + suffixes[1]}), {}
     yield from ((_with(plain, "{stem}", "{stem}" + ending), {}) for ending in _extensions(names))

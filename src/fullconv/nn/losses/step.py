@@ -35,8 +35,8 @@ class StepLoss:
     processes, total
         How many share a step, and what adds a tensor over them, gradients with it.
     parts
-        In how many parts, one after the other, the gradients of a step are added up (``train.accumulate``). A mean over pixels knows
-        the pixels of the whole step; overlaps and hard examples are of each part, and their mean over the parts is taken.
+        In how many parts, one after the other, the gradients of a step are added up (``train.accumulate``). A mean over pixels
+        knows the pixels of the whole step; overlaps and hard examples are of each part, and their mean over the parts is taken.
 
     Examples
     --------
