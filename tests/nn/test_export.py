@@ -23,9 +23,9 @@ NETS = {
     "caffe, pools of three": (ModelSpec(name="fcn32s-narrow-alexnet"), {"semantic": 4}),
     "pools that round up": (ModelSpec(name="fcn8s-squeezenet1_1"), {"semantic": 4}),
     "residual": (ModelSpec(name="fcn16s-resnet18"), {"semantic": 4}),
-    "fixed pads": (ModelSpec(name="fcn8s-efficientnet_lite0"), {"semantic": 4}),
-    "two heads, learned": (ModelSpec(name="fcn4s-minivgg", deconvolution="learned"), {"semantic": 4, "geometric": 3}),
-    "colour and HHA": (ModelSpec(name="fcn8s-minivgg", streams=("rgb", "hha")), {"semantic": 4}),
+    "fixed pads": (ModelSpec(name="fcn16s-efficientnet_lite0"), {"semantic": 4}),
+    "two heads, learned": (ModelSpec(name="fcn8s-minivgg", deconvolution="learned"), {"semantic": 4, "geometric": 3}),
+    "colour and HHA": (ModelSpec(name="fcn16s-minivgg", streams=("rgb", "hha")), {"semantic": 4}),
     "colour with depth": (ModelSpec(name="fcn8s-minivgg", streams=("rgb+depth",)), {"semantic": 4}),
 }
 SMALL = ("caffe, pad 100", "two heads, learned", "colour with depth")
