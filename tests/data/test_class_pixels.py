@@ -6,7 +6,7 @@ import torch
 
 from fullconv.data import open_dataset
 from fullconv.data.class_pixels import class_pixels, draw_shares
-from fullconv.data.loading import StepSampler
+from fullconv.data.draws import StepSampler
 from fullconv.spec import DataSpec
 
 

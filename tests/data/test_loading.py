@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from fullconv.data.loading import StepSampler, collate, train_loader, val_loader
+from fullconv.data.draws import StepSampler
+from fullconv.data.loading import collate, train_loader, val_loader
 from fullconv.data.sample import Sample
 from fullconv.errors import DataError, SpecError
 from fullconv.labels import LabelSet, voc_colors

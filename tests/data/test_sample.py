@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision import tv_tensors
 
-from fullconv.data.sample import IGNORE, JointTransform, Sample
+from fullconv.data.joint_transform import JointTransform
+from fullconv.data.sample import IGNORE, Sample
 from fullconv.errors import DataError
 from fullconv.spec import AugmentSpec
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from fullconv.data.copy_paste import CopyPaste
+from fullconv.data.joint_transform import JointTransform
 from fullconv.data.loading import train_loader
 from fullconv.data.named_transforms import GEOMETRIC, PHOTOMETRIC, REFUSED, NamedTransforms
-from fullconv.data.sample import IGNORE, JointTransform, Sample
+from fullconv.data.sample import IGNORE, Sample
 from fullconv.errors import SpecError
 from fullconv.labels import LabelSet, voc_colors
 from fullconv.spec import AugmentSpec, CopyPasteSpec, DataSpec

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from fullconv.cli import main
 from fullconv.data import open_dataset
-from fullconv.data.sample import JointTransform, Sample
+from fullconv.data.joint_transform import JointTransform
+from fullconv.data.sample import Sample
 from fullconv.errors import SpecError, WeightsError
 from fullconv.evaluation import evaluate
 from fullconv.inference.predictor import Predictor, load

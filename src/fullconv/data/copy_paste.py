@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from fullconv.data.sample import Dataset, JointTransform, Sample, each_part
+from fullconv.data.joint_transform import JointTransform, each_part
+from fullconv.data.sample import Dataset, Sample
 from fullconv.errors import DataError, SpecError, nearest
 from fullconv.labels import LabelSet
 from fullconv.spec import CopyPasteSpec

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from fullconv.data.sample import Dataset, JointTransform, Sample
+from fullconv.data.joint_transform import JointTransform
+from fullconv.data.sample import Dataset, Sample
 from fullconv.labels import LabelSet
 
 

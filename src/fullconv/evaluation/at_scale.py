@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
-from fullconv.data.sample import resized, scaled_size
+from fullconv.data.joint_transform import resized, scaled_size
 
 Net = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 """Images (N, C, H, W) by input to logits (N, K, H, W) by head."""

@@ -8,8 +8,10 @@ from typing import Self
 
 from pydantic import model_validator
 
+from fullconv.spec.augment import AugmentSpec, CopyPasteSpec
 from fullconv.spec.base import Spec
-from fullconv.spec.data import AugmentSpec, CopyPasteSpec, DataSpec, FolderSpec
+from fullconv.spec.data import DataSpec
+from fullconv.spec.folder import FolderSpec
 from fullconv.spec.image import ImageSpec
 from fullconv.spec.loss import LossSpec
 from fullconv.spec.model import COLORS, INPUT_CHANNELS, STRIDES, ModelSpec, inputs_of

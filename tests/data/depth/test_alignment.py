@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fullconv.data.sample import JointTransform, Sample
+from fullconv.data.joint_transform import JointTransform
+from fullconv.data.sample import Sample
 from fullconv.spec import AugmentSpec
 
 
