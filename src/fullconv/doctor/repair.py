@@ -39,7 +39,7 @@ from fullconv.doctor.file_checks import lies_as
 from fullconv.doctor.palette import Color, own_palette
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import COLOR, codes_of, color_of
-from fullconv.spec import DataSpec
+from fullconv.spec import DataSpec, FolderSpec
 
 DRAWN_MASKS, DRAWN_LIST = "masks-drawn", "pairs-drawn.csv"
 """Where a copy keeps masks that were drawn from annotations, and what says which image each belongs to."""
@@ -137,7 +137,10 @@ def _copy(context: Context, root: Path, work: Path, progress: Progress) -> Repai
             if fact.pair.depth and fact.pair.depth.is_file():
                 depth = _place(fact.pair.depth, root, work)
                 shutil.copyfile(fact.pair.depth, depth)
-            image, mask = _place(fact.pair.image, root, work), _place_of_mask(fact.pair, root, work)
+            image, mask = (
+                _place(fact.pair.image, root, work),
+                _place_of_mask(fact.pair, root, work, bool(context.spec.folder.classes)),
+            )
             mask = _write(fact, context, fact.pair, image, mask, indices, done)
             rows.append((image, mask, fact.split, depth))
             done.kept += 1
@@ -153,21 +156,29 @@ def _copy(context: Context, root: Path, work: Path, progress: Progress) -> Repai
 
 
 def copied(spec: DataSpec, out: Path) -> DataSpec:
-    """Return what describes a repaired copy: its folder, and a list where masks were drawn from annotations."""
+    """Return what describes a repaired copy: its folder, and a list where masks were put together or lists said the splits."""
     folder = spec.folder
-    if folder.annotations is not None:
-        folder = folder.model_copy(update={"annotations": None, "pairs": Path(DRAWN_LIST)})
+    if _needs_list(folder):
+        folder = folder.model_copy(update={"annotations": None, "lists": None, "classes": (), "pairs": Path(DRAWN_LIST)})
     return spec.model_copy(update={"root": out, "folder": folder})
 
 
 def settings_of_copy(spec: DataSpec, out: Path) -> str:
     """Return the settings with which the same recipe trains on a repaired copy, as a command takes them."""
-    lists = f" --data.folder.annotations null --data.folder.pairs {DRAWN_LIST}" if spec.folder.annotations is not None else ""
-    return f"--data.root {shlex.quote(str(out))}{lists}"
+    folder, settings = spec.folder, f"--data.root {shlex.quote(str(out))}"
+    if not _needs_list(folder):
+        return settings
+    gone = {"annotations": folder.annotations is not None, "lists": folder.lists is not None, "classes": bool(folder.classes)}
+    settings += "".join(f" --data.folder.{key} {'[]' if key == 'classes' else 'null'}" for key, there in gone.items() if there)
+    return f"{settings} --data.folder.pairs {DRAWN_LIST}"
 
 
-def _place_of_mask(pair: Pair, root: Path, work: Path) -> Path:
-    if not isinstance(pair.mask, DrawnMask):
+def _needs_list(folder: FolderSpec) -> bool:
+    return folder.annotations is not None or folder.lists is not None or bool(folder.classes)
+
+
+def _place_of_mask(pair: Pair, root: Path, work: Path, composed: bool) -> Path:
+    if not composed and not isinstance(pair.mask, DrawnMask):
         return _place(pair.mask, root, work)
     place = work / DRAWN_MASKS / f"{pair.name}.png"
     place.parent.mkdir(parents=True, exist_ok=True)

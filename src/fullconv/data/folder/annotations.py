@@ -93,7 +93,8 @@ def annotated_pairs(root: Path, folder: FolderSpec, split: str) -> AnnotatedPair
     if not pairs:
         raise DataError(_why_none(path, chosen, index))
     ordered = sorted(pairs.values(), key=lambda pair: pair.name)
-    others = index.count - len(pairs) if not has_splits or "{split}" in folder.images else 0  # else they are of other splits
+    apart = "{split}" in folder.images and index.base != root  # a folder of its own; below the root those of other splits lie too
+    others = index.count - len(pairs) if not has_splits or apart else 0
     return AnnotatedPairs(ordered, has_splits, tuple(missing), max(0, others))
 
 

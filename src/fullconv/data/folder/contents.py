@@ -118,6 +118,7 @@ class _Look:
     blends: int
     edges: int
     photograph: bool = False
+    channels: bool = False
 
     @property
     def cut_out(self) -> bool:
@@ -168,6 +169,7 @@ def _look(stored: Stored) -> _Look:
     pixels = dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True))
     look = _Look(stored.size, kind, stored.kind in LOSSY, pixels, {}, None, {}, runs.blends(), runs.edges)
     look.photograph = len(pixels) > PHOTOGRAPH
+    look.channels = stored.plain.ndim == 3
     if look.photograph and stored.alpha is None:
         return look
     look.solid = inner_pixels(codes)
@@ -204,6 +206,11 @@ def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
 
 
 def _by_kind(looks: Sequence[tuple[Path | DrawnMask, _Look]], lenient: bool) -> Contents:
+    if any(look.kind == "colours" for _, look in looks):
+        for _, look in looks:  # an image that is black all over stores a colour, where others do
+            if look.channels and look.kind == "values":
+                _to_colors(look)
+                look.kind = "colours"
     kinds = Counter(look.kind for _, look in looks)
     palettes = [(path, look.palette) for path, look in looks if look.palette is not None]
     if palettes and all(palette.grey for _, palette in palettes):  # greys stand for values, also those of grey images
