@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from planted import Folder, mask, photograph, to_palette, turned
 
@@ -13,7 +14,7 @@ from fullconv.data import open_dataset
 from fullconv.data.sample import RGB, SEMANTIC
 from fullconv.doctor import examine
 from fullconv.doctor.examine import open_context
-from fullconv.doctor.repair import TURNS, Repair, repair
+from fullconv.doctor.repair import TURNS, Repair, copied, repair, settings_of_copy
 from fullconv.errors import SpecError
 from fullconv.spec import DataSpec, FolderSpec
 
@@ -164,3 +165,30 @@ def test_an_interrupted_copy_leaves_nothing(folder: Folder, tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         repair(open_context(folder.spec()), tmp_path / "copy", stop)
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
+
+
+def test_masks_of_one_class_each_and_lists_of_splits_become_a_list(tmp_path: Path) -> None:
+    root, draw = tmp_path / "own", np.random.default_rng(0)
+    for number in range(4):
+        for name in ("road", "car"):
+            (root / "masks" / name).mkdir(parents=True, exist_ok=True)
+            mask = (draw.random((20, 24)) < 0.3).astype(np.uint8) * 255
+            Image.fromarray(mask).save(root / "masks" / name / f"{number}.png")
+        (root / "images").mkdir(exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(root / "images" / f"{number}.png")
+    (root / "lists").mkdir()
+    (root / "lists/train.txt").write_text("0\n1\n2\n")
+    (root / "lists/val.txt").write_text("3\n")
+    settings = {"images": "images", "masks": "masks/{class}", "classes": ("road", "car"), "lists": "lists/{split}.txt"}
+    labels = {"background": 0, "road": 1, "car": 2}
+    spec = DataSpec(name="folder", root=root, folder=FolderSpec(**settings), labels=labels)
+    repair(open_context(spec), tmp_path / "copy")
+    assert settings_of_copy(spec, tmp_path / "copy").endswith(
+        " --data.folder.lists null --data.folder.classes [] --data.folder.pairs pairs-drawn.csv"
+    )
+    again = copied(spec, tmp_path / "copy")
+    for split in ("train", "val"):
+        before, after = open_dataset(spec, split), open_dataset(again, split)
+        assert len(before) == len(after)
+        for one, other in zip(before, after, strict=True):
+            assert torch.equal(one.targets["semantic"], other.targets["semantic"])

@@ -61,6 +61,7 @@ def test_splits_of_an_export_are_those_of_the_recipe(tmp_path: Path) -> None:
     recipe = init(tmp_path / "own")
     assert (recipe.data.train, recipe.data.val) == ("train", "val")
     assert [sample.name for sample in open_dataset(recipe.data, "val")] == ["valid/images/c"]
+    assert "does not list" not in starter(tmp_path / "own", "own", preferred=False)
     root = tmp_path / "two"
     write_images(root / "images", ("a", "b", "c"))
     coco(root, ["a.jpg", "b.jpg"], "annotations/instances_train2017.json")

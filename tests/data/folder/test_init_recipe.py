@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fullconv.data import open_dataset
+from fullconv.data.folder.guess import guess_spec
 from fullconv.data.folder.guess_labels import guess_labels, look_into
 from fullconv.data.folder.init_recipe import starter
 from fullconv.data.folder.layout import guess_layout
@@ -151,3 +152,13 @@ def test_few_pairs_leave_most_steps_after_the_warmup(tmp_path: Path) -> None:
     train = load_recipe(tmp_path / "own.yaml").train
     assert train.stages[0].steps == 30
     assert train.optimizer.warmup == 3
+
+
+def test_a_colour_mask_that_is_black_all_over_is_of_colours(tmp_path: Path) -> None:
+    for i in range(6):
+        mask = np.zeros((20, 24, 3), np.uint8)
+        mask[: 10 * min(i, 1), :12] = 128, 0, 0  # the first shows nothing
+        write(tmp_path / f"own/images/{i}.jpg", np.zeros((20, 24, 3), np.uint8))
+        write(tmp_path / f"own/masks/{i}.png", mask)
+    (tmp_path / "own/labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\napple:128,0,0::\n")
+    assert guess_spec(tmp_path / "own").labels == {"background": {"color": [0, 0, 0]}, "apple": {"color": [128, 0, 0]}}

@@ -206,11 +206,7 @@ def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
 
 
 def _by_kind(looks: Sequence[tuple[Path | DrawnMask, _Look]], lenient: bool) -> Contents:
-    if any(look.kind == "colours" for _, look in looks):
-        for _, look in looks:  # an image that is black all over stores a colour, where others do
-            if look.channels and look.kind == "values":
-                _to_colors(look)
-                look.kind = "colours"
+    _grey_as_colors(looks)
     kinds = Counter(look.kind for _, look in looks)
     palettes = [(path, look.palette) for path, look in looks if look.palette is not None]
     if palettes and all(palette.grey for _, palette in palettes):  # greys stand for values, also those of grey images
@@ -239,6 +235,16 @@ def _by_kind(looks: Sequence[tuple[Path | DrawnMask, _Look]], lenient: bool) -> 
         for _, look in kept:
             _to_colors(look)
     return _summed(kept, reason, {} if reason else _common_palette(palette for _, palette in palettes), lenient)
+
+
+def _grey_as_colors(looks: Sequence[tuple[Path | DrawnMask, _Look]]) -> None:
+    """Take masks of three equal channels for colours where others have colours: one may be black all over."""
+    if not any(look.kind == "colours" for _, look in looks):
+        return
+    for _, look in looks:
+        if look.channels and look.kind == "values":
+            _to_colors(look)
+            look.kind = "colours"
 
 
 def _to_colors(look: _Look) -> None:
