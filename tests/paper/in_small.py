@@ -19,7 +19,8 @@ class Small(Context):
 
     def recipe(self, name: str, seed: int = 0, overrides: Mapping[str, Any] | None = None) -> Recipe:
         recipe = super().recipe(name, seed, overrides)
-        return recipe.model_copy(update={"data": recipe.data.model_copy(update={"count": 12, "val_count": 4})})
+        data = recipe.data.model_copy(update={"count": 12, "val_count": 4})
+        return recipe.model_copy(update={"data": data, "train": recipe.train.model_copy(update={"loggers": ()})})
 
 
 def assert_trained_as_planned(context: Context, name: str, budget: float = BUDGET) -> None:

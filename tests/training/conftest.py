@@ -23,6 +23,7 @@ TINY: dict[str, Any] = {
         "stages": [{"stride": 32, "steps": 6}, {"stride": 16, "steps": 4, "learning_rate": 1e-3}],
         "batch_size": 4,
         "keep": "last",
+        "loggers": [],
         "optimizer": {"learning_rate": 1e-2},
         "accelerator": "cpu",
         "devices": 1,

@@ -37,7 +37,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def finished(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, RunResult, str]:
-    recipe = tiny(train={"validate_every": 3})
+    recipe = tiny(train={"validate_every": 3, "loggers": "tensorboard"})
     console = Console(file=io.StringIO(), width=200)
     result = train(recipe, tmp_path_factory.mktemp("run") / "out", console=console)
     return recipe, result, console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
