@@ -152,8 +152,7 @@ class Context:
 
     @cached_property
     def rotation(self) -> Lies:
-        """On which pixels masks are taken to lie where EXIF turns the image and they do not tell: the recipe's word, or the
-        other pairs'."""
+        """On which pixels masks lie where EXIF turns the image and they do not tell, by the recipe or by the other pairs."""
         return self.spec.image.rotation or agreed([lies for fact in self.facts if (lies := fact.lies)])
 
     @cached_property

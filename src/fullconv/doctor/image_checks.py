@@ -105,9 +105,7 @@ def unseen(root: Path, patterns: list[str]) -> dict[str, list[Path]]:
             if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts):
                 by_suffix[path.suffix.lower()].add(path)
     found = {suffix: sorted(paths) for suffix, paths in by_suffix.items()}
-    return {
-        suffix: paths for suffix, paths in found.items() if suffix in UNREAD or any(map(is_image, paths[:LOOKED_INTO]))
-    }
+    return {suffix: paths for suffix, paths in found.items() if suffix in UNREAD or any(map(is_image, paths[:LOOKED_INTO]))}
 
 
 def _not_looked_for(top: Path) -> Iterator[Path]:
