@@ -14,8 +14,8 @@ are seconds of all cores, about 5 of them imports, which hold 720 to 800 MiB:
 ``train`` to its first step 20 CPU-s, 150 s at a load of 11             899 MiB
 ==========================  ==========================================  =========
 
-The memory of ``data check`` was measured before pairs and thumbnails were held once; it is less now. Training looks into 2000 pairs of each split
-and validates on all 9908 after its one step, which is left out above and in what is printed for ``val_count`` of 2.
+The memory of ``data check`` was measured before pairs and thumbnails were held only once. Training looks into 2000 pairs of each
+split and validates on all 9908 after its one step, which is left out above and in what is printed for ``val_count`` of 2.
 """
 
 import argparse
