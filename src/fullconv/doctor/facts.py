@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,9 +149,10 @@ def scan(sources: Sequence[Source], progress: Progress = lambda done, of: None) 
     """
     jobs = [job for source in sources for job in _jobs(source)]
     total = sum(len(source.dataset) for source in sources)
+    rest = (pair for source in sources for pair in source.pairs or [None] * len(source.dataset))
     found: list[Facts] = []
     for facts in _results(jobs, min(_cores(), len(jobs)) if total > ALONE else 1):
-        found += facts
+        found += [replace(fact, pair=pair) for fact, pair in zip(facts, rest, strict=False)]  # processes send copies of pairs
         progress(len(found), total)
     return found
 
@@ -160,8 +161,7 @@ def _jobs(source: Source) -> Iterator[Callable[[], list[Facts]]]:
     for start in range(0, len(source.dataset), CHUNK):
         if source.pairs:
             how = Reading(source.split, source.label_map, source.image, source.mask_pages, source.depth_unit)
-            pairs = source.pairs[start : start + CHUNK]
-            yield functools.partial(_read_pairs, how, pairs)
+            yield functools.partial(_read_pairs, how, source.pairs[start : start + CHUNK])
         else:
             places = range(start, min(start + CHUNK, len(source.dataset)))
             yield functools.partial(_read_samples, source.dataset, places, source.split, source.head, source.label_map)

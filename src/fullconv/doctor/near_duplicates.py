@@ -16,7 +16,7 @@ VOC's and NYUDv2's splits are 0.20 and 0.33 apart; copies coded again, halved, m
 
 def hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return the hash uint64 (N,) of grey thumbnails uint8 (N, 16, 16)."""
-    halves = thumbnails.astype(np.int64).reshape(len(thumbnails), 8, 2, 16).sum(2)
+    halves = thumbnails.reshape(len(thumbnails), 8, 2, 16).sum(2, dtype=np.int32)
     rises = halves[:, :, 1::2] > halves[:, :, 0::2]
     return np.packbits(rises.reshape(len(thumbnails), 64), axis=1).view(np.uint64).ravel()
 
@@ -46,4 +46,5 @@ def _standardised(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.float32], N
     flat = thumbnails.reshape(len(thumbnails), 256).astype(np.float32)
     flat -= flat.mean(1, keepdims=True)
     deviation = flat.std(1, keepdims=True)
-    return flat / np.maximum(deviation, 1), deviation[:, 0] > 1
+    flat /= np.maximum(deviation, 1)
+    return flat, deviation[:, 0] > 1
