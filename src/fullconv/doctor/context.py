@@ -8,6 +8,7 @@ from functools import cached_property
 from rich.markup import escape
 from rich.table import Table
 
+from fullconv.data.rotation import Lies, agreed
 from fullconv.doctor.facts import Facts, MaskFacts
 from fullconv.doctor.sources import Source
 from fullconv.labelmap import LabelMap, show_codes
@@ -148,6 +149,11 @@ class Context:
     def surveys(self) -> tuple[Survey, ...]:
         """Return what the masks of each split hold."""
         return self._surveys
+
+    @cached_property
+    def rotation(self) -> Lies:
+        """On which pixels masks lie where EXIF turns the image and they do not tell, by the recipe or by the other pairs."""
+        return self.spec.image.rotation or agreed([lies for fact in self.facts if (lies := fact.lies)])
 
     @cached_property
     def _surveys(self) -> tuple[Survey, ...]:

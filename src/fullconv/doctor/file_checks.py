@@ -10,7 +10,7 @@ from fullconv.data.depth.rgbd import fitted_camera
 from fullconv.data.folder.folder_depth import depth_settings
 from fullconv.data.images import Glance
 from fullconv.data.orientation import SIDEWAYS
-from fullconv.data.rotation import Lies, agreed
+from fullconv.data.rotation import Lies
 from fullconv.data.sample import HHA
 from fullconv.doctor.context import Context
 from fullconv.doctor.depth_checks import MISSING, DepthFacts
@@ -78,7 +78,7 @@ def rotations(context: Context) -> Iterator[Finding]:
     for fact in context.facts:
         if fact.lies is not None and fact.lies != "none":
             fits[fact.lies].append(fact.name)
-    held = context.spec.image.rotation or agreed([lies for fact in context.facts if (lies := fact.lies)])
+    held = context.rotation
     count = {how: counted(len(names), "image") for how, names in fits.items()}
     if names := fits["stored"]:
         what = f"{count['stored']} turned by EXIF, but not the mask: {listed(names)}; the pixels are used as stored"
@@ -164,7 +164,7 @@ def lies_as(fact: Facts, context: Context) -> Lies:
     """Return on which pixels of an image its mask is taken to lie: as it shows itself, or the recipe or the other pairs say."""
     if fact.lies != "unclear":
         return fact.lies or "turned"
-    return context.spec.image.rotation or agreed([lies for other in context.facts if (lies := other.lies)])
+    return context.rotation
 
 
 def _fits(image: Glance, mask: MaskFacts) -> bool:

@@ -1,9 +1,11 @@
 """What sort of files images are: transparency, palettes, CMYK, pages, depths, suffixes that lie, files passed over."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from fullconv.data.folder.names import suffix_of
 from fullconv.data.images import SUFFIXES, UNREAD, Glance, Kind, is_image
 from fullconv.doctor.context import Context
 from fullconv.doctor.finding import Finding, Level, counted, listed
@@ -20,6 +22,7 @@ NAMES = {
     "JPEG2000": (".jp2", ".j2k", ".jpx"),
 }
 """What files of a format are called."""
+KNOWN = SUFFIXES | {".npy"}
 LOOKED_INTO = 20
 """Files of one unknown suffix that are opened to see whether they are images."""
 
@@ -96,13 +99,18 @@ def passed_over(context: Context) -> Iterator[Finding]:
 def unseen(root: Path, patterns: list[str]) -> dict[str, list[Path]]:
     """Return the files below the folders of ``patterns`` that are images of a suffix that is not looked for, by suffix."""
     tops = {root / pattern.partition("{split}")[0] for pattern in patterns}
-    files = {path for top in tops if top.is_dir() for path in top.rglob("*") if path.is_file()}
-    by_suffix: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(files):
-        if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts):
-            by_suffix[path.suffix.lower()].append(path)
-    return {
-        suffix: paths
-        for suffix, paths in by_suffix.items()
-        if suffix in UNREAD or (suffix not in SUFFIXES and suffix != ".npy" and any(map(is_image, paths[:LOOKED_INTO])))
-    }
+    by_suffix: dict[str, set[Path]] = defaultdict(set)
+    for top in tops:
+        for path in _not_looked_for(top):
+            if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts):
+                by_suffix[path.suffix.lower()].add(path)
+    found = {suffix: sorted(paths) for suffix, paths in by_suffix.items()}
+    return {suffix: paths for suffix, paths in found.items() if suffix in UNREAD or any(map(is_image, paths[:LOOKED_INTO]))}
+
+
+def _not_looked_for(top: Path) -> Iterator[Path]:
+    """Yield the files below a folder that are neither images nor arrays by their suffix."""
+    for folder, _, names in os.walk(top):
+        for name in names:
+            if suffix_of(name).lower() not in KNOWN and (path := Path(folder, name)).is_file():
+                yield path

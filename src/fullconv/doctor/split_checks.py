@@ -37,10 +37,11 @@ def groups_on_both_sides(context: Context) -> Iterator[Finding]:
     except DataError as error:
         yield Finding("error", "images without a group", 1, str(error), "mend data.folder.group, or leave it out")
         return
-    both = sorted(set(sides[0].values()) & set(sides[1].values()))
+    shared = set(sides[0].values()) & set(sides[1].values())
+    both = sorted(shared)
     if both:
         train, val = (source.split for source in context.sources)
-        names = tuple(name for name, group in sides[1].items() if group in both)
+        names = tuple(name for name, group in sides[1].items() if group in shared)
         what = f"{counted(len(both), 'group')} in {train} and in {val}: {listed(both)}; {counted(len(names), 'image')} of {val}"
         fix = "move each group to one side, or scores are too good; or leave data.folder.group out"
         yield Finding("error", "groups on both sides", len(both), what, fix, names)

@@ -5,6 +5,7 @@ as ``data.folder.splits``: then the images that it names stay where they were, w
 """
 
 import csv
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -29,14 +30,14 @@ def write_splits(path: Path, spec: DataSpec, training: Dataset, validation: Data
     found = _pairs(spec, training, validation)
     if not found:
         return
-    root = Path(spec.root or "").resolve()
+    below = _Below(Path(spec.root or "").resolve())
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
         writer = csv.writer(handle)
         writer.writerow(("name", "split", "image", "mask"))
         for split, pairs in found.items():
             for pair in pairs:
                 mask = pair.mask.source if isinstance(pair.mask, DrawnMask) else pair.mask
-                writer.writerow((pair.name, split, _below(pair.image, root), _below(mask, root)))
+                writer.writerow((pair.name, split, below(pair.image), below(mask)))
 
 
 def check_splits(path: Path, spec: DataSpec, training: Dataset, validation: Dataset) -> None:
@@ -74,6 +75,21 @@ def _pairs(spec: DataSpec, training: Dataset, validation: Dataset) -> Mapping[st
     return found
 
 
-def _below(file: Path, root: Path) -> str:
-    resolved = file.resolve()
-    return (resolved.relative_to(root) if resolved.is_relative_to(root) else resolved).as_posix()
+class _Below:
+    """Files as paths below a folder where they lie in it; each folder is resolved once, as that takes long for many files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folders: dict[str, str] = {}
+
+    def __call__(self, file: Path) -> str:
+        if file.is_symlink() or file.name == "..":
+            return self._written(file.resolve())
+        folder, name = os.path.split(file)
+        if folder not in self._folders:
+            self._folders[folder] = self._written(Path(folder).resolve())
+        known = self._folders[folder]
+        return name if known == "." else f"{known.rstrip('/')}/{name}"
+
+    def _written(self, resolved: Path) -> str:
+        return (resolved.relative_to(self.root) if resolved.is_relative_to(self.root) else resolved).as_posix()

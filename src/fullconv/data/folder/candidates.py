@@ -2,15 +2,16 @@
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from fullconv.data.folder.class_layouts import Specs, class_layouts
 from fullconv.data.folder.known_layouts import KNOWN, Known
 from fullconv.data.folder.listed_layout import split_names
 from fullconv.data.folder.lists import lists_there
-from fullconv.data.folder.relations import OTHER_WORDS, mask_like, relations, stem_of
+from fullconv.data.folder.names import stem_of, suffix_of, without_suffix
+from fullconv.data.folder.relations import mask_like, other_like, relations
 from fullconv.data.folder.tree import Tree, joined
 from fullconv.spec import FolderSpec
 
@@ -166,16 +167,16 @@ def _by_words(tree: Tree, base: str) -> list[tuple[str, str]]:
     for name in tuple(masks):
         if not tree.direct(joined(base, name)):
             inner = [f"{name}/{deeper}" for deeper in tree.children(joined(base, name))]
-            masks += [path for path in inner if not any(word in path.lower() for word in OTHER_WORDS)]
+            masks += [path for path in inner if not other_like(path)]
     return [(image, mask) for image in images for mask in masks if image != mask]
 
 
 def _image_like(name: str) -> bool:
-    return not mask_like(name) and not any(word in name.lower() for word in OTHER_WORDS)
+    return not mask_like(name) and not other_like(name)
 
 
 def _named(tree: Tree, folders: Iterator[tuple[str, str]], change: Change | None) -> Iterator[Candidate]:
-    for images, masks in folders:
+    for images, masks in dict.fromkeys(folders):  # several words suggest the same folders
         splits = _split_folders(tree, images, masks) if "{split}" in images and "{split}" in masks else ("train", "val")
         if splits is None or ("{split}" in images) != ("{split}" in masks):
             continue
@@ -205,7 +206,7 @@ def _specs(tree: Tree, first: tuple[str, str], plain: FolderSpec) -> Specs:
     if first[0] == first[1]:
         yield from _one_folder(images, plain)
         return
-    keys = [{str(PurePosixPath(name).with_suffix("")) for name in names} for names in (images, masks)]
+    keys = [{without_suffix(name) for name in names} for names in (images, masks)]
     if 2 * len(keys[0] & keys[1]) >= len(keys[0]):
         yield plain, {}
     yield from class_layouts(images, masks, plain)
@@ -214,31 +215,38 @@ def _specs(tree: Tree, first: tuple[str, str], plain: FolderSpec) -> Specs:
 
 def _one_folder(names: Sequence[str], plain: FolderSpec) -> Specs:
     """Yield the ways in which images and masks lie in one folder."""
-    masks = [name for name in names if mask_like(stem_of(name))]
-    others = [name for name in names if name not in {*masks}]
+    masks, others = _parted(names, lambda name: mask_like(stem_of(name)))
     if masks and others:
         yield from ((_with(plain, *patterns), {}) for patterns in relations(others, masks)[:2])
-    photos = [name for name in names if name.lower().endswith((".jpg", ".jpeg"))]
-    rest = [name for name in names if name not in {*photos}]
+    photos, rest = _parted(names, lambda name: name.lower().endswith((".jpg", ".jpeg")))
     if photos and rest:
         yield from class_layouts(photos, rest, plain)
         few = 2 * len(photos) < len(rest)  # a stray photograph among images and masks is no layout
         for image, mask in () if few else relations(photos, rest)[:2]:
-            suffixes = [PurePosixPath(group[0]).suffix for group in (photos, rest)]
+            suffixes = [suffix_of(group[0]) for group in (photos, rest)]
             yield plain.model_copy(update={"image_pattern": image + suffixes[0], "pattern": mask + suffixes[1]}), {}
     yield from ((_with(plain, "{stem}", "{stem}" + ending), {}) for ending in _extensions(names))
+
+
+def _parted(names: Sequence[str], chosen: Callable[[str], bool]) -> tuple[list[str], list[str]]:
+    """Return the names that are chosen, and the others."""
+    parts: tuple[list[str], list[str]] = ([], [])
+    for name in names:
+        parts[not chosen(name)].append(name)
+    return parts
 
 
 def _extensions(names: Sequence[str]) -> list[str]:
     """Return what some names have after others, the commonest first."""
     stems = {stem_of(name) for name in names}
-    ends = [stem[at:] for stem in stems for at in range(1, len(stem)) if stem[:at] in stems and not stem[at].isalnum()]
-    return sorted({*ends}, key=lambda end: (-ends.count(end), end))[:3]
+    places = ((stem, at) for stem in stems for at in range(1, len(stem)) if not stem[at].isalnum())
+    ends = Counter(stem[at:] for stem, at in places if stem[:at] in stems)
+    return sorted(ends, key=lambda end: (-ends[end], end))[:3]
 
 
 def _true_masks(names: Sequence[str]) -> list[str]:
     """Return the masks without those that are drawn for people, where others are left."""
-    kept = [name for name in names if not any(word in stem_of(name).lower() for word in OTHER_WORDS)]
+    kept = [name for name in names if not other_like(stem_of(name))]
     return kept or list(names)
 
 

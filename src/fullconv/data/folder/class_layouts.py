@@ -1,9 +1,9 @@
 """Layouts in which an image has one mask a class: in folders, by the end of the name, or in a folder of the image's own."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
-from fullconv.data.folder.relations import class_endings, mask_like, relations, stem_of
+from fullconv.data.folder.names import stem_of, without_suffix
+from fullconv.data.folder.relations import class_endings, mask_like, relations
 from fullconv.labels import is_background
 from fullconv.spec import FolderSpec
 
@@ -25,7 +25,7 @@ def class_layouts(images: Sequence[str], masks: Sequence[str], plain: FolderSpec
     for name in masks:
         top, _, rest = name.partition("/")
         by_top[top].append(rest)
-    keys = {str(PurePosixPath(name).with_suffix("")) for name in images}
+    keys = {without_suffix(name) for name in images}
     if 2 <= len(tops) <= MOST_CLASSES and all(_among(names, keys) for names in by_top.values()):
         yield _spec(plain, tops, {"masks": f"{plain.masks}/{{class}}"})
     elif 2 <= len(tops) <= MOST_CLASSES:
@@ -40,7 +40,7 @@ def class_layouts(images: Sequence[str], masks: Sequence[str], plain: FolderSpec
 
 
 def _among(names: Sequence[str], keys: set[str]) -> bool:
-    own = {str(PurePosixPath(name).with_suffix("")) for name in names}
+    own = {without_suffix(name) for name in names}
     return bool(own) and own <= keys
 
 

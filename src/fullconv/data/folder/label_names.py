@@ -56,8 +56,9 @@ def find_names(root: Path) -> NameList | None:
         As :func:`read_names`.
     """
     found = {name: root / name for name in reversed(LISTS) if (root / name).is_file()}
-    for path in sorted(root.glob("*/*")) if not found and root.is_dir() else []:
-        if path.name in LISTS and path.is_file():
+    for folder in sorted(root.glob("*/")) if not found else []:
+        # not glob("*/*"), which would list and sort every image
+        for path in (path for name in LISTS for path in folder.glob(name) if path.is_file()):
             found.setdefault(path.name, path)
     first = next((found[name] for name in LISTS if name in found), None)
     return None if first is None else read_names(first)

@@ -4,7 +4,6 @@ import functools
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 FIELDS = {
     "parent": "(?:(?P<parent>.+)/)?",
@@ -41,8 +40,43 @@ def key_of(relative: str, pattern: str, suffixes: frozenset[str]) -> tuple[str, 
     if match is None:
         return None
     found = match.groupdict()
-    stem = found.get("stem") or PurePosixPath(found["name"]).stem
+    stem = found.get("stem") or stem_of(found["name"])
     return (f"{found['parent']}/{stem}" if found["parent"] else stem), found.get("class") or ""
+
+
+def suffix_of(name: str) -> str:
+    """Return the ending of a file's name, with its dot; as ``PurePosixPath.suffix``, which takes ten times as long.
+
+    Examples
+    --------
+    >>> [suffix_of(name) for name in ("street/a.b.png", "a.b/c", ".hidden", "a.")]
+    ['.png', '', '', '']
+    """
+    last = name.rpartition("/")[2]
+    at = last.rfind(".")
+    return last[at:] if 0 < at < len(last) - 1 else ""
+
+
+def without_suffix(name: str) -> str:
+    """Return a path with slashes without the ending of its name.
+
+    Examples
+    --------
+    >>> without_suffix("street/a.b.png"), without_suffix("a.b/c")
+    ('street/a.b', 'a.b/c')
+    """
+    return name.removesuffix(suffix_of(name))
+
+
+def stem_of(name: str) -> str:
+    """Return a file's name without folders and ending.
+
+    Examples
+    --------
+    >>> stem_of("street/a.b.png")
+    'a.b'
+    """
+    return without_suffix(name.rpartition("/")[2])
 
 
 @functools.lru_cache(maxsize=64)
@@ -53,7 +87,7 @@ def _compiled(pattern: str, suffixes: frozenset[str]) -> re.Pattern[str]:
         FIELDS[part[1:-1]] if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^{}]*\})", text) if part
     )
     body = body.replace(FIELDS["parent"] + "/", FIELDS["parent"])  # the slash belongs to a parent, which may be missing
-    known = PurePosixPath(text).suffix.lower() in suffixes
+    known = suffix_of(text).lower() in suffixes
     return re.compile(body + ("" if known else _any_of(suffixes)), re.IGNORECASE if known else 0)
 
 

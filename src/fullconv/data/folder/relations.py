@@ -3,7 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+
+from fullconv.data.folder.names import stem_of
 
 SAMPLE = 400
 """Names that are looked at, spread over the folder."""
@@ -26,6 +27,8 @@ OTHER_WORDS = (
 )
 """What the name of a folder or file says that is drawn from ground truth for people, or holds another kind of it."""
 
+_MASK, _OTHER = (re.compile("|".join(map(re.escape, words))) for words in (MASK_WORDS, OTHER_WORDS))
+
 Names = Sequence[str]
 """Paths below a folder, with slashes and suffixes."""
 
@@ -39,18 +42,24 @@ def mask_like(name: str) -> bool:
     [True, True, False, False]
     """
     low = name.lower()
-    return any(word in low for word in MASK_WORDS) and not any(word in low for word in OTHER_WORDS)
+    return _MASK.search(low) is not None and _OTHER.search(low) is None
+
+
+def other_like(name: str) -> bool:
+    """Return whether a name says that what is in it is drawn from ground truth, or another kind of it.
+
+    Examples
+    --------
+    >>> other_like("aachen_gtFine_color"), other_like("aachen_gtFine_labelIds")
+    (True, False)
+    """
+    return _OTHER.search(name.lower()) is not None
 
 
 def spread(names: Names, most: int = SAMPLE) -> list[str]:
     """Return at most so many of the names, spread over all."""
     step = max(1, -(-len(names) // most))
     return list(names[::step])
-
-
-def stem_of(name: str) -> str:
-    """Return a file's name without folders and suffix."""
-    return PurePosixPath(name).stem
 
 
 def relations(images: Names, masks: Names) -> list[tuple[str, str]]:

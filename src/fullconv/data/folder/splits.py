@@ -18,8 +18,8 @@ file of an earlier draw, such as the ``splits.csv`` of a run. Then nothing moves
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from fullconv.errors import DataError
 from fullconv.spec import FolderSpec
@@ -109,8 +109,7 @@ def draw_splits(groups: Mapping[str, str], folder: FolderSpec, kept: Mapping[str
     return {name: (kept or {}).get(name) or found.get(group, TRAIN) for name, group in groups.items()}
 
 
-@dataclass(frozen=True, order=True)
-class _Group:
+class _Group(NamedTuple):
     """A group by the rank of its hash, 0 to 1, and how many images it has."""
 
     at: float

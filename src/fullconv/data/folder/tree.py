@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fullconv.data.folder.files import files_below
+from fullconv.data.folder.names import suffix_of
 from fullconv.data.images import SUFFIXES
 from fullconv.data.masks import MASK_SUFFIXES
 
@@ -29,7 +30,7 @@ class Tree:
     def of(cls, root: Path) -> "Tree":
         """Return what is below a folder; links to folders are followed."""
         known = SUFFIXES | MASK_SUFFIXES
-        return cls(root, [name for name, _ in files_below(root) if PurePosixPath(name).suffix.lower() in known])
+        return cls(root, [name for name in files_below(root) if suffix_of(name).lower() in known])
 
     @cached_property
     def _by_folder(self) -> dict[str, list[str]]:
