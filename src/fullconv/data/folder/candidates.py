@@ -24,6 +24,9 @@ PAIRED_ENDINGS = ("annot", "_annot", "_labels", "-labels", "_masks", "-masks", "
 LISTS = ("ImageSets/Segmentation/{split}.txt", "splits/{split}.txt", "lists/{split}.txt", "{split}.txt")
 """Where lists of image names are looked for."""
 
+CLASS_FOLDER = "/{class}"
+"""What a person puts behind the folder of the masks who says that those within are classes."""
+
 MOST_FOLDERS = 20
 """Folders of which any two are tried where a person says a pattern and no folder."""
 
@@ -180,14 +183,17 @@ def _named(tree: Tree, folders: Iterator[tuple[str, str]], change: Change | None
         splits = _split_folders(tree, images, masks) if "{split}" in images and "{split}" in masks else ("train", "val")
         if splits is None or ("{split}" in images) != ("{split}" in masks):
             continue
-        first = images.replace("{split}", splits[0]), masks.replace("{split}", splits[0])
-        if not tree.has(first[0]) or not tree.has(first[1].replace("/{class}", "")):
+        where = masks.removesuffix(CLASS_FOLDER)
+        first = images.replace("{split}", splits[0]), where.replace("{split}", splits[0])
+        if not tree.has(first[0]) or not tree.has(first[1]):
             continue
-        plain = FolderSpec(images=images, masks=masks)
+        plain = FolderSpec(images=images, masks=where)
         if change is not None:
             yield Candidate(change(plain), *splits)
             continue
         for folder, labels in _specs(tree, first, plain):
+            if where != masks and not folder.masks.endswith(CLASS_FOLDER):
+                continue
             if "{split}" not in images:
                 for lists in (joined(_parent(images), where) for where in LISTS):
                     listed = split_names(lists_there(tree.root, lists))
