@@ -27,6 +27,9 @@ LISTS = ("ImageSets/Segmentation/{split}.txt", "splits/{split}.txt", "lists/{spl
 CLASS_FOLDER = "/{class}"
 """What a person puts behind the folder of the masks who says that those within are classes."""
 
+DRAWN = ("train", "val")
+"""What splits that are drawn are called."""
+
 MOST_FOLDERS = 20
 """Folders of which any two are tried where a person says a pattern and no folder."""
 
@@ -109,14 +112,22 @@ def _known(tree: Tree, base: str) -> Iterator[Candidate]:
             }
         )
         splits = _splits(tree, placed)
+        if splits and splits[0] == splits[1] and "{split}" in placed.images:
+            placed, splits = _of_one_split(placed, splits[0]), DRAWN
         if splits and all(tree.has(where.replace("{split}", splits[0])) for where in (placed.images, placed.masks)):
             yield Candidate(placed, *splits, labels=dict(known.labels or {}), known=known)
+
+
+def _of_one_split(folder: FolderSpec, split: str) -> FolderSpec:
+    """Return the folder of the only split there is."""
+    texts = ("images", "masks", "pattern", "image_pattern", "mask_suffix")
+    return folder.model_copy(update={key: text.replace("{split}", split) for key in texts if (text := getattr(folder, key))})
 
 
 def _splits(tree: Tree, folder: FolderSpec) -> tuple[str, str] | None:
     if folder.lists is not None:
         return split_names(lists_there(tree.root, folder.lists))
-    return _split_folders(tree, folder.images, folder.masks) if "{split}" in folder.images else ("train", "val")
+    return _split_folders(tree, folder.images, folder.masks) if "{split}" in folder.images else DRAWN
 
 
 def _split_folders(tree: Tree, images: str, masks: str) -> tuple[str, str] | None:
@@ -180,9 +191,11 @@ def _image_like(name: str) -> bool:
 
 def _named(tree: Tree, folders: Iterator[tuple[str, str]], change: Change | None) -> Iterator[Candidate]:
     for images, masks in dict.fromkeys(folders):  # several words suggest the same folders
-        splits = _split_folders(tree, images, masks) if "{split}" in images and "{split}" in masks else ("train", "val")
+        splits = _split_folders(tree, images, masks) if "{split}" in images and "{split}" in masks else DRAWN
         if splits is None or ("{split}" in images) != ("{split}" in masks):
             continue
+        if splits[0] == splits[1]:  # nothing to measure on: it is drawn
+            images, masks, splits = images.replace("{split}", splits[0]), masks.replace("{split}", splits[0]), DRAWN
         where = masks.removesuffix(CLASS_FOLDER)
         first = images.replace("{split}", splits[0]), where.replace("{split}", splits[0])
         if not tree.has(first[0]) or not tree.has(first[1]):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fullconv.data.folder.annotated_layout import annotations_in
+from fullconv.data.folder.annotated_layout import annotations_beside, annotations_in
 from fullconv.data.folder.candidates import CLASS_FOLDER, Candidate, candidates
 from fullconv.data.folder.class_contents import MEND, are_classes, class_contents
 from fullconv.data.folder.class_masks import parts_by_key
@@ -224,6 +224,12 @@ def _layout(root: Path, chosen: Candidate, match: Match, others: _Found) -> Layo
         )
     if chosen.known and chosen.known.name:
         said += f"; its official splits and names: --data {chosen.known.name} (fullconv data sets {chosen.known.name})"
+    beside = "" if chosen.known else annotations_beside(root)
+    if beside:
+        said += (
+            f"; the annotations {beside} are there too and are not used: to have masks drawn from them, move "
+            f"{chosen.folder.masks} out of the folder and run init again"
+        )
     doubt = class_contents(parts_by_key(root, chosen.folder, chosen.train)).doubt if chosen.folder.classes else ""
     return Layout(chosen.folder, chosen.train, chosen.val, dict(chosen.labels), said, f"{doubt}; {MEND}" if doubt else "")
 
