@@ -82,16 +82,16 @@ def test_objects_may_be_numbered_or_cut_out(road: Write, car: Write, tmp_path: P
 @pytest.mark.parametrize(("road", "car"), [(plain, strange), (strange, plain)])
 def test_a_file_that_is_no_mask_of_its_class_stops_init(road: Write, car: Write, tmp_path: Path) -> None:
     wrong = "car" if car is strange else "road"
-    with pytest.raises(
-        DataError, match=rf"masks/{wrong}/\d.png: the values .* by their names .* each of car, road: mend that file"
-    ):
+    with pytest.raises(DataError, match=rf"masks/{wrong}/\d.png: the values .* by their names .* each of car, road: mend it"):
         guess_layout(made(tmp_path, road, car))
     assert guess_layout(tmp_path, Wanted(masks="masks/car")).folder.masks == "masks/car"
 
 
 def test_numbers_in_the_masks_of_every_class_are_asked_about(tmp_path: Path) -> None:
     made(tmp_path, instances, instances)
-    with pytest.raises(DataError, match=r"several numbers, of classes or of objects; .*--masks 'masks/\{class\}' takes each"):
+    with pytest.raises(
+        DataError, match=r"several numbers, of classes or of objects; .*--masks 'masks/\{class\}' where it numbers"
+    ):
         guess_layout(tmp_path)
     assert guess_layout(tmp_path, Wanted(masks="masks/{class}")).folder.classes == ("car", "road")
     assert guess_layout(tmp_path, Wanted(masks="masks/road")).folder.classes == ()

@@ -10,11 +10,10 @@ from PIL import Image
 
 from fullconv.data.folder.class_masks import PLACE, composed_masks, parts_by_key
 from fullconv.data.folder.files import files_below, files_by_key, split_folder
-from fullconv.data.folder.folder import find_pairs
+from fullconv.data.folder.folder import find_pairs, match_files
+from fullconv.data.folder.layout import guess_layout
 from fullconv.data.folder.lists import listed_keys
 from fullconv.data.pairs import listed_pairs
-from fullconv.data.folder.folder import match_files
-from fullconv.data.folder.layout import guess_layout
 from fullconv.errors import DataError, SpecError
 from fullconv.spec import FolderSpec
 from fullconv.spec.recipe import read_recipe

@@ -191,8 +191,10 @@ def _image_like(name: str) -> bool:
 
 def _named(tree: Tree, folders: Iterator[tuple[str, str]], change: Change | None) -> Iterator[Candidate]:
     for images, masks in dict.fromkeys(folders):  # several words suggest the same folders
-        splits = _split_folders(tree, images, masks) if "{split}" in images and "{split}" in masks else DRAWN
-        if splits is None or ("{split}" in images) != ("{split}" in masks):
+        if ("{split}" in images) != ("{split}" in masks):
+            continue
+        splits = _split_folders(tree, images, masks) if "{split}" in images else DRAWN
+        if splits is None:
             continue
         if splits[0] == splits[1]:  # nothing to measure on: it is drawn
             images, masks, splits = images.replace("{split}", splits[0]), masks.replace("{split}", splits[0]), DRAWN
@@ -204,24 +206,30 @@ def _named(tree: Tree, folders: Iterator[tuple[str, str]], change: Change | None
         if change is not None:
             yield Candidate(change(plain), *splits)
             continue
-        for folder, labels in _specs(tree, first, plain):
-            if where != masks and not folder.masks.endswith(CLASS_FOLDER):
-                continue
+        for folder, labels in _specs(tree, first, plain, by_class=where != masks):
             if "{split}" not in images:
-                for lists in (joined(_parent(images), where) for where in LISTS):
-                    listed = split_names(lists_there(tree.root, lists))
-                    if listed:
-                        yield Candidate(folder.model_copy(update={"lists": lists}), *listed, labels=labels)
+                yield from _listed(tree, folder, images, labels)
             yield Candidate(folder, *splits, labels=labels)
+
+
+def _listed(tree: Tree, folder: FolderSpec, images: str, labels: dict[str, object]) -> Iterator[Candidate]:
+    """Yield the layout with lists of its splits that lie beside the images' folder."""
+    for lists in (joined(_parent(images), where) for where in LISTS):
+        listed = split_names(lists_there(tree.root, lists))
+        if listed:
+            yield Candidate(folder.model_copy(update={"lists": lists}), *listed, labels=labels)
 
 
 def _parent(folder: str) -> str:
     return folder.rpartition("/")[0] or "."
 
 
-def _specs(tree: Tree, first: tuple[str, str], plain: FolderSpec) -> Specs:
-    """Yield the ways in which names of two folders pair: equal paths, one file a class, a pattern."""
+def _specs(tree: Tree, first: tuple[str, str], plain: FolderSpec, by_class: bool) -> Specs:
+    """Yield the ways in which names of two folders pair: equal paths, one file a class, a pattern; or a folder a class alone."""
     images, masks = (tree.below(where) for where in first)
+    if by_class:
+        yield from (found for found in class_layouts(images, masks, plain) if found[0].masks.endswith(CLASS_FOLDER))
+        return
     if first[0] == first[1]:
         yield from _one_folder(images, plain)
         return

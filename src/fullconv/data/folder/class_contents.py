@@ -75,7 +75,7 @@ def class_contents(parts: Parts) -> Contents:
             numbered |= {name} if _has_numbers(stored) else set()
         if len({mask.shape for mask in inside.values()}) > 1:
             continue  # said where they are put together
-        count = np.sum([*inside.values()], axis=0, dtype=np.uint8)
+        count = np.stack([*inside.values()]).sum(0)
         total, twice = total + count.size, twice + int((count > 1).sum())
         wide = {name for name, mask in inside.items() if mask.mean() > MUCH and _holds_others(mask, count)}
         around = wide if around is None else around & wide

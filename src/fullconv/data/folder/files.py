@@ -1,7 +1,8 @@
 """The files of a folder by the names that pair them.
 
-Links to folders are followed, but never into a folder that lies above them, within the data set or above that. What systems and tools leave behind is passed over:
-hidden files (so ``._a.jpg`` of a Mac, ``.ipynb_checkpoints``), ``__MACOSX``, ``@eaDir``, ``$RECYCLE.BIN``.
+Links to folders are followed, but never into a folder that lies above them, within the data set or above that. What systems and
+tools leave behind is passed over: hidden files (so ``._a.jpg`` of a Mac, ``.ipynb_checkpoints``), ``__MACOSX``, ``@eaDir``,
+``$RECYCLE.BIN``.
 """
 
 import contextlib

@@ -26,6 +26,7 @@ from fullconv.labelmap import parse_label_map
 from fullconv.spec import FolderSpec
 
 MOST_SHOWN = 8
+NUMBERED = "the masks of every class hold several numbers"
 
 
 @dataclass(frozen=True)
@@ -204,10 +205,10 @@ def _refuse_torn(root: Path, candidate: Candidate, fault: str, others: _Found) -
     if not are_classes(folder.classes, parts, [*images]) or (others and not own & {pair.mask for pair in others[0][1].pairs}):
         return
     one = folder.masks.replace("{class}", folder.classes[0])
-    way = f"--masks '{folder.masks}' takes each for a class, --masks {shlex.quote(one)} one alone"
+    each = f"--masks {shlex.quote(folder.masks)} where it numbers objects, " if NUMBERED in fault else ""
+    way = f"{each}--masks {shlex.quote(one)} for that alone" if CLASS_FOLDER in folder.masks else "--masks, --pattern"
     raise DataError(
-        f"{fault}; by their names there is one mask for each of {', '.join(folder.classes)}: mend that file, or say how it is"
-        + (f" ({way})" if CLASS_FOLDER in folder.masks else " (--masks, --pattern)")
+        f"{fault}; by their names there is one mask for each of {', '.join(folder.classes)}: mend it, or say how it is ({way})"
     )
 
 

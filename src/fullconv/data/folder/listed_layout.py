@@ -21,10 +21,7 @@ def listed_layout(root: Path) -> tuple[FolderSpec, str, str] | None:
         When that table cannot be read, see :func:`fullconv.data.pairs.read_list`.
     """
     named = root / "pairs.csv"
-    if named.is_file():
-        fit = [named]
-    else:
-        fit = [path for path in sorted(root.glob("*.csv")) if _lists_pairs(path)]
+    fit = [named] if named.is_file() else [path for path in sorted(root.glob("*.csv")) if _lists_pairs(path)]
     if len(fit) != 1:
         return None  # several tables: none says that it is the one
     train, val = split_names(read_list(fit[0]).splits) or (SPLITS[0], SPLITS[1])
