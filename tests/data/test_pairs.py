@@ -86,6 +86,7 @@ def test_what_a_csv_writer_writes_is_read(tmp_path_factory: pytest.TempPathFacto
             "image,mask\na.png,1.png\nb.png,2.png\n./a.png,3.png\n",
             r"a.png stands in lines 2 and 4, with the masks 1.png and 3.png",
         ),
+        ("image,mask\ni/a.png,1.png\ni/../i/a.png,1.png\n", r"i/\.\./i/a.png stands in lines 2 and 3; keep one"),
         ("image,mask\na.png,1.png\na.png,1.png\n", r"a.png stands in lines 2 and 3; keep one"),
         ("image,mask\na, b.png,1.png\n", r"line 2: 3 cells, but the header has 2; put a cell that holds ',' into quotes"),
         ('image,mask\n"a.png,1.png\nb.png,2.png\n', "a quote that is opened before line 3 is not closed"),

@@ -141,8 +141,8 @@ def test_masks_of_one_class_each(tmp_path: Path) -> None:
 
 
 def test_masks_of_one_class_that_are_not(tmp_path: Path) -> None:
-    Image.fromarray(TRUTH).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a.png: the values 0-2 in a mask of one class; it has 0 and one other value"):
+    Image.fromarray(TRUTH * np.uint8(90)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a.png: the values 0, 90, 180 in a mask of one class; it has 0 and one other value"):
         ClassMasks((tmp_path / "a.png",)).stored()
     Image.fromarray(TRUTH > 0).save(tmp_path / "a.png")
     Image.fromarray(TRUTH.T > 0).save(tmp_path / "b.png")

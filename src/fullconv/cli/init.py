@@ -33,7 +33,7 @@ def init(
     images
         Folder of the images below it; "{split}" stands for train and val, such as "images/{split}".
     masks
-        Folder of the masks, likewise.
+        Folder of the masks, likewise; "masks/{class}" where each folder in it holds the masks of one class.
     mask_suffix
         What a mask's name has after its image's, such as _mask.
     pattern
@@ -72,6 +72,8 @@ def init(
         except SpecError as error:
             raise SpecError(f"no recipe is written: {str(error).removeprefix(f'{temporary}: ')}") from error
     log(f"found {layout.said}")
+    if layout.doubt:
+        log(f"warning: {layout.doubt}")
     for remark in remarks_in(text):
         log(f"note: {remark}")
     log(f"{path} is written, with {len(data.labels)} labels: {', '.join(data.labels)}; read it, then")

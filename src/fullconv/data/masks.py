@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.images import decode
+from fullconv.data.images import SUFFIXES, decode
 from fullconv.data.mask_arrays import ARRAY_SUFFIXES
-from fullconv.data.stored_mask import OPAQUE, Stored, stored_at
+from fullconv.data.stored_mask import LOSSY, OPAQUE, Stored, stored_at
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap, show_codes
 from fullconv.labels import LabelSet
 
-MASK_SUFFIXES = ARRAY_SUFFIXES | {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+MASK_SUFFIXES = ARRAY_SUFFIXES | SUFFIXES
 """Formats that masks are looked for in; those with losses are read too, and the doctor warns of them."""
+MOST_OBJECTS = 100
+"""The largest value of an 8-bit mask of one class that is taken for the number of an object, not for a grey."""
 
 
 def read_labels(path: str | os.PathLike[str], label_map: LabelMap) -> NDArray[np.uint8]:
@@ -70,8 +72,9 @@ class ClassMasks:
     ----------
     files
         A file for each class, in the order of the labels 1, 2, …; ``None`` where the image has nothing of a class. A pixel is of
-        the class where its mask is not 0; of greys (anti-aliased or JPEG) where it is at least half of the range (128 of 255);
-        of a mask whose alpha varies where that is at least 128.
+        the class where its mask is not 0, so numbers of its objects may stand there; of greys (anti-aliased or JPEG) where it is
+        at least half of the range (128 of 255); of a mask whose alpha varies, such as a cut-out photograph, where that is at
+        least 128.
 
     Examples
     --------
@@ -118,19 +121,43 @@ def object_in(stored: Stored, path: str | os.PathLike[str]) -> NDArray[np.bool_]
     Raises
     ------
     DataError
-        When it stores several colours, or several values that are no greys between two.
+        When it stores several colours, or several values that are neither greys between two nor numbers of objects.
     """
     values = stored.undeclared() if stored.palette is None else _brightest(stored.shown())
-    if stored.alpha is not None and len(np.unique(values)) == 1:
-        return stored.alpha >= OPAQUE
     if values.ndim == 3:
         values = _brightest(values)
+    if stored.alpha is not None and (stored.alpha.min() != stored.alpha.max() or len(np.unique(values)) == 1):
+        return _cut_out(stored.alpha, values)
     found: Sequence[int] = np.unique(values).tolist()
-    if len(found) <= 2:
+    if stored.kind in LOSSY and len(found) > 1:
+        if found[0] < 64 and found[-1] >= 192:  # black and white, and what compression made of them
+            return values >= 128
+    elif len(found) == 1 or (found[0] == 0 and numbers_objects(found)):
         return values != 0
-    if found[0] != 0 or found[-1] < 255:
-        raise DataError(f"{path}: the values {show_codes(found)} in a mask of one class; it has 0 and one other value")
-    return values >= (found[-1] + 1) // 2
+    elif found[0] == 0 and found[-1] in (255, 65535):
+        return values >= (found[-1] + 1) // 2
+    raise DataError(
+        f"{path}: the values {show_codes(found)} in a mask of one class; it has 0 and one other value, or 0 and the numbers of "
+        "objects"
+    )
+
+
+def numbers_objects(found: Sequence[int]) -> bool:
+    """Return whether sorted values from 0 on are one object's, or number objects: small ones, or more than a picture's greys.
+
+    Examples
+    --------
+    >>> [numbers_objects(found) for found in ([0, 255], [0, 1, 2, 7], [0, 1001, 1002], [0, 90, 200, 255], [0, 9, 65535])]
+    [True, True, True, False, False]
+    """
+    return len(found) <= 2 or found[-1] <= MOST_OBJECTS or 255 < found[-1] < 65535
+
+
+def _cut_out(alpha: NDArray[np.uint8], values: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return what is not transparent; where that is black and one other value, the other."""
+    inside = alpha >= OPAQUE if alpha.max() >= OPAQUE else (alpha > 0) & (alpha.min() != alpha.max())
+    shown: Sequence[int] = np.unique(values[inside]).tolist()
+    return inside & (values != 0) if len(shown) == 2 and shown[0] == 0 else inside
 
 
 def _brightest(colors: NDArray[np.integer]) -> NDArray[np.integer]:

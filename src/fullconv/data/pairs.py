@@ -8,6 +8,7 @@ is refused.
 
 import csv
 import io
+import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,19 @@ def read_list(path: Path) -> PairList:
     return PairList(tuple(pairs[place] for place in order), tuple(splits[place] for place in order) if any(splits) else ())
 
 
+def columns_of(path: Path) -> list[str]:
+    """Return the names of the columns of a CSV file in lower case; none where it has no line.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read.
+    """
+    text = _text(path).lstrip("\r\n")
+    first = text.splitlines()[:1]
+    return [cell.strip().lower() for cell in next(csv.reader(first, delimiter=_separator(first), skipinitialspace=True), [])]
+
+
 def read_splits(path: Path) -> dict[str, str]:
     """Return the splits of images by name, from a CSV file with the columns name and split.
 
@@ -143,9 +157,7 @@ def _plain(split: str) -> str:
 def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, cells by column) of a CSV file with a header, without empty lines; cells are stripped."""
     text = _text(path)
-    header, separator = text.lstrip("\r\n").splitlines()[:1], ","
-    if header:
-        separator = max(DELIMITERS, key=header[0].count)
+    separator = _separator(text.lstrip("\r\n").splitlines()[:1])
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
         columns: list[str] = []
@@ -169,6 +181,10 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, st
         raise DataError(f"{path}, line {reader.line_num}: cannot be read as CSV ({error}); mend the quotes") from error
     if not columns:
         raise DataError(f"{path}: the list is empty; the first line must be {','.join(needed)}")
+
+
+def _separator(header: Sequence[str]) -> str:
+    return max(DELIMITERS, key=header[0].count) if header else ","
 
 
 def _text(path: Path) -> str:
@@ -197,7 +213,8 @@ def _check_header(path: Path, columns: Sequence[str], needed: Sequence[str]) -> 
 def _refuse_twice(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> None:
     first: dict[str, tuple[int, dict[str, str]]] = {}
     for line, row in rows:
-        before, known = first.setdefault(_posix(row["image"]), (line, row))
+        whole = posixpath.join(path.parent.absolute().as_posix(), _posix(row["image"]))
+        before, known = first.setdefault(posixpath.normpath(whole), (line, row))
         if before != line:
             same = _posix(known["mask"]) == _posix(row["mask"])
             masks = "" if same else f", with the masks {known['mask']} and {row['mask']}"
@@ -205,8 +222,8 @@ def _refuse_twice(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> Non
 
 
 def _posix(cell: str) -> str:
-    """Return a path with the slashes of all systems, and without ``./``."""
-    return PurePosixPath(cell.replace("\\", "/")).as_posix()
+    """Return a path with the slashes of all systems, and without ``./`` and ``a/../``."""
+    return posixpath.normpath(cell.replace("\\", "/"))
 
 
 def _names(images: Sequence[str]) -> list[str]:

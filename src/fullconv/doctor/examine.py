@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from fullconv.doctor import dataset_checks, file_checks, image_checks, meaning_checks, split_checks
 from fullconv.doctor.annotation_checks import annotations
+from fullconv.doctor.class_checks import class_masks
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Progress, scan
 from fullconv.doctor.finding import LEVELS, Diagnosis, Finding
@@ -14,6 +15,7 @@ from fullconv.spec import DataSpec
 CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     file_checks.partners,
     annotations,
+    class_masks,
     file_checks.damage,
     file_checks.sizes_differ,
     file_checks.rotations,

@@ -10,7 +10,8 @@ from PIL import Image
 
 from fullconv.data.folder.class_masks import PLACE, composed_masks, parts_by_key
 from fullconv.data.folder.files import files_below, files_by_key, split_folder
-from fullconv.data.folder.folder import find_pairs
+from fullconv.data.folder.folder import find_pairs, match_files
+from fullconv.data.folder.layout import guess_layout
 from fullconv.data.folder.lists import listed_keys
 from fullconv.data.pairs import listed_pairs
 from fullconv.errors import DataError, SpecError
@@ -40,6 +41,18 @@ def test_links_to_folders_are_followed_and_circles_end(tmp_path: Path) -> None:
     assert sorted(found) == ["a", "site/b", "site/deep/c"]
     (tmp_path / "own/images/gone.jpg").symlink_to(tmp_path / "nowhere.jpg")  # to be told of, not left out
     assert "gone" in files_by_key(tmp_path / "own", "images", "train", PNG)
+
+
+@pytest.mark.parametrize("above", ["..", "../..", "."])
+def test_a_link_to_a_folder_above_the_images_is_not_followed(above: str, tmp_path: Path) -> None:
+    for number in range(4):
+        for folder in ("images", "masks"):
+            save(tmp_path / f"own/{folder}/{number}.png", np.full((4, 4), number % 2, np.uint8))
+    (tmp_path / "own/images/loop").symlink_to(above)
+    assert sorted(files_by_key(tmp_path / "own", "images", "train", {".png"})) == ["0", "1", "2", "3"]
+    layout = guess_layout(tmp_path / "own")
+    assert (layout.folder.images, layout.folder.masks) == ("images", "masks")
+    assert not match_files(tmp_path / "own", layout.folder, "train").images
 
 
 def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What ``init`` says of a layout, what a person can say, and what it refuses."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ from PIL import Image
 
 from fullconv.cli import main
 from fullconv.data import open_dataset
+from fullconv.data.folder.folder import find_pairs, match_files
 from fullconv.data.folder.layout import Wanted, guess_layout
 from fullconv.data.folder.relations import class_endings, relations
+from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError, SpecError
 from fullconv.spec.recipe import load_recipe
 
@@ -37,6 +40,60 @@ def test_what_was_chosen_is_said_and_from_how_many(tmp_path: Path) -> None:
     said = guess_layout(tmp_path).said
     assert "the first of 2 layouts that fit, another is images images/{stem}, masks labels/{stem}: if it is that, say so" in said
     assert guess_layout(tmp_path, Wanted(masks="labels")).folder.masks == "labels"
+
+
+def test_annotations_beside_masks_are_told(tmp_path: Path) -> None:
+    pairs(tmp_path, "images/$N.png", "masks/$N.png")
+    listed = [{"id": number, "file_name": f"{number:02}.png", "width": 8, "height": 8} for number in range(10)]
+    square = {"category_id": 1, "iscrowd": 0, "bbox": [1, 1, 4, 4], "area": 16, "segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]]}
+    shapes = [{"id": number + 1, "image_id": number, **square} for number in range(10)]
+    content = {"images": listed, "annotations": shapes, "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    layout = guess_layout(tmp_path)
+    assert layout.folder.masks == "masks"
+    assert (
+        "the annotations instances.json are there too and are not used: to have masks drawn from them, move masks" in layout.said
+    )
+    (tmp_path / "masks").rename(tmp_path.parent / f"{tmp_path.name}-masks")
+    assert guess_layout(tmp_path).folder.annotations == "instances.json"
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("train/images/$N.png", "train/masks/$N.png"),
+        ("images/Train/$N.png", "masks/Train/$N.png"),
+        ("ISIC_Training_Input/$N.png", "ISIC_Training_GroundTruth/$N_segmentation.png"),
+        ("leftImg8bit/train/a/a_$N_000019_leftImg8bit.png", "gtFine/train/a/a_$N_000019_gtFine_labelIds.png"),
+    ],
+)
+def test_of_a_folder_of_training_alone_the_splits_are_drawn(image: str, mask: str, tmp_path: Path) -> None:
+    pairs(tmp_path, image, mask)
+    layout = guess_layout(tmp_path)
+    assert layout.drawn
+    found = [{pair.image.name for pair in find_pairs(tmp_path, layout.folder, split)} for split in (layout.train, layout.val)]
+    assert not found[0] & found[1]
+    assert [len(names) for names in found] == [8, 2]
+
+
+@pytest.mark.parametrize("suffix", ["pbm", "pgm", "tga", "pnm"])
+def test_masks_have_any_suffix_that_images_have(suffix: str, tmp_path: Path) -> None:
+    for number in range(4):
+        save(tmp_path / f"images/{number}.jpg")
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        inside = np.tri(8, dtype=bool) if number else np.eye(8, dtype=bool)
+        stored = Image.fromarray(inside) if suffix == "pbm" else Image.fromarray(inside.astype(np.uint8))
+        stored.save(tmp_path / f"masks/{number}.{suffix}", format="TGA" if suffix == "tga" else "PPM")
+    layout = guess_layout(tmp_path)
+    path = match_files(tmp_path, layout.folder, "train").pairs[-1].mask
+    assert (stored_at(path).plain != 0).tolist() == inside.tolist()
+
+
+def test_an_image_of_another_picture_under_the_same_name_is_told(tmp_path: Path) -> None:
+    pairs(tmp_path, "images/$N.png", "masks/$N.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)).save(tmp_path / "images/03.jpg")
+    with pytest.raises(DataError, match=r"03.jpg and .*03.png would both be '03'; keep one of them"):
+        guess_layout(tmp_path)
 
 
 def test_a_known_layout_names_the_data_set(tmp_path: Path) -> None:

@@ -53,6 +53,15 @@ def annotations_in(root: Path) -> Annotated | None:
     return Annotated(folder, train, val, labels_of(parts), _said(root, folder, train, val))
 
 
+def annotations_beside(root: Path) -> str:
+    """Return the path below a folder of annotations that lie there beside masks; empty when there are none, or none that fit."""
+    try:
+        where = next(_places(root), None)
+    except DataError:
+        return ""
+    return "" if where is None or where[0] == "." else where[0]
+
+
 def _splits(names: list[str]) -> tuple[str, str]:
     """Return the splits to train and to measure on; drawn ones are ``train`` and ``val``."""
     if not names:

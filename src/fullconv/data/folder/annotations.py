@@ -81,6 +81,7 @@ def annotated_pairs(root: Path, folder: FolderSpec, split: str) -> AnnotatedPair
     index = ImageIndex.of(image_base(root, folder, split))
     values = numbered(found.classes)
     pairs: dict[Path, Pair] = {}
+    named: dict[Path, str] = {}
     missing = []
     for image in chosen:
         file = index.find(image.file)
@@ -88,7 +89,9 @@ def annotated_pairs(root: Path, folder: FolderSpec, split: str) -> AnnotatedPair
             missing.append(image.file)
             continue
         if file in pairs:
-            raise DataError(f"{path}: lists {file} twice, as {image.file!r} and before; keep one of them")
+            how = "" if named[file] == image.file else f", as {named[file]!r} and as {image.file!r}"
+            raise DataError(f"{path}: lists {file} twice{how}; keep one of them")
+        named[file] = image.file
         pairs[file] = Pair(_name(file, index.base), file, DrawnMask(path, image, file, values))
     if not pairs:
         raise DataError(_why_none(path, chosen, index))

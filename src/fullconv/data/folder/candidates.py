@@ -24,6 +24,12 @@ PAIRED_ENDINGS = ("annot", "_annot", "_labels", "-labels", "_masks", "-masks", "
 LISTS = ("ImageSets/Segmentation/{split}.txt", "splits/{split}.txt", "lists/{split}.txt", "{split}.txt")
 """Where lists of image names are looked for."""
 
+CLASS_FOLDER = "/{class}"
+"""What a person puts behind the folder of the masks who says that those within are classes."""
+
+DRAWN = ("train", "val")
+"""What splits that are drawn are called."""
+
 MOST_FOLDERS = 20
 """Folders of which any two are tried where a person says a pattern and no folder."""
 
@@ -106,14 +112,22 @@ def _known(tree: Tree, base: str) -> Iterator[Candidate]:
             }
         )
         splits = _splits(tree, placed)
+        if splits and splits[0] == splits[1] and "{split}" in placed.images:
+            placed, splits = _of_one_split(placed, splits[0]), DRAWN
         if splits and all(tree.has(where.replace("{split}", splits[0])) for where in (placed.images, placed.masks)):
             yield Candidate(placed, *splits, labels=dict(known.labels or {}), known=known)
+
+
+def _of_one_split(folder: FolderSpec, split: str) -> FolderSpec:
+    """Return the folder of the only split there is."""
+    texts = ("images", "masks", "pattern", "image_pattern", "mask_suffix")
+    return folder.model_copy(update={key: text.replace("{split}", split) for key in texts if (text := getattr(folder, key))})
 
 
 def _splits(tree: Tree, folder: FolderSpec) -> tuple[str, str] | None:
     if folder.lists is not None:
         return split_names(lists_there(tree.root, folder.lists))
-    return _split_folders(tree, folder.images, folder.masks) if "{split}" in folder.images else ("train", "val")
+    return _split_folders(tree, folder.images, folder.masks) if "{split}" in folder.images else DRAWN
 
 
 def _split_folders(tree: Tree, images: str, masks: str) -> tuple[str, str] | None:
@@ -177,32 +191,45 @@ def _image_like(name: str) -> bool:
 
 def _named(tree: Tree, folders: Iterator[tuple[str, str]], change: Change | None) -> Iterator[Candidate]:
     for images, masks in dict.fromkeys(folders):  # several words suggest the same folders
-        splits = _split_folders(tree, images, masks) if "{split}" in images and "{split}" in masks else ("train", "val")
-        if splits is None or ("{split}" in images) != ("{split}" in masks):
+        if ("{split}" in images) != ("{split}" in masks):
             continue
-        first = images.replace("{split}", splits[0]), masks.replace("{split}", splits[0])
-        if not tree.has(first[0]) or not tree.has(first[1].replace("/{class}", "")):
+        splits = _split_folders(tree, images, masks) if "{split}" in images else DRAWN
+        if splits is None:
             continue
-        plain = FolderSpec(images=images, masks=masks)
+        if splits[0] == splits[1]:  # nothing to measure on: it is drawn
+            images, masks, splits = images.replace("{split}", splits[0]), masks.replace("{split}", splits[0]), DRAWN
+        where = masks.removesuffix(CLASS_FOLDER)
+        first = images.replace("{split}", splits[0]), where.replace("{split}", splits[0])
+        if not tree.has(first[0]) or not tree.has(first[1]):
+            continue
+        plain = FolderSpec(images=images, masks=where)
         if change is not None:
             yield Candidate(change(plain), *splits)
             continue
-        for folder, labels in _specs(tree, first, plain):
+        for folder, labels in _specs(tree, first, plain, by_class=where != masks):
             if "{split}" not in images:
-                for lists in (joined(_parent(images), where) for where in LISTS):
-                    listed = split_names(lists_there(tree.root, lists))
-                    if listed:
-                        yield Candidate(folder.model_copy(update={"lists": lists}), *listed, labels=labels)
+                yield from _listed(tree, folder, images, labels)
             yield Candidate(folder, *splits, labels=labels)
+
+
+def _listed(tree: Tree, folder: FolderSpec, images: str, labels: dict[str, object]) -> Iterator[Candidate]:
+    """Yield the layout with lists of its splits that lie beside the images' folder."""
+    for lists in (joined(_parent(images), where) for where in LISTS):
+        listed = split_names(lists_there(tree.root, lists))
+        if listed:
+            yield Candidate(folder.model_copy(update={"lists": lists}), *listed, labels=labels)
 
 
 def _parent(folder: str) -> str:
     return folder.rpartition("/")[0] or "."
 
 
-def _specs(tree: Tree, first: tuple[str, str], plain: FolderSpec) -> Specs:
-    """Yield the ways in which names of two folders pair: equal paths, one file a class, a pattern."""
+def _specs(tree: Tree, first: tuple[str, str], plain: FolderSpec, by_class: bool) -> Specs:
+    """Yield the ways in which names of two folders pair: equal paths, one file a class, a pattern; or a folder a class alone."""
     images, masks = (tree.below(where) for where in first)
+    if by_class:
+        yield from (found for found in class_layouts(images, masks, plain) if found[0].masks.endswith(CLASS_FOLDER))
+        return
     if first[0] == first[1]:
         yield from _one_folder(images, plain)
         return

@@ -21,6 +21,8 @@ from fullconv.spec import FolderSpec
 
 PLACE = Path(".fullconv") / "masks"
 _MADE_OF = "made of"
+_RULES = 2
+"""Raised when :func:`fullconv.data.masks.object_in` takes files otherwise, so that what older rules made is made anew."""
 
 
 def parts_by_key(root: Path, folder: FolderSpec, split: str) -> dict[str, dict[str, Path]]:
@@ -64,7 +66,7 @@ def _place(root: Path, folder: FolderSpec) -> Path:
 
 
 def _composed(target: Path, classes: Sequence[str], files: Mapping[str, Path]) -> Path:
-    made_of = hashlib.sha256(repr([(name, *_version(path)) for name, path in files.items()]).encode()).hexdigest()
+    made_of = hashlib.sha256(repr([_RULES, *((name, *_version(path)) for name, path in files.items())]).encode()).hexdigest()
     if target.is_file() and _stamp(target) == made_of:
         return target
     labels = ClassMasks(tuple(files.get(name) for name in classes)).stored().plain

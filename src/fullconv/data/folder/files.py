@@ -1,9 +1,11 @@
 """The files of a folder by the names that pair them.
 
-Links to folders are followed, but never into a folder that lies above them. What systems and tools leave behind is passed over:
-hidden files (so ``._a.jpg`` of a Mac, ``.ipynb_checkpoints``), ``__MACOSX``, ``@eaDir``, ``$RECYCLE.BIN``.
+Links to folders are followed, but never into a folder that lies above them, within the data set or above that. What systems and
+tools leave behind is passed over: hidden files (so ``._a.jpg`` of a Mac, ``.ipynb_checkpoints``), ``__MACOSX``, ``@eaDir``,
+``$RECYCLE.BIN``.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -36,15 +38,13 @@ def files_below(base: Path) -> Iterator[str]:
     DataError
         When a folder cannot be read.
     """
-    yield from _below(str(base), "", ())
+    yield from _below(str(base), "", tuple(_ids(Path(os.path.realpath(base)))))
 
 
 def _below(folder: str, before: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
     # texts, as a Path for each of 100 000 files takes longer than all else here
     try:
         own = os.stat(folder)  # noqa: PTH116  # a text
-        if (own.st_dev, own.st_ino) in above:
-            return  # a link to a folder above itself
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(
@@ -54,9 +54,24 @@ def _below(folder: str, before: str, above: tuple[tuple[int, int], ...]) -> Iter
         if is_left_behind(entry.name):
             continue
         if entry.is_dir():
-            yield from _below(entry.path, f"{before}{entry.name}/", (*above, (own.st_dev, own.st_ino)))
+            inside = (*above, (own.st_dev, own.st_ino))
+            if not entry.is_symlink() or not _leads_above(entry, inside):
+                yield from _below(entry.path, f"{before}{entry.name}/", inside)
         elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):  # noqa: PTH110  # an entry's path
             yield before + entry.name
+
+
+def _leads_above(entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> bool:
+    there = entry.stat()
+    return (there.st_dev, there.st_ino) in above
+
+
+def _ids(folder: Path) -> Iterator[tuple[int, int]]:
+    """Yield what tells the folders above one from others."""
+    for parent in folder.parents:
+        with contextlib.suppress(OSError):  # told of where the folder itself is looked into
+            found = parent.stat()
+            yield found.st_dev, found.st_ino
 
 
 def files_by_key(root: Path, folder: str, split: str, suffixes: Iterable[str], pattern: str = "{stem}") -> dict[str, Path]:

@@ -5,22 +5,28 @@ a list of pairs (``pairs.csv``), layouts that are known by their folders (:mod:`
 their names, names that differ by a pattern. Masks come first, files of annotations are looked for where there are none.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from fullconv.data.folder.annotated_layout import annotations_in
-from fullconv.data.folder.candidates import Candidate, candidates
+from fullconv.data.folder.annotated_layout import annotations_beside, annotations_in
+from fullconv.data.folder.candidates import CLASS_FOLDER, Candidate, candidates
+from fullconv.data.folder.class_contents import MEND, are_classes, class_contents
+from fullconv.data.folder.class_masks import parts_by_key
+from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.folder import Match, match_files
 from fullconv.data.folder.listed_layout import listed_layout
 from fullconv.data.folder.tree import Tree
+from fullconv.data.images import SUFFIXES
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import parse_label_map
 from fullconv.spec import FolderSpec
 
 MOST_SHOWN = 8
+NUMBERED = "the masks of every class hold several numbers"
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Layout:
         What the masks' values mean where the layout says so; empty where they must be looked at.
     said
         What was chosen, and from how many, for people.
+    doubt
+        What of it may be wrong, for people; mostly empty.
     """
 
     folder: FolderSpec
@@ -44,6 +52,7 @@ class Layout:
     val: str
     labels: dict[str, object] = field(default_factory=dict)
     said: str = ""
+    doubt: str = ""
 
     @property
     def drawn(self) -> bool:
@@ -105,13 +114,13 @@ def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # frozen
             folder, train, val = listed
             return Layout(folder, train, val, said=f"the pairs are those of {folder.pairs}")
     tree = Tree.of(root)
-    fits, partial, faults = _tried(root, _wanted(tree, wanted))
+    fits, partial, faults = _tried(root, _wanted(tree, wanted), CLASS_FOLDER in (wanted.masks or ""))
     if not fits and not wanted.anything and (annotated := annotations_in(root)) is not None:
         return Layout(*annotated)
     if not fits and not partial:
         raise DataError(_nothing(tree, root, wanted, faults))
     chosen, match = (fits or partial)[0]
-    return _layout(chosen, match, fits or partial)
+    return _layout(root, chosen, match, fits or partial)
 
 
 _Found = list[tuple[Candidate, Match]]
@@ -139,10 +148,17 @@ def _changed(wanted: Wanted) -> Callable[[FolderSpec], FolderSpec] | None:
     return change
 
 
-def _tried(root: Path, found: Iterator[Candidate]) -> tuple[_Found, _Found, list[str]]:
-    """Return the candidates in which every image has a mask, those in which half have, and what was wrong with others."""
+def _tried(root: Path, found: Iterator[Candidate], sure: bool) -> tuple[_Found, _Found, list[str]]:
+    """Return the candidates in which every image has a mask, those in which half have, and what was wrong with others.
+
+    Raises
+    ------
+    DataError
+        When names say that there is one mask a class and what is in them says otherwise, unless a person is ``sure`` of it.
+    """
     fits: _Found = []
     partial: _Found = []
+    torn: list[tuple[Candidate, str]] = []
     faults: list[str] = []
     taken = set()
     for candidate in found:
@@ -150,18 +166,53 @@ def _tried(root: Path, found: Iterator[Candidate]) -> tuple[_Found, _Found, list
             continue
         taken.add(repr(candidate.folder))
         try:
+            if candidate.folder.classes and not sure:
+                _refuse_numbers(root, candidate)
             match = match_files(root, candidate.folder, candidate.train)
         except DataError as error:
             faults.append(str(error))
+            torn += [(candidate, str(error))] if candidate.folder.classes else []
             continue
         if not match.images:
             fits.append((candidate, match))
         elif len(match.images) <= len(match.pairs):
             partial.append((candidate, match))
+    for candidate, fault in torn:
+        _refuse_torn(root, candidate, fault, fits or partial)
     return fits, partial, faults
 
 
-def _layout(chosen: Candidate, match: Match, others: _Found) -> Layout:
+def _refuse_numbers(root: Path, candidate: Candidate) -> None:
+    """Stop where the masks of every class hold several numbers: of classes or of objects, which nothing decides."""
+    found = class_contents(parts_by_key(root, candidate.folder, candidate.train))
+    if found.numbered >= {*candidate.folder.classes}:
+        raise DataError(
+            f"{root / candidate.folder.masks}: the masks of every class hold several numbers, of classes or of objects"
+        )
+
+
+def _refuse_torn(root: Path, candidate: Candidate, fault: str, others: _Found) -> None:
+    """Stop with what is wrong with masks of one class each, where otherwise those of one class would be all."""
+    folder = candidate.folder
+    if others and (others[0][0].known or others[0][0].folder.classes):
+        return
+    try:
+        parts = parts_by_key(root, folder, candidate.train)
+        images = files_by_key(root, folder.images, candidate.train, SUFFIXES, folder.image_pattern)
+    except DataError:
+        return
+    own = {path for files in parts.values() for path in files.values()}
+    if not are_classes(folder.classes, parts, [*images]) or (others and not own & {pair.mask for pair in others[0][1].pairs}):
+        return
+    one = folder.masks.replace("{class}", folder.classes[0])
+    each = f"--masks {shlex.quote(folder.masks)} where it numbers objects, " if NUMBERED in fault else ""
+    way = f"{each}--masks {shlex.quote(one)} for that alone" if CLASS_FOLDER in folder.masks else "--masks, --pattern"
+    raise DataError(
+        f"{fault}; by their names there is one mask for each of {', '.join(folder.classes)}: mend it, or say how it is ({way})"
+    )
+
+
+def _layout(root: Path, chosen: Candidate, match: Match, others: _Found) -> Layout:
     """Return the layout that was chosen, and say from how many with other masks."""
     own = {pair.mask for pair in match.pairs}
     rivals = [other for other, found in others if not own & {pair.mask for pair in found.pairs}]
@@ -174,7 +225,14 @@ def _layout(chosen: Candidate, match: Match, others: _Found) -> Layout:
         )
     if chosen.known and chosen.known.name:
         said += f"; its official splits and names: --data {chosen.known.name} (fullconv data sets {chosen.known.name})"
-    return Layout(chosen.folder, chosen.train, chosen.val, dict(chosen.labels), said)
+    beside = "" if chosen.known else annotations_beside(root)
+    if beside:
+        said += (
+            f"; the annotations {beside} are there too and are not used: to have masks drawn from them, move "
+            f"{chosen.folder.masks} out of the folder and run init again"
+        )
+    doubt = class_contents(parts_by_key(root, chosen.folder, chosen.train)).doubt if chosen.folder.classes else ""
+    return Layout(chosen.folder, chosen.train, chosen.val, dict(chosen.labels), said, f"{doubt}; {MEND}" if doubt else "")
 
 
 def _nothing(tree: Tree, root: Path, wanted: Wanted, faults: list[str]) -> str:

@@ -1,12 +1,10 @@
 """Folders whose pairs stand in a table."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from fullconv.data.folder.splits import SPLITS
-from fullconv.data.text import read_text
+from fullconv.data.pairs import columns_of, read_list
 from fullconv.errors import DataError
 from fullconv.spec import FolderSpec
 
@@ -15,17 +13,26 @@ TRAIN, VAL, TEST = ("train", "training", "trainval"), ("val", "valid", "validati
 
 
 def listed_layout(root: Path) -> tuple[FolderSpec, str, str] | None:
-    """Return folder and splits of a folder with a table of pairs: ``pairs.csv``, else the only one with such columns."""
+    """Return folder and splits of a folder with a table of pairs: ``pairs.csv``, else the only one with such columns.
+
+    Raises
+    ------
+    DataError
+        When that table cannot be read, see :func:`fullconv.data.pairs.read_list`.
+    """
     named = root / "pairs.csv"
-    tables = [named] if named.is_file() else sorted(root.glob("*.csv"))
-    fit = [(path, columns) for path in tables if {"image", "mask"} <= {*(columns := _columns(path))}]
-    if named.is_file() and not fit:
-        raise DataError(f"{named}: the first line must name the columns image, mask and split; it is {','.join(_columns(named))}")
+    fit = [named] if named.is_file() else [path for path in sorted(root.glob("*.csv")) if _lists_pairs(path)]
     if len(fit) != 1:
         return None  # several tables: none says that it is the one
-    path = fit[0][0]
-    train, val = split_names(_splits(path)) or (SPLITS[0], SPLITS[1])
-    return FolderSpec(pairs=Path(path.name)), train, val
+    train, val = split_names(read_list(fit[0]).splits) or (SPLITS[0], SPLITS[1])
+    return FolderSpec(pairs=Path(fit[0].name)), train, val
+
+
+def _lists_pairs(path: Path) -> bool:
+    try:
+        return {"image", "mask"} <= {*columns_of(path)}
+    except DataError:  # a table of something else
+        return False
 
 
 def split_names(there: Sequence[str]) -> tuple[str, str] | None:
@@ -41,20 +48,3 @@ def split_names(there: Sequence[str]) -> tuple[str, str] | None:
     if first is None:
         return None
     return first, next((known[name] for name in (*VAL, *TEST) if name in known), first)
-
-
-def _rows(path: Path) -> list[list[str]]:
-    text = read_text(path)
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator)]
-
-
-def _columns(path: Path) -> list[str]:
-    return next((row for row in _rows(path) if any(row)), [])
-
-
-def _splits(path: Path) -> list[str]:
-    columns, *rows = [row for row in _rows(path) if any(row)]
-    at = columns.index("split") if "split" in columns else None
-    return list(dict.fromkeys(row[at] for row in rows if at is not None and len(row) > at and row[at]))
