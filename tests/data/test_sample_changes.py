@@ -277,8 +277,50 @@ def test_what_is_refused_is_torchvisions(name: str) -> None:
         NamedTransforms(({name: {}},))
 
 
-@pytest.mark.parametrize("given", ["GaussianBlur", [{"GaussianBlur": {}, "RandomCrop": {}}], [5]])
-def test_lists_that_are_none(given: Any) -> None:
-    content = {"name": "r", "model": {"name": "fcn8s-minivgg"}, "train": {"stages": [8]}}
-    with pytest.raises(SpecError, match=r"data.augment.transforms: .* such as"):
-        read_recipe({**content, "data": {"augment": {"transforms": given}}}, "r")
+CONTENT = {"name": "r", "model": {"name": "fcn8s-minivgg"}, "train": {"stages": [8]}}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (5, r"they are a list, such as .*, not 5"),
+        ([{"RandomInvert": {}, "RandomCrop": {}}], r"each is one name with parameters, such as"),
+        ([5], r"each is one name .*, not 5"),
+        ([None], r"each is one name .*, not None"),
+        ([{"GaussianBlur": 5}], r"GaussianBlur has its parameters by name, such as \{kernel_size: 5\}, not 5"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_lists_that_are_none(given: Any, message: str, inside: bool) -> None:
+    if inside:
+        given = [{"RandomApply": {"transforms": given}}]
+    where = "data.augment.transforms: " + "RandomApply: " * inside
+    with pytest.raises(SpecError, match=where + message) as caught:
+        read_recipe({**CONTENT, "data": {"augment": {"transforms": given}}}, "r")
+    assert "\n" not in str(caught.value)
+
+
+def test_short_forms_of_transforms() -> None:
+    """A name alone is a list of one, and what holds nothing does nothing."""
+    invert = ({"RandomInvert": {}},)
+    for given in ("RandomInvert", ["RandomInvert"], {"RandomInvert": None}, [{"RandomInvert": {}}]):
+        assert AugmentSpec.model_validate({"transforms": given}).transforms == invert
+        held = AugmentSpec.model_validate({"transforms": [{"RandomApply": {"p": 1, "transforms": given}}]})
+        sample = painted(np.eye(16, dtype=np.uint8))
+        assert torch.equal(JointTransform(held)(sample, generator(0)).inputs["rgb"], 255 - sample.inputs["rgb"])
+    for nothing in (
+        [],
+        [{"RandomApply": {"transforms": []}}],
+        [{"RandomApply": {"transforms": [{"RandomApply": {"transforms": []}}]}}],
+    ):
+        assert AugmentSpec.model_validate({"transforms": nothing}).transforms == ()
+
+
+@pytest.mark.parametrize("augment", [{"scale": [2, 0.5]}, {"copy_paste": {"share": 0.5, "scale": [2, 0.5]}}])
+def test_ranges_that_fall_are_refused(augment: Any) -> None:
+    with pytest.raises(
+        SpecError, match=r"scale: .*a range is \[lowest, highest\], and 2 is above 0.5; write \[0.5, 2\]"
+    ) as caught:
+        read_recipe({**CONTENT, "data": {"augment": augment}}, "r")
+    assert "\n" not in str(caught.value)
+    assert AugmentSpec.model_validate({"scale": [1.5, 1.5]}).scale == (1.5, 1.5)
