@@ -264,7 +264,7 @@ def test_every_transform_that_is_offered_works(name: str) -> None:
 )
 def test_transforms_that_cannot_be(entry: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message) as caught:
-        NamedTransforms(AugmentSpec.model_validate({"transforms": [entry]}).transforms)
+        JointTransform(AugmentSpec.model_validate({"transforms": [entry]})).check(painted(np.ones((24, 32), np.uint8)))
     assert "\n" not in str(caught.value)
 
 
@@ -275,6 +275,103 @@ def test_what_is_refused_is_torchvisions(name: str) -> None:
     assert hasattr(v2, name)
     with pytest.raises(SpecError, match=rf"data.augment.transforms: {name} cannot be used: "):
         NamedTransforms(({name: {}},))
+
+
+class Bands:
+    """One image of any number of bands and any size."""
+
+    name = "bands"
+
+    def __init__(self, height: int, width: int, bands: int = 3) -> None:
+        self.labels = {"semantic": LabelSet(("background", "bird", "tree"), voc_colors(3))}
+        image = np.random.default_rng(0).integers(0, 255, (height, width, bands), dtype=np.uint8)
+        self.sample = Sample.from_arrays("one", {"rgb": image}, {"semantic": np.ones((height, width), np.uint8)})
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.sample
+
+
+def loaded(data: Bands, *transforms: Any, **augment: Any) -> Any:
+    spec = DataSpec(augment=AugmentSpec.model_validate({"transforms": list(transforms), **augment}))
+    return train_loader(
+        data, spec, 1, seed=0, steps=3, fill={"rgb": tuple(float(10 + n) for n in range(len(data[0].inputs["rgb"])))}
+    )
+
+
+def test_transforms_are_tried_at_the_size_of_the_training_images() -> None:
+    assert [batch["inputs"]["rgb"].shape[-2:] for batch in loaded(Bands(300, 310), {"RandomCrop": {"size": 290}})] == [
+        (290, 290)
+    ] * 3
+    for data, transform, augment, told in (
+        (
+            Bands(32, 48),
+            {"GaussianBlur": {"kernel_size": 101}},
+            {},
+            r"GaussianBlur \(kernel_size: 101\) .* 32x48 px with 3 channels: ",
+        ),
+        (Bands(90, 90), {"RandomCrop": {"size": 60}}, {"crop": [20, 20]}, r"RandomCrop \(size: 60\) .* 20x20 px"),
+        (Bands(90, 90), {"ElasticTransform": {}}, {"crop": [20, 20]}, r"ElasticTransform cannot change .* 20x20 px"),
+        (
+            Bands(20, 20),
+            {"RandomApply": {"p": 0.01, "transforms": [{"RandomCrop": {"size": 60}}]}},
+            {},
+            r"RandomApply .* 20x20 px",
+        ),
+    ):
+        with pytest.raises(SpecError, match=r"data.augment.transforms: " + told) as caught:
+            loaded(data, transform, **augment)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_fails_in_training_names_the_transform(workers: int) -> None:
+    class Uneven(Bands):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> Sample:
+            return Bands(8, 8).sample if index else self.sample
+
+    spec = DataSpec(augment=AugmentSpec.model_validate({"transforms": [{"RandomCrop": {"size": 30}}]}), workers=workers)
+    with pytest.raises(SpecError, match=r"^data.augment.transforms: RandomCrop \(size: 30\) .* 8x8 px") as caught:
+        list(train_loader(Uneven(40, 40), spec, 1, seed=0, steps=2))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*GEOMETRIC, *PHOTOMETRIC])
+def test_four_bands_work_or_are_refused_before_training(name: str) -> None:
+    given = {name: {**NEEDED.get(name, {}), **({"brightness": 0.5, "saturation": 0.5} if name == "ColorJitter" else {})}}
+    if name in (
+        "ColorJitter",
+        "Grayscale",
+        "RandomAdjustSharpness",
+        "RandomAutocontrast",
+        "RandomGrayscale",
+        "RandomPhotometricDistort",
+    ):
+        with pytest.raises(SpecError, match=rf"data.augment.transforms: {name} .*4 channels"):
+            loaded(Bands(40, 40, 4), given)
+        return
+    for batch in loaded(Bands(40, 40, 4), given):
+        outside = batch["targets"]["semantic"][0] == IGNORE
+        border = batch["inputs"]["rgb"][0][:, outside].T
+        assert torch.equal(border, torch.tensor([[10, 11, 12, 13]], dtype=torch.uint8).expand_as(border))
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric"])
+def test_borders_of_the_images_own_pixels_have_their_labels(mode: str) -> None:
+    mask = np.random.default_rng(0).integers(0, 4, (12, 16), dtype=np.uint8)
+    for transform in ({"Pad": {"padding": 3}}, {"RandomCrop": {"size": [14, 18], "pad_if_needed": True}}):
+        ((name, given),) = transform.items()
+        found = change(painted(mask), 0, transforms=[{name: {**given, "padding_mode": mode}}])
+        assert found.size in ((18, 22), (14, 18))
+        assert (found.targets["semantic"] != IGNORE).all()
+        assert torch.equal(found.inputs["rgb"][0], STEP * found.targets["semantic"])
+        assert_together(found)
+    assert_together(change(painted(mask), 0, transforms=[{"RandomCrop": {"size": [14, 18], "pad_if_needed": True}}]))
 
 
 CONTENT = {"name": "r", "model": {"name": "fcn8s-minivgg"}, "train": {"stages": [8]}}
