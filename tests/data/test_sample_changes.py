@@ -9,7 +9,7 @@ import torch
 
 from fullconv.data.copy_paste import CopyPaste
 from fullconv.data.joint_transform import JointTransform
-from fullconv.data.loading import train_loader
+from fullconv.data.loading import check_augmentation, train_loader
 from fullconv.data.named_transforms import GEOMETRIC, PHOTOMETRIC, REFUSED, NamedTransforms
 from fullconv.data.sample import IGNORE, Sample
 from fullconv.errors import SpecError
@@ -326,6 +326,13 @@ def test_transforms_are_tried_at_the_size_of_the_training_images() -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_the_first_image_alone_tells_before_anything_else_is_read() -> None:
+    augment = AugmentSpec.model_validate({"transforms": [{"RandomGrayscale": {"p": 0.01}}]})
+    check_augmentation(Bands(20, 20), augment)
+    with pytest.raises(SpecError, match=r"RandomGrayscale \(p: 0.01\) .*20x20 px with 4 channels"):
+        check_augmentation(Bands(20, 20, 4), augment)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_fails_in_training_names_the_transform(workers: int) -> None:
     class Uneven(Bands):
@@ -343,7 +350,8 @@ def test_what_fails_in_training_names_the_transform(workers: int) -> None:
 
 @pytest.mark.parametrize("name", [*GEOMETRIC, *PHOTOMETRIC])
 def test_four_bands_work_or_are_refused_before_training(name: str) -> None:
-    given = {name: {**NEEDED.get(name, {}), **({"brightness": 0.5, "saturation": 0.5} if name == "ColorJitter" else {})}}
+    more: dict[str, Any] = {"brightness": 0.5, "saturation": 0.5} if name == "ColorJitter" else dict(NEEDED.get(name, {}))
+    given = {name: more}
     if name in (
         "ColorJitter",
         "Grayscale",
@@ -399,17 +407,15 @@ def test_lists_that_are_none(given: Any, message: str, inside: bool) -> None:
 
 def test_short_forms_of_transforms() -> None:
     """A name alone is a list of one, and what holds nothing does nothing."""
-    invert = ({"RandomInvert": {}},)
-    for given in ("RandomInvert", ["RandomInvert"], {"RandomInvert": None}, [{"RandomInvert": {}}]):
+    invert: Any = ({"RandomInvert": {}},)
+    shorts: Any = ("RandomInvert", ["RandomInvert"], {"RandomInvert": None}, [{"RandomInvert": {}}])
+    for given in shorts:
         assert AugmentSpec.model_validate({"transforms": given}).transforms == invert
         held = AugmentSpec.model_validate({"transforms": [{"RandomApply": {"p": 1, "transforms": given}}]})
         sample = painted(np.eye(16, dtype=np.uint8))
         assert torch.equal(JointTransform(held)(sample, generator(0)).inputs["rgb"], 255 - sample.inputs["rgb"])
-    for nothing in (
-        [],
-        [{"RandomApply": {"transforms": []}}],
-        [{"RandomApply": {"transforms": [{"RandomApply": {"transforms": []}}]}}],
-    ):
+    empty: Any = {"RandomApply": {"transforms": []}}
+    for nothing in ([], [empty], [{"RandomApply": {"transforms": [empty]}}]):
         assert AugmentSpec.model_validate({"transforms": nothing}).transforms == ()
 
 

@@ -121,7 +121,7 @@ def _for_certain(change: Callable[..., Any]) -> Callable[..., Any]:
     for part in certain.modules() if isinstance(certain, torch.nn.Module) else ():
         # how often, as in RandomInvert; a list of weights is something else
         if isinstance(getattr(part, "p", None), int | float):
-            part.p = 1.0
+            setattr(part, "p", 1.0)  # noqa: B010  # a module's plain attribute, of which mypy knows nothing
     held = getattr(certain, "transforms", None)
     if isinstance(held, list):
         certain.transforms = [_for_certain(each) for each in held]  # type: ignore[attr-defined]  # RandomApply's
