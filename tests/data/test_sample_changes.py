@@ -218,7 +218,7 @@ def test_transforms_that_change_values_leave_all_but_rgb() -> None:
         assert torch.equal(found.targets["semantic"], sample.targets["semantic"])
 
 
-NEEDED = {
+NEEDED: dict[str, dict[str, Any]] = {
     "CenterCrop": {"size": 8},
     "Pad": {"padding": 2},
     "RandomAffine": {"degrees": 5},
