@@ -9,7 +9,7 @@ import torch
 
 from fullconv.data.copy_paste import CopyPaste
 from fullconv.data.joint_transform import JointTransform
-from fullconv.data.loading import train_loader
+from fullconv.data.loading import check_augmentation, train_loader
 from fullconv.data.named_transforms import GEOMETRIC, PHOTOMETRIC, REFUSED, NamedTransforms
 from fullconv.data.sample import IGNORE, Sample
 from fullconv.errors import SpecError
@@ -218,7 +218,7 @@ def test_transforms_that_change_values_leave_all_but_rgb() -> None:
         assert torch.equal(found.targets["semantic"], sample.targets["semantic"])
 
 
-NEEDED = {
+NEEDED: dict[str, dict[str, Any]] = {
     "CenterCrop": {"size": 8},
     "Pad": {"padding": 2},
     "RandomAffine": {"degrees": 5},
@@ -264,7 +264,7 @@ def test_every_transform_that_is_offered_works(name: str) -> None:
 )
 def test_transforms_that_cannot_be(entry: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message) as caught:
-        NamedTransforms(AugmentSpec.model_validate({"transforms": [entry]}).transforms)
+        JointTransform(AugmentSpec.model_validate({"transforms": [entry]})).check(painted(np.ones((24, 32), np.uint8)))
     assert "\n" not in str(caught.value)
 
 
@@ -277,8 +277,153 @@ def test_what_is_refused_is_torchvisions(name: str) -> None:
         NamedTransforms(({name: {}},))
 
 
-@pytest.mark.parametrize("given", ["GaussianBlur", [{"GaussianBlur": {}, "RandomCrop": {}}], [5]])
-def test_lists_that_are_none(given: Any) -> None:
-    content = {"name": "r", "model": {"name": "fcn8s-minivgg"}, "train": {"stages": [8]}}
-    with pytest.raises(SpecError, match=r"data.augment.transforms: .* such as"):
-        read_recipe({**content, "data": {"augment": {"transforms": given}}}, "r")
+class Bands:
+    """One image of any number of bands and any size."""
+
+    name = "bands"
+
+    def __init__(self, height: int, width: int, bands: int = 3) -> None:
+        self.labels = {"semantic": LabelSet(("background", "bird", "tree"), voc_colors(3))}
+        image = np.random.default_rng(0).integers(0, 255, (height, width, bands), dtype=np.uint8)
+        self.sample = Sample.from_arrays("one", {"rgb": image}, {"semantic": np.ones((height, width), np.uint8)})
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.sample
+
+
+def loaded(data: Bands, *transforms: Any, **augment: Any) -> Any:
+    spec = DataSpec(augment=AugmentSpec.model_validate({"transforms": list(transforms), **augment}))
+    return train_loader(
+        data, spec, 1, seed=0, steps=3, fill={"rgb": tuple(float(10 + n) for n in range(len(data[0].inputs["rgb"])))}
+    )
+
+
+def test_transforms_are_tried_at_the_size_of_the_training_images() -> None:
+    assert [batch["inputs"]["rgb"].shape[-2:] for batch in loaded(Bands(300, 310), {"RandomCrop": {"size": 290}})] == [
+        (290, 290)
+    ] * 3
+    for data, transform, augment, told in (
+        (
+            Bands(32, 48),
+            {"GaussianBlur": {"kernel_size": 101}},
+            {},
+            r"GaussianBlur \(kernel_size: 101\) .* 32x48 px with 3 channels: ",
+        ),
+        (Bands(90, 90), {"RandomCrop": {"size": 60}}, {"crop": [20, 20]}, r"RandomCrop \(size: 60\) .* 20x20 px"),
+        (Bands(90, 90), {"ElasticTransform": {}}, {"crop": [20, 20]}, r"ElasticTransform cannot change .* 20x20 px"),
+        (
+            Bands(20, 20),
+            {"RandomApply": {"p": 0.01, "transforms": [{"RandomCrop": {"size": 60}}]}},
+            {},
+            r"RandomApply .* 20x20 px",
+        ),
+    ):
+        with pytest.raises(SpecError, match=r"data.augment.transforms: " + told) as caught:
+            loaded(data, transform, **augment)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_first_image_alone_tells_before_anything_else_is_read() -> None:
+    augment = AugmentSpec.model_validate({"transforms": [{"RandomGrayscale": {"p": 0.01}}]})
+    check_augmentation(Bands(20, 20), augment)
+    with pytest.raises(SpecError, match=r"RandomGrayscale \(p: 0.01\) .*20x20 px with 4 channels"):
+        check_augmentation(Bands(20, 20, 4), augment)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_fails_in_training_names_the_transform(workers: int) -> None:
+    class Uneven(Bands):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> Sample:
+            return Bands(8, 8).sample if index else self.sample
+
+    spec = DataSpec(augment=AugmentSpec.model_validate({"transforms": [{"RandomCrop": {"size": 30}}]}), workers=workers)
+    with pytest.raises(SpecError, match=r"^data.augment.transforms: RandomCrop \(size: 30\) .* 8x8 px") as caught:
+        list(train_loader(Uneven(40, 40), spec, 1, seed=0, steps=2))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*GEOMETRIC, *PHOTOMETRIC])
+def test_four_bands_work_or_are_refused_before_training(name: str) -> None:
+    more: dict[str, Any] = {"brightness": 0.5, "saturation": 0.5} if name == "ColorJitter" else dict(NEEDED.get(name, {}))
+    given = {name: more}
+    if name in (
+        "ColorJitter",
+        "Grayscale",
+        "RandomAdjustSharpness",
+        "RandomAutocontrast",
+        "RandomGrayscale",
+        "RandomPhotometricDistort",
+    ):
+        with pytest.raises(SpecError, match=rf"data.augment.transforms: {name} .*4 channels"):
+            loaded(Bands(40, 40, 4), given)
+        return
+    for batch in loaded(Bands(40, 40, 4), given):
+        outside = batch["targets"]["semantic"][0] == IGNORE
+        border = batch["inputs"]["rgb"][0][:, outside].T
+        assert torch.equal(border, torch.tensor([[10, 11, 12, 13]], dtype=torch.uint8).expand_as(border))
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric"])
+def test_borders_of_the_images_own_pixels_have_their_labels(mode: str) -> None:
+    mask = np.random.default_rng(0).integers(0, 4, (12, 16), dtype=np.uint8)
+    for transform in ({"Pad": {"padding": 3}}, {"RandomCrop": {"size": [14, 18], "pad_if_needed": True}}):
+        ((name, given),) = transform.items()
+        found = change(painted(mask), 0, transforms=[{name: {**given, "padding_mode": mode}}])
+        assert found.size in ((18, 22), (14, 18))
+        assert (found.targets["semantic"] != IGNORE).all()
+        assert torch.equal(found.inputs["rgb"][0], STEP * found.targets["semantic"])
+        assert_together(found)
+    assert_together(change(painted(mask), 0, transforms=[{"RandomCrop": {"size": [14, 18], "pad_if_needed": True}}]))
+
+
+CONTENT = {"name": "r", "model": {"name": "fcn8s-minivgg"}, "train": {"stages": [8]}}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (5, r"they are a list, such as .*, not 5"),
+        ([{"RandomInvert": {}, "RandomCrop": {}}], r"each is one name with parameters, such as"),
+        ([5], r"each is one name .*, not 5"),
+        ([None], r"each is one name .*, not None"),
+        ([{"GaussianBlur": 5}], r"GaussianBlur has its parameters by name, such as \{kernel_size: 5\}, not 5"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_lists_that_are_none(given: Any, message: str, inside: bool) -> None:
+    if inside:
+        given = [{"RandomApply": {"transforms": given}}]
+    where = "data.augment.transforms: " + "RandomApply: " * inside
+    with pytest.raises(SpecError, match=where + message) as caught:
+        read_recipe({**CONTENT, "data": {"augment": {"transforms": given}}}, "r")
+    assert "\n" not in str(caught.value)
+
+
+def test_short_forms_of_transforms() -> None:
+    """A name alone is a list of one, and what holds nothing does nothing."""
+    invert: Any = ({"RandomInvert": {}},)
+    shorts: Any = ("RandomInvert", ["RandomInvert"], {"RandomInvert": None}, [{"RandomInvert": {}}])
+    for given in shorts:
+        assert AugmentSpec.model_validate({"transforms": given}).transforms == invert
+        held = AugmentSpec.model_validate({"transforms": [{"RandomApply": {"p": 1, "transforms": given}}]})
+        sample = painted(np.eye(16, dtype=np.uint8))
+        assert torch.equal(JointTransform(held)(sample, generator(0)).inputs["rgb"], 255 - sample.inputs["rgb"])
+    empty: Any = {"RandomApply": {"transforms": []}}
+    for nothing in ([], [empty], [{"RandomApply": {"transforms": [empty]}}]):
+        assert AugmentSpec.model_validate({"transforms": nothing}).transforms == ()
+
+
+@pytest.mark.parametrize("augment", [{"scale": [2, 0.5]}, {"copy_paste": {"share": 0.5, "scale": [2, 0.5]}}])
+def test_ranges_that_fall_are_refused(augment: Any) -> None:
+    with pytest.raises(
+        SpecError, match=r"scale: .*a range is \[lowest, highest\], and 2 is above 0.5; write \[0.5, 2\]"
+    ) as caught:
+        read_recipe({**CONTENT, "data": {"augment": augment}}, "r")
+    assert "\n" not in str(caught.value)
+    assert AugmentSpec.model_validate({"scale": [1.5, 1.5]}).scale == (1.5, 1.5)

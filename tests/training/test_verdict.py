@@ -50,10 +50,42 @@ def test_a_curve_that_still_rises(ended: str, advice: str) -> None:
 
 
 def test_a_best_model_of_long_ago() -> None:
-    found = told(stage=stage(kept=40, ended="patience"))
+    falls = [(10 * n, 0.7 - 0.01 * abs(n - 4)) for n in range(1, 11)]
+    found = told(curve=falls, stage=stage(kept=40, ended="patience"))
     assert found["length"][0] == "the best model is that of step 40 of 100, none after it was better"
-    assert list(told(stage=stage(kept=60))) == ["nothing"]
-    assert list(told(stage=stage(kept=100, keep="last"))) == ["nothing"]
+    assert list(told(curve=falls, stage=stage(kept=60))) == ["nothing"]
+    assert list(told(curve=falls, stage=stage(kept=40, keep="last"))) == ["nothing"]
+
+
+def test_a_tie_is_a_plateau() -> None:
+    assert list(told(curve=[(step, 0.7) for step in range(1, 11)], stage=stage(steps=10, kept=1))) == ["nothing"]
+    back = [(10, 0.4), (20, 0.7), (30, 0.6), (40, 0.7)]
+    assert list(told(curve=back, stage=stage(steps=40, kept=20))) == ["nothing"]
+    fell = [(10, 0.4), (20, 0.7), (30, 0.6), (40, 0.5)]
+    assert list(told(curve=fell, stage=stage(steps=40, kept=20))) == ["length"]
+
+
+def test_a_net_without_errors_needs_no_finer_net() -> None:
+    assert list(told(train=1.0, validation=1.0, bound=1.0, stride=8, iu={"a": 1.0}, pixels={"a": 100})) == ["nothing"]
+    assert list(told(train=0.99, validation=0.99, bound=1.0, stride=8)) == ["stride"]
+
+
+def test_a_net_that_predicts_one_class_only() -> None:
+    """It is told first, and neither the stride nor its other classes are blamed beside it."""
+    found = told(
+        train=0.49,
+        validation=0.45,
+        bound=0.5,
+        stride=32,
+        iu={"background": 0.9, "car": 0.0, "bike": None},
+        pixels={"background": 900, "car": 100, "bike": 0},
+    )
+    assert list(found) == ["one class"]
+    assert found["one class"][0] == "the net predicts nothing but background on validation images"
+    assert found["one class"][1].startswith("train.class_weights: balanced")
+    several = told(iu={"a": 0.8, "b": 0.0}, pixels={"a": 900, "b": 100})  # less than its share: others were predicted too
+    assert list(several) == ["classes"]
+    assert list(told(iu={"a": 1.0}, pixels={"a": 9})) == ["nothing"]
 
 
 def test_classes_that_are_never_found() -> None:

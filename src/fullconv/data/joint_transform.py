@@ -50,7 +50,7 @@ class JointTransform:
         self.augment = augment
         self.fill = dict(fill or {})
         self.ignore_index = ignore_index
-        self.named = NamedTransforms(augment.transforms, self.fill.get(RGB, (0.0, 0.0, 0.0)))
+        self.named = NamedTransforms(augment.transforms, self.fill.get(RGB))
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
         """Return the changed sample, its values still uint8; draws from ``generator`` only."""
@@ -72,6 +72,15 @@ class JointTransform:
         if augment.crop is not None:
             sample = self._padded(sample, augment.crop)
         return self._shifted(sample, augment.shift, generator) if augment.shift else sample
+
+    def check(self, sample: Sample) -> None:
+        """Raise the SpecError that ``transforms`` may raise for this sample, taken at its largest: scaled up, then cropped."""
+        size = scaled_size(sample.size, self.augment.scale[1])
+        height, width = size if self.augment.crop is None else map(min, size, self.augment.crop)
+        self.named.check(
+            {stream: torch.zeros(len(image), height, width, dtype=image.dtype) for stream, image in sample.inputs.items()},
+            {head: torch.zeros(height, width, dtype=torch.uint8) for head in sample.targets},
+        )
 
     @staticmethod
     def scaled(sample: Sample, factor: float) -> Sample:

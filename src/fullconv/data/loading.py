@@ -99,12 +99,21 @@ def _stack(tensors: Sequence[Tensor], height: int, width: int, fill: Sequence[fl
     return stacked
 
 
+def check_augmentation(dataset: Dataset, augment: AugmentSpec) -> None:
+    """Raise SpecError where ``augment.transforms`` cannot change the first image of ``dataset``, before anything else is read."""
+    if augment.transforms and len(dataset):
+        first = dataset[0]
+        JointTransform(augment, {stream: (0.0,) * len(image) for stream, image in first.inputs.items()}).check(first)
+
+
 class _Training(torch.utils.data.Dataset[Sample]):
     # what DataLoader indexes with a Draw; picklable, so that workers can be started in any way
     def __init__(self, dataset: Dataset, augment: AugmentSpec, fill: Fill | None) -> None:
         self.dataset = dataset
         first = next(iter(dataset.labels.values()))
         self.transform = JointTransform(augment, fill, first.ignore_index)
+        if augment.transforms:
+            self.transform.check(dataset[0])
         self.paste = CopyPaste(augment.copy_paste, dataset, augment.flip) if augment.copy_paste.share else None
 
     def __getitem__(self, draw: Draw) -> Sample:

@@ -7,8 +7,10 @@ global generator on the CPU would see it; readers are processes, and no other th
 Letters: C channels, H height, W width.
 """
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -53,6 +55,13 @@ OWN = ("transforms", "fill")
 """Parameters that are not a recipe's to give."""
 
 
+@dataclass(frozen=True)
+class _Step:
+    said: str  # name and parameters, as in the recipe
+    geometric: bool
+    change: Callable[..., Any]
+
+
 class NamedTransforms:
     """Transforms of torchvision one behind the other.
 
@@ -62,21 +71,19 @@ class NamedTransforms:
         Name to parameters, one mapping a transform, such as ``({"GaussianBlur": {"kernel_size": 5}},)``; ``RandomApply`` holds
         others: ``{"RandomApply": {"p": 0.3, "transforms": [{"GaussianBlur": {"kernel_size": 5}}]}}``.
     color
-        What fills ``rgb`` outside the image, 0..255, one value a channel. Masks are filled with 255 there, other streams as
-        ``fill`` says when they are handed over.
+        What fills ``rgb`` outside the image, 0..255, one value a channel; ``None``: 0 in all. Masks are filled with 255 there,
+        other streams as ``fill`` says when they are handed over.
 
     Raises
     ------
     SpecError
         When a transform or a parameter is not known (the nearest is named), has a value that does not fit, or cannot change an
-        image together with its mask.
+        image together with its mask. Whether images have the size and the channels that it needs, :meth:`check` tells.
     """
 
-    def __init__(self, wanted: Sequence[Mapping[str, Mapping[str, Any]]], color: Sequence[float] = (0, 0, 0)) -> None:
-        fill = {tv_tensors.Image: list(color), tv_tensors.Mask: 255}
-        self.steps = [_made(name, given, fill) for entry in wanted for name, given in entry.items()]
-        for (geometric, step), entry in zip(self.steps, wanted, strict=True):
-            _try(geometric, step, next(iter(entry)))
+    def __init__(self, wanted: Sequence[Mapping[str, Mapping[str, Any]]], color: Sequence[float] | None = None) -> None:
+        fill = {tv_tensors.Image: 0 if color is None else list(color), tv_tensors.Mask: 255}
+        self.steps = [_Step(_said(name, given), *_made(name, given, fill)) for entry in wanted for name, given in entry.items()]
 
     def __call__(
         self,
@@ -85,14 +92,67 @@ class NamedTransforms:
         generator: torch.Generator,
         fill: Callable[[str, Tensor], Sequence[float]] = lambda stream, image: (0.0,) * len(image),
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return changed images (C, H, W) by stream and masks uint8 (H, W) by head; draws from ``generator`` only."""
-        for geometric, step in self.steps:
+        """Return changed images (C, H, W) by stream and masks uint8 (H, W) by head; draws from ``generator`` only.
+
+        Raises
+        ------
+        SpecError
+            When a transform cannot take an image of this size or these channels, or gives back something else.
+        """
+        for step in self.steps:
             seed = int(torch.randint(2**62, (), generator=generator))
-            if geometric:
-                images, masks = _moved(step, images, masks, seed, fill)
-            elif "rgb" in images:
-                images = images | {"rgb": _seeded(step, seed, tv_tensors.Image(images["rgb"]))}
+            images, masks = _changed(step, images, masks, seed, fill)
         return images, masks
+
+    def check(self, images: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+        """Raise the SpecError that changing this image and its masks may raise; what is drawn seldom is done for certain."""
+        for step in self.steps:
+            certain = _Step(step.said, step.geometric, _for_certain(step.change))
+            images, masks = _changed(certain, images, masks, 0, lambda stream, image: (0.0,) * len(image))
+
+
+def _said(name: str, given: Mapping[str, Any]) -> str:
+    return f"{name} ({', '.join(f'{key}: {value}' for key, value in given.items())})" if given else name
+
+
+def _for_certain(change: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a copy of a transform that is applied each time, and so are those that it holds."""
+    certain = copy.deepcopy(change)
+    for part in certain.modules() if isinstance(certain, torch.nn.Module) else ():
+        # how often, as in RandomInvert; a list of weights is something else
+        if isinstance(getattr(part, "p", None), int | float):
+            setattr(part, "p", 1.0)  # noqa: B010  # a module's plain attribute, of which mypy knows nothing
+    held = getattr(certain, "transforms", None)
+    if isinstance(held, list):
+        certain.transforms = [_for_certain(each) for each in held]  # type: ignore[attr-defined]  # RandomApply's
+    return certain
+
+
+def _changed(
+    step: _Step,
+    images: dict[str, Tensor],
+    masks: dict[str, Tensor],
+    seed: int,
+    fill: Callable[[str, Tensor], Sequence[float]],
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    if not step.geometric and "rgb" not in images:
+        return images, masks
+    first = images.get("rgb", next(iter(images.values())))
+    try:
+        if step.geometric:
+            return _moved(step.change, images, masks, seed, fill)
+        found = _seeded(step.change, seed, tv_tensors.Image(first))
+    except Exception as error:  # torchvision and torch raise many kinds
+        height, width = first.shape[-2:]
+        raise SpecError(
+            f"data.augment.transforms: {step.said} cannot change an image of {height}x{width} px with {len(first)} channels: "
+            f"{' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
+    if found.dtype != first.dtype or found.shape != first.shape:
+        raise SpecError(
+            f"data.augment.transforms: {step.said} makes {found.dtype} with {len(found)} channels of uint8 with {len(first)}"
+        )
+    return images | {"rgb": found}, masks
 
 
 def _moved(
@@ -137,9 +197,9 @@ def _made(name: str, given: Mapping[str, Any], fill: dict[Any, Any]) -> tuple[bo
     """Return whether a transform moves pixels, and the transform."""
     where = f"data.augment.transforms: {name}"
     if name == "RandomApply":
-        if "transforms" not in given:
+        if not given.get("transforms"):
             raise SpecError(f"{where} has no transforms; give a list of them, and p")
-        inner = [_made(each, more, fill) for entry in given["transforms"] for each, more in _entry(entry).items()]
+        inner = [_made(each, more, fill) for entry in given["transforms"] for each, more in entry.items()]
         if len({geometric for geometric, _ in inner}) != 1:
             raise SpecError(f"{where} holds transforms that move pixels and transforms that change values; write two of it")
         return inner[0][0], _build(where, v2.RandomApply, {**given, "transforms": [step for _, step in inner]})
@@ -159,7 +219,9 @@ def _made(name: str, given: Mapping[str, Any], fill: dict[Any, Any]) -> tuple[bo
         raise SpecError(f"{where} has no parameter {unknown!r} here; {hint}")
     more = _with_modes(where, given)
     if "fill" in inspect.signature(kind).parameters:
-        more["fill"] = dict(fill)
+        # a border of the image's own pixels is filled with nothing, and torchvision wants a single number then
+        own = more.get("padding_mode", "constant") != "constant"
+        more["fill"] = {**fill, tv_tensors.Image: 0} if own else dict(fill)
     return name in GEOMETRIC, _build(where, kind, more)
 
 
@@ -174,30 +236,9 @@ def _with_modes(where: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return more
 
 
-def _entry(entry: Any) -> Mapping[str, Mapping[str, Any]]:
-    if isinstance(entry, str):
-        return {entry: {}}
-    return {name: given or {} for name, given in entry.items()}
-
-
 def _build(where: str, kind: Callable[..., Any], given: Mapping[str, Any]) -> Callable[..., Any]:
     try:
         made: Callable[..., Any] = kind(**given)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise SpecError(f"{where}: {' '.join(str(error).split())}") from error
     return made
-
-
-def _try(geometric: bool, step: Callable[..., Any], name: str) -> None:
-    """Raise SpecError when a transform fails on an ordinary image or gives back something else."""
-    image, mask = torch.zeros(3, 256, 256, dtype=torch.uint8), torch.zeros(256, 256, dtype=torch.uint8)
-    try:
-        if geometric:
-            images, _ = _moved(step, {"rgb": image}, {"semantic": mask}, 0, lambda stream, image: (0.0, 0.0, 0.0))
-            changed = images["rgb"]
-        else:
-            changed = _seeded(step, 0, tv_tensors.Image(image))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise SpecError(f"data.augment.transforms: {name}: {' '.join(str(error).split())}") from error
-    if changed.dtype != torch.uint8 or len(changed) != 3:
-        raise SpecError(f"data.augment.transforms: {name} makes {changed.dtype} with {len(changed)} channels of uint8 with 3")

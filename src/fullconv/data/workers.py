@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fullconv.data.sample import Dataset, Sample
-from fullconv.errors import DataError, FullconvError
+from fullconv.errors import DataError, FullconvError, SpecError
 
 SHARED_MEMORY = Path("/dev/shm")
 ENOUGH = "data.workers: 0 reads in the training process and needs none; a container gets more by `docker run --shm-size=8g`"
@@ -106,15 +106,16 @@ def one_line() -> Iterator[None]:
 
     Raises
     ------
-    DataError
+    DataError, SpecError
         With the last line of the whole traceback that the process sends.
     ReaderEndedError
         When it ended; by which signal, and what usually sends that.
     """
     try:
         yield
-    except DataError as error:
-        raise DataError(str(error).rstrip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")) from error
+    except (DataError, SpecError) as error:
+        kind = SpecError if isinstance(error, SpecError) else DataError
+        raise kind(str(error).rstrip().splitlines()[-1].removeprefix(f"{kind.__module__}.{kind.__name__}: ")) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error) or "Caught " in str(error):
             raise

@@ -1,10 +1,18 @@
 """How training changes its images at random."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fullconv.spec.base import Spec
+
+
+def _rising(key: str, given: tuple[float, float]) -> tuple[float, float]:
+    low, high = given
+    if low > high:
+        raise ValueError(f"{key}: a range is [lowest, highest], and {low:g} is above {high:g}; write [{high:g}, {low:g}]")
+    return given
 
 
 class CopyPasteSpec(Spec):
@@ -23,6 +31,11 @@ class CopyPasteSpec(Spec):
     share: float = Field(default=0.0, ge=0, le=1)
     classes: tuple[str, ...] = ()
     scale: tuple[PositiveFloat, PositiveFloat] = (0.5, 1.5)
+
+    @field_validator("scale")
+    @classmethod
+    def _scale_rises(cls, given: tuple[float, float]) -> tuple[float, float]:
+        return _rising("data.augment.copy_paste.scale", given)
 
     @model_validator(mode="before")
     @classmethod
@@ -69,18 +82,16 @@ class AugmentSpec(Spec):
     shift: NonNegativeInt = 0
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
 
+    @field_validator("scale")
+    @classmethod
+    def _scale_rises(cls, given: tuple[float, float]) -> tuple[float, float]:
+        return _rising("data.augment.scale", given)
+
     @field_validator("transforms", mode="before")
     @classmethod
     def _one_name_each(cls, given: Any) -> Any:
-        """Let a name alone, or a name without parameters, stand for one without any."""
-        if not isinstance(given, list | tuple):
-            raise ValueError("data.augment.transforms: they are a list, such as [{GaussianBlur: {kernel_size: 5}}]")
-        entries = [{each: {}} if isinstance(each, str) else each for each in given]
-        if any(not isinstance(each, dict) or len(each) != 1 for each in entries):
-            raise ValueError(
-                "data.augment.transforms: each is one name with parameters, such as {GaussianBlur: {kernel_size: 5}}"
-            )
-        return tuple({name: more or {} for name, more in each.items()} for each in entries)
+        """Let a name alone, or a name without parameters, stand for one without any, and what holds nothing for nothing."""
+        return _entries(given, "data.augment.transforms")
 
     @model_validator(mode="after")
     def _crops_of_a_class_are_crops(self) -> Self:
@@ -89,3 +100,30 @@ class AugmentSpec(Spec):
                 "data.augment.crop_class needs the crops it is a share of; set data.augment.crop, such as [320, 320]"
             )
         return self
+
+
+def _entries(given: Any, where: str) -> tuple[dict[str, dict[str, Any]], ...]:
+    """Return transforms in the one form that there is: name to parameters, one mapping a transform."""
+    if isinstance(given, str | Mapping):
+        given = [given]
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"{where}: they are a list, such as [{{GaussianBlur: {{kernel_size: 5}}}}], not {given!r}")
+    return tuple(entry for each in given for entry in _entry(each, where))
+
+
+def _entry(given: Any, where: str) -> list[dict[str, dict[str, Any]]]:
+    """Return one transform, or none where it is one that holds others and holds none."""
+    each = {given: {}} if isinstance(given, str) else given
+    if not isinstance(each, Mapping) or len(each) != 1 or not isinstance(next(iter(each)), str):
+        raise ValueError(
+            f"{where}: each is one name with parameters, such as {{GaussianBlur: {{kernel_size: 5}}}}, not {given!r}"
+        )
+    ((name, more),) = each.items()
+    if more is None:
+        more = {}
+    if not isinstance(more, Mapping) or not all(isinstance(key, str) for key in more):
+        raise ValueError(f"{where}: {name} has its parameters by name, such as {{kernel_size: 5}}, not {more!r}")
+    if name == "RandomApply" and "transforms" in more:
+        more = {**more, "transforms": list(_entries(more["transforms"], f"{where}: {name}"))}
+        return [{name: more}] if more["transforms"] else []
+    return [{name: dict(more)}]

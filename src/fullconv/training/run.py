@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from fullconv.data import open_dataset
 from fullconv.data.folder.folder import folder_behind, label_map_behind
+from fullconv.data.loading import check_augmentation
 from fullconv.data.sample import Dataset
 from fullconv.data.workers import ReaderEndedError
 from fullconv.doctor import examine
@@ -137,6 +138,7 @@ def train(
         folder.refuse_used()  # before the data are read
     training = open_dataset(recipe.data, recipe.data.train)
     validation = open_dataset(recipe.data, recipe.data.val, own_size=True)
+    check_augmentation(training, recipe.data.augment)
     metric = chosen_metric(recipe.train.metric, recipe.data.heads, validation.labels)
     if resume:
         recipe = folder.check(recipe)

@@ -17,6 +17,12 @@ LOW = 0.6
 """Share of what the stride allows below which a net that does not over-fit under-fits."""
 NEAR_BOUND = 0.85
 """Share of what the stride allows from which on the stride itself limits."""
+TIE = 1e-6
+"""Values of a metric nearer to each other than this are the same."""
+PERFECT = 0.995
+"""Mean IU from which there is nothing to say about what limits it."""
+ONLY = 0.002
+"""How near a class's IU is to its share of the truth where the net predicts nothing else."""
 RISE = 0.01
 """What the last third of a stage must still gain to be called rising."""
 
@@ -66,7 +72,7 @@ class Limit:
     Attributes
     ----------
     kind
-        ``over-fitting``, ``under-fitting``, ``length``, ``classes``, ``stride``, ``images`` or ``nothing``.
+        ``one class``, ``over-fitting``, ``under-fitting``, ``length``, ``classes``, ``stride``, ``images`` or ``nothing``.
     what, advice
         In words, with the numbers; the keys and values to try.
     """
@@ -88,9 +94,19 @@ def verdict(facts: Facts) -> list[Limit]:
     >>> [limit.kind for limit in verdict(facts)]
     ['over-fitting', 'length']
     """
-    rules: tuple[Callable[[Facts], Iterator[Limit]], ...] = (fitting, length, classes, stride, images)
+    rules: tuple[Callable[[Facts], Iterator[Limit]], ...] = (one_answer, fitting, length, classes, stride, images)
     found = [limit for rule in rules for limit in rule(facts)]
     return found or [Limit("nothing", "nothing stands out", "more training images, or a larger backbone (`fullconv models`)")]
+
+
+def one_answer(facts: Facts) -> Iterator[Limit]:
+    """Say where one class alone is found of several that have truth: the net gives the same answer everywhere."""
+    only = _only_answer(facts)
+    if only is None:
+        return
+    balance = "a lower train.optimizer.learning_rate, more steps"
+    advice = balance if facts.balanced else f"train.class_weights: balanced, train.loss: dice, {balance}"
+    yield Limit("one class", f"the net predicts nothing but {only} on validation images", advice)
 
 
 def fitting(facts: Facts) -> Iterator[Limit]:
@@ -124,7 +140,7 @@ def length(facts: Facts) -> Iterator[Limit]:
             "twice train.minutes" if facts.stage.get("ended") == "minutes" else f"twice the steps ({2 * steps} in this stage)"
         )
         yield Limit("length", f"{unit} still rose by {_percent(gained)} at the end of {steps} steps", longer)
-    elif kept.get("keep") == "best" and kept["step"] <= steps / 2:
+    elif kept.get("keep") == "best" and kept["step"] <= steps / 2 and _peaked(values):
         what = f"the best model is that of step {kept['step']} of {steps}, none after it was better"
         yield Limit("length", what, f"fewer steps ({kept['step']} in this stage) or a lower train.optimizer.learning_rate")
 
@@ -132,7 +148,7 @@ def length(facts: Facts) -> Iterator[Limit]:
 def classes(facts: Facts) -> Iterator[Limit]:
     """Name the classes that have truth and are never found."""
     missed = [name for name, iu in facts.iu.items() if iu == 0 and facts.pixels.get(name, 0)]
-    if not missed:
+    if not missed or _only_answer(facts) is not None:
         return
     total = sum(facts.pixels.values())
     told = [f"{name} ({facts.pixels[name]:,} of {total:,} pixels of truth)" for name in missed]
@@ -144,6 +160,8 @@ def classes(facts: Facts) -> Iterator[Limit]:
 def stride(facts: Facts) -> Iterator[Limit]:
     """Say where the net is near what labels of its stride can reach."""
     if facts.bound is None or facts.validation is None or facts.stride <= 4 or facts.validation < NEAR_BOUND * facts.bound:
+        return
+    if facts.validation >= PERFECT or _only_answer(facts) is not None:
         return
     reach = f"labels at stride {facts.stride} reach a mean IU of {_percent(facts.bound)}"
     what = f"{reach}, and the net is at {_percent(facts.validation)}"
@@ -159,6 +177,21 @@ def images(facts: Facts) -> Iterator[Limit]:
         yield Limit("images", what, f"data.workers: {max(facts.workers + 1, facts.cores - 1)}, which changes no result")
     else:
         yield Limit("images", what, "images stored at the size that they are trained at, or a disk nearer by")
+
+
+def _peaked(values: Sequence[float]) -> bool:
+    """Return whether the second half was worse than the best: as good once more is a plateau, no reason to train for less."""
+    return max(values[len(values) // 2 :]) < max(values) - TIE
+
+
+def _only_answer(facts: Facts) -> str | None:
+    """Return the class that alone is found of several with truth, where its IU is its share of the truth: it is all there is."""
+    truth = {name: count for name, count in facts.pixels.items() if count}
+    found = [name for name in truth if facts.iu.get(name)]
+    if len(truth) < 2 or len(found) != 1:
+        return None
+    share = truth[found[0]] / sum(truth.values())
+    return found[0] if abs((facts.iu[found[0]] or 0.0) - share) < ONLY else None
 
 
 def _percent(share: float) -> str:
