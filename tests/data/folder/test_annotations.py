@@ -135,6 +135,13 @@ def test_images_that_are_not_there_are_told(tmp_path: Path) -> None:
         starter(tmp_path, "own", preferred=False)
 
 
+@pytest.mark.parametrize(("files", "how"), [(["a.jpg", "a.jpg"], ";"), (["a.jpg", "A.JPG"], ", as 'a.jpg' and as 'A.JPG';")])
+def test_an_image_that_is_listed_twice_is_told(files: list[str], how: str, tmp_path: Path) -> None:
+    coco(tmp_path, files)
+    with pytest.raises(DataError, match=rf"lists .*a.jpg twice{how} keep one of them"):
+        annotated_pairs(tmp_path, FolderSpec(images="images", annotations="annotations/instances_default.json"), "train")
+
+
 def test_two_images_that_fit_are_asked_about(tmp_path: Path) -> None:
     coco(tmp_path)
     write_images(tmp_path / "copy")
