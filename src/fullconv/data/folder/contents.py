@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.drawn_mask import DrawnMask
+from fullconv.data.folder.areas import JPEG_ERROR, REST, SOLID, areas, lost_in_jpeg, with_ends
 from fullconv.data.mask_runs import Runs, inner_pixels
 from fullconv.data.palettes import Palette, disagreement
 from fullconv.data.stored_mask import LOSSY, OPAQUE, Stored, stored_at
@@ -19,8 +20,6 @@ SAMPLE = 400
 MOST_CODES = 255
 MOST_SPECKS = 8
 """Values that occur only as specks and still may be classes; more of them are what smoothing leaves."""
-SOLID = 0.3
-"""The share of a class's pixels whose neighbours are of it, from which on it fills areas."""
 BLENDS, BLEND_SHARE = 20, 0.3
 """So many runs, and this share of all edges, are values between their neighbours where masks are smooth; 3 % at most on VOC and
 NYUDv2."""
@@ -78,7 +77,19 @@ class Contents:
     @property
     def specks(self) -> list[int]:
         """Codes whose pixels rarely have neighbours of their own."""
-        return [code for code, count in self.pixels.items() if self.solid.get(code, 0) < SOLID * count]
+        filled = set(areas(self.pixels, self.solid))
+        return [code for code in self.pixels if code not in filled]
+
+    @property
+    def classes(self) -> list[int]:
+        """Of smooth masks the codes that are no specks, and values far beyond them."""
+        filled = areas(self.pixels, self.solid)
+        return filled if self.colors else with_ends(filled, self.pixels)
+
+    @property
+    def lost(self) -> tuple[int, int] | None:
+        """Two values that JPEG has turned into each other; see :func:`~fullconv.data.folder.areas.lost_in_jpeg`."""
+        return lost_in_jpeg(self.pixels, self.solid) if self.lossy else None
 
     @property
     def smooth(self) -> bool:
@@ -99,9 +110,9 @@ class Contents:
         if not far:
             return None
         low, high = sorted((common, max(far, key=lambda code: self.pixels[code])))
-        near = (high - low) / 4
-        between = {code for code in codes if low + near < code < high - near} - set(self.specks)
-        return None if between else (low, high)
+        near = min((high - low) / 4, JPEG_ERROR if self.lossy else REST)
+        others = [code for code in self.classes if min(abs(code - low), abs(code - high)) > near]
+        return None if others or with_ends((low, high), self.pixels) != [low, high] else (low, high)
 
 
 @dataclass

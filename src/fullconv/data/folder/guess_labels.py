@@ -144,6 +144,13 @@ def _alpha_only(guess: _Guess) -> LabelGuess | None:
 
 def _two_ends(guess: _Guess) -> LabelGuess | None:
     contents = guess.contents
+    if contents.lost and not guess.lenient:
+        low, high = contents.lost
+        raise DataError(
+            f"{guess.root}: {contents.lossy} of {contents.masks} masks are JPEG, and hold the values {low} and {high}, so near "
+            "each other that JPEG turns one into the other, which nothing can undo; export the masks again as PNG from what they "
+            "were drawn with"
+        )
     ends = contents.two_ends
     if ends is None:
         return None
@@ -200,7 +207,7 @@ def _without_specks(guess: _Guess) -> list[int]:
     contents = guess.contents
     if not contents.smooth:
         return list(contents.pixels)
-    solid = [code for code in contents.pixels if code not in set(contents.specks)]
+    solid = contents.classes
     if not guess.lenient:
         what = "colours" if contents.colors else "values"
         raise DataError(
