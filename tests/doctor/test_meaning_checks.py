@@ -320,3 +320,29 @@ def test_near_values_through_jpeg_are_lost(folder: Folder, values: tuple[int, ..
     repair(open_context(spec), clean)
     with pytest.raises(DataError, match="nothing can undo"):
         starter(clean, "own", preferred=True)
+
+
+def test_hidden_colours_that_differ_are_one_background(folder: Folder) -> None:
+    def save(number: int, labels: np.ndarray) -> Image.Image:
+        colors = COLORS[labels]
+        colors[labels == 0] = 255 if number % 2 else 7
+        return Image.fromarray(np.dstack([colors, (labels > 0).astype(np.uint8) * 255]))
+
+    write(folder, save)
+    spec = written(folder)
+    assert list(spec.labels.values()) == [{"alpha": "0-127"}, {"color": [0, 0, 255]}, {"color": [255, 0, 0]}]
+    assert wrong(spec, [np.array([0, 2, 1])[labels] for labels in TRUTH]) == 0
+    assert errors(spec) == []
+
+
+def test_several_hidden_colours_are_asked_about(folder: Folder) -> None:
+    write(folder, lambda _, labels: Image.fromarray(np.dstack([COLORS[labels], (labels == 2).astype(np.uint8) * 255])))
+    with pytest.raises(DataError, match=r"alpha 0 hides several colours of one mask .*save the masks without alpha"):
+        starter(folder.root, "own", preferred=True)
+
+
+@pytest.mark.parametrize("highest", [1, 2])
+def test_a_void_that_no_mask_holds(folder: Folder, highest: int) -> None:
+    write(folder, lambda _, labels: Image.fromarray(np.minimum(labels, highest).astype(np.uint8)))
+    with pytest.raises(DataError, match=rf"--void 9, but no mask has 9; they hold 0"):
+        starter(folder.root, "own", preferred=True, choices=Choices(void="9"))

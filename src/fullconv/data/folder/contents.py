@@ -13,7 +13,7 @@ from fullconv.data.mask_runs import Runs, inner_pixels
 from fullconv.data.palettes import Palette, disagreement
 from fullconv.data.stored_mask import LOSSY, OPAQUE, Stored, stored_at
 from fullconv.errors import DataError
-from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of
+from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of, show_codes
 
 SAMPLE = 400
 """Masks that are looked into, spread over the folder."""
@@ -132,6 +132,11 @@ class _Look:
     channels: bool = False
 
     @property
+    def hides_several(self) -> bool:
+        """Whether alpha hides areas of several colours."""
+        return sum(count > HIDDEN * sum(self.pixels.values()) for count in self.hidden.values()) > 1
+
+    @property
     def cut_out(self) -> bool:
         """Whether what alpha shows is a photograph: many colours, of which few pixels have neighbours of their own."""
         shown = {code: count for code, count in self.pixels.items() if 2 * self.hidden.get(code, 0) < count}
@@ -166,7 +171,7 @@ def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: s
                 raise
     if not looks:
         raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")
-    found = _by_alpha([look for _, look in looks]) or _by_kind(looks, lenient)
+    found = _by_alpha([look for _, look in looks], lenient) or _by_kind(looks, lenient)
     if not lenient and len(found.pixels) > MOST_CODES + 1 and not found.smooth:
         raise DataError(_too_many(looks[-1][0], looks[-1][1].kind))
     return replace(found, total=len(masks))
@@ -194,7 +199,7 @@ def _look(stored: Stored) -> _Look:
     return look
 
 
-def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
+def _by_alpha(looks: Sequence[_Look], lenient: bool) -> Contents | None:
     """Return what masks hold where their alpha says it: alone, or beside colours that hide and show; ``None`` elsewhere."""
     seen = [look for look in looks if look.hidden and sum(look.hidden.values()) < sum(look.pixels.values())]
     if not seen:
@@ -206,9 +211,17 @@ def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
     if len(all_codes) == 1 or any(look.cut_out for look in seen):
         return Contents({ALPHA: hidden, ALPHA + 255: total - hidden}, len(looks), sizes)
     counts = [(look.hidden.get(code, 0), count) for look in seen for code, count in look.pixels.items()]
-    both = sum(min(covered, count - covered) for covered, count in counts)
-    if both < HIDDEN * total:
-        return None
+    both = sum(min(hides, count - hides) for hides, count in counts)
+    covered = {code for look in seen for code, count in look.hidden.items() if 2 * count > look.pixels[code]}
+    if both < HIDDEN * total and len(covered) < 2:
+        return None  # one colour under alpha 0 says what alpha says
+    if both < HIDDEN * total and any(look.hides_several for look in seen):
+        if lenient:
+            return None
+        raise DataError(
+            f"alpha 0 hides several colours of one mask ({show_codes(sorted(covered), 4)}): save the masks without alpha where they "
+            "are classes, or with one colour under alpha 0 where they are not"
+        )
     shown: Counter[int] = Counter()
     for look in looks:
         shown.update({code: count - look.hidden.get(code, 0) for code, count in look.pixels.items()})

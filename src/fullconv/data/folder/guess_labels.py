@@ -99,6 +99,9 @@ def read_guess(root: Path, contents: Contents, choices: Choices = NOTHING_SAID, 
     """
     listed = _list_of(root, choices)
     guess = _Guess(root, contents, choices, listed, lenient)
+    void = choices.void
+    if void not in (None, "none") and int(void) not in contents.pixels and contents.total <= contents.masks:
+        raise DataError(f"{root}: --void {void}, but no mask has {void}; they hold {show_codes(list(contents.pixels), 6)}")
     for way in (_alpha_only, _two_ends, _black_and_white):
         entries = way(guess)
         if entries is not None:
