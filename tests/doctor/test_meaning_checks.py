@@ -344,5 +344,5 @@ def test_several_hidden_colours_are_asked_about(folder: Folder) -> None:
 @pytest.mark.parametrize("highest", [1, 2])
 def test_a_void_that_no_mask_holds(folder: Folder, highest: int) -> None:
     write(folder, lambda _, labels: Image.fromarray(np.minimum(labels, highest).astype(np.uint8)))
-    with pytest.raises(DataError, match=rf"--void 9, but no mask has 9; they hold 0"):
+    with pytest.raises(DataError, match=r"--void 9, but no mask has 9; they hold 0"):
         starter(folder.root, "own", preferred=True, choices=Choices(void="9"))

@@ -1,6 +1,7 @@
 """Which values of masks fill areas and so are classes, where JPEG or smooth resizing has left others along borders."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 SOLID = 0.3
 """The share of a class's pixels whose neighbours are of it, from which on it fills areas."""
@@ -68,5 +69,5 @@ def lost_in_jpeg(pixels: Mapping[int, int], solid: Mapping[int, int]) -> tuple[i
 
 def _nearest(codes: Iterable[int]) -> tuple[int, int] | None:
     values = sorted(code for code in codes if 0 <= code <= 65535)
-    pairs = [pair for pair in zip(values, values[1:], strict=False) if pair[1] - pair[0] <= JPEG_ERROR]
+    pairs = [pair for pair in pairwise(values) if pair[1] - pair[0] <= JPEG_ERROR]
     return min(pairs, key=lambda pair: pair[1] - pair[0], default=None)

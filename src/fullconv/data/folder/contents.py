@@ -219,8 +219,8 @@ def _by_alpha(looks: Sequence[_Look], lenient: bool) -> Contents | None:
         if lenient:
             return None
         raise DataError(
-            f"alpha 0 hides several colours of one mask ({show_codes(sorted(covered), 4)}): save the masks without alpha where they "
-            "are classes, or with one colour under alpha 0 where they are not"
+            f"alpha 0 hides several colours of one mask ({show_codes(sorted(covered), 4)}): save the masks without alpha where "
+            "they are classes, or with one colour under alpha 0 where they are not"
         )
     shown: Counter[int] = Counter()
     for look in looks:

@@ -73,9 +73,9 @@ def read_names(path: Path) -> NameList:
     """Return a list of class names as tools and people write them.
 
     One name a line, with a value in front (``0: road``, ``0 road``) or behind (``road: 0``) or neither; CVAT's
-    ``road:128,64,0::``; tables such as ``name,r,g,b``, ``r g b name``, ``Pixel Value, Class``. Empty lines, lines of ``#``, what stands
-    behind ``#`` with spaces around it, and a table's head are passed over; a head that names a column ``id``, ``value``, ``index``
-    or ``label`` and three of red, green and blue says which is which.
+    ``road:128,64,0::``; tables such as ``name,r,g,b``, ``r g b name``, ``Pixel Value, Class``; tables whose head names a column
+    ``id``, ``value``, ``index`` or ``label`` and red, green and blue have both values and colours. Empty lines, lines of ``#``,
+    what stands behind ``#`` with spaces around it, and a table's head are passed over.
 
     Raises
     ------
