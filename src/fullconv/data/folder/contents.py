@@ -230,11 +230,7 @@ def _by_alpha(looks: Sequence[_Look], lenient: bool) -> Contents | None:
 
 
 def _by_kind(looks: Sequence[tuple[Path | DrawnMask, _Look]], lenient: bool) -> Contents:
-    if any(look.kind == "colours" for _, look in looks):
-        for _, look in looks:  # an image that is black all over stores a colour, where others do
-            if look.channels and look.kind == "values":
-                _to_colors(look)
-                look.kind = "colours"
+    _black_to_colors([look for _, look in looks])
     kinds = Counter(look.kind for _, look in looks)
     palettes = [(path, look.palette) for path, look in looks if look.palette is not None]
     if palettes and all(palette.grey for _, palette in palettes):  # greys stand for values, also those of grey images
@@ -263,6 +259,15 @@ def _by_kind(looks: Sequence[tuple[Path | DrawnMask, _Look]], lenient: bool) -> 
         for _, look in kept:
             _to_colors(look)
     return _summed(kept, reason, {} if reason else _common_palette(palette for _, palette in palettes), lenient)
+
+
+def _black_to_colors(looks: Sequence[_Look]) -> None:
+    """Take images that are black all over for colours, where others store colours."""
+    if any(look.kind == "colours" for look in looks):
+        for look in looks:
+            if look.channels and look.kind == "values":
+                _to_colors(look)
+                look.kind = "colours"
 
 
 def _to_colors(look: _Look) -> None:

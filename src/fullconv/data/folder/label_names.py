@@ -124,8 +124,8 @@ def _headed(path: Path, lines: Sequence[str]) -> NameList | None:
             name = row[columns["name"]]
         except (ValueError, IndexError) as error:
             raise DataError(
-                f"{path}, row {number}: {separator.join(row)!r} does not fit its head {separator.join(head)!r}: the value and the "
-                "color are whole numbers"
+                f"{path}, row {number}: {separator.join(row)!r} does not fit its head {separator.join(head)!r}: the value and "
+                "the color are whole numbers"
             ) from error
         if value in values:
             raise DataError(f"{path}: two names for one value; give every value one name")
