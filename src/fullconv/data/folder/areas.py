@@ -59,7 +59,7 @@ def lost_in_jpeg(pixels: Mapping[int, int], solid: Mapping[int, int]) -> tuple[i
     Examples
     --------
     >>> lost_in_jpeg({0: 900, 1: 80, 2: 3}, {0: 850, 1: 60}), lost_in_jpeg({0: 900, 3: 9, 255: 80}, {0: 850, 255: 60})
-    ((0, 1), None)
+    ((0, 2), None)
     """
     low, high = min(pixels, default=0), max(pixels, default=0)
     if 0 <= low <= high <= JPEG_ERROR:
