@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from fullconv.data import open_dataset
 from fullconv.data.folder.guess import guess_spec
+from fullconv.data.folder.guess_labels import Choices, look_into, read_guess
 from fullconv.data.folder.init_recipe import starter
 from fullconv.data.sample import SEMANTIC
 from fullconv.doctor import Finding, examine
@@ -266,3 +267,82 @@ def test_one_class_alone(folder: Folder) -> None:
     write(folder, lambda _, labels: Image.fromarray(np.zeros_like(labels)))
     found = only_named(folder.examine(labels={"ground": 0}).of("error"))
     says(found, "error", 0, r"^only ground has pixels in train, and it is the only class$")
+
+
+ROUND = [np.hypot(*(np.mgrid[:96, :128] - np.array([[[40]], [[40 + number]]]))) < 25 for number in range(14)]
+SQUARE = [np.pad(np.ones((20, 25), bool), ((70, 6), (80 + number % 3, 23 - number % 3))) for number in range(14)]
+LARGE = [np.where(square, 2, disc.astype(np.uint8)).astype(np.uint8) for disc, square in zip(ROUND, SQUARE, strict=True)]
+"""Larger masks, whose second object has more pixels than the third."""
+
+
+def write_large(folder: Folder, values: tuple[int, ...], quality: int | None) -> None:
+    """Save :data:`LARGE` with other values as JPEG, or resized smoothly where there is no quality."""
+    for number, labels in enumerate(LARGE):
+        folder.mask(number).unlink(missing_ok=True)
+        photograph(number, (96, 128)).save(folder.image(number))
+        image = Image.fromarray(np.array(values, np.uint8)[labels])
+        if quality is None:
+            image.resize((85, 64), Image.Resampling.BILINEAR).resize((128, 96), Image.Resampling.BILINEAR).save(
+                folder.mask(number)
+            )
+        else:
+            image.save(folder.mask(number).with_suffix(".jpg"), quality=quality)
+
+
+@pytest.mark.parametrize(
+    ("values", "quality"),
+    [((0, 128, 255), 90), ((255, 100, 0), 50), ((0, 200, 255), None)],
+)
+def test_three_smooth_greys_stay_three_classes(folder: Folder, values: tuple[int, ...], quality: int | None) -> None:
+    write_large(folder, values, quality)
+    with pytest.raises(DataError, match=r"only as specks along borders, between 3 that fill areas .*--fix DIR"):
+        starter(folder.root, "own", preferred=True)
+    clean = folder.root.parent / "clean"
+    repair(open_context(guess_spec(folder.root)), clean)
+    edges = 3 * sum(int((ndimage.grey_dilation(labels, (3, 3)) != labels).sum()) for labels in LARGE) / 4
+    spec = DataSpec(name="folder", root=clean, labels=dict(zip(PLAIN, values, strict=True)))
+    assert wrong(spec, LARGE) < edges
+    assert errors(spec) == []
+    again = read_guess(clean, look_into(sorted(clean.glob("masks/*/*"))), Choices(void="none"))
+    assert list(again.entries.values()) == sorted(values)
+
+
+@pytest.mark.parametrize(("values", "quality"), [((0, 1, 1), 50), ((0, 1, 2), 95), ((3, 9, 255), 75)])
+def test_near_values_through_jpeg_are_lost(folder: Folder, values: tuple[int, ...], quality: int) -> None:
+    write_large(folder, values, quality)
+    with pytest.raises(DataError, match=r"14 of 14 masks are JPEG.*nothing can undo; export the masks again as PNG"):
+        starter(folder.root, "own", preferred=True)
+    spec = guess_spec(folder.root)
+    named = folder.spec(labels={f"class {value}": value for value in sorted(set(values))})
+    assert "masks lost in JPEG" in errors(spec)
+    assert "masks lost in JPEG" in errors(named)
+    clean = folder.root.parent / "clean"
+    repair(open_context(spec), clean)
+    with pytest.raises(DataError, match="nothing can undo"):
+        starter(clean, "own", preferred=True)
+
+
+def test_hidden_colours_that_differ_are_one_background(folder: Folder) -> None:
+    def save(number: int, labels: np.ndarray) -> Image.Image:
+        colors = COLORS[labels]
+        colors[labels == 0] = 255 if number % 2 else 7
+        return Image.fromarray(np.dstack([colors, (labels > 0).astype(np.uint8) * 255]))
+
+    write(folder, save)
+    spec = written(folder)
+    assert list(spec.labels.values()) == [{"alpha": "0-127"}, {"color": [0, 0, 255]}, {"color": [255, 0, 0]}]
+    assert wrong(spec, [np.array([0, 2, 1])[labels] for labels in TRUTH]) == 0
+    assert errors(spec) == []
+
+
+def test_several_hidden_colours_are_asked_about(folder: Folder) -> None:
+    write(folder, lambda _, labels: Image.fromarray(np.dstack([COLORS[labels], (labels == 2).astype(np.uint8) * 255])))
+    with pytest.raises(DataError, match=r"alpha 0 hides several colours of one mask .*save the masks without alpha"):
+        starter(folder.root, "own", preferred=True)
+
+
+@pytest.mark.parametrize("highest", [1, 2])
+def test_a_void_that_no_mask_holds(folder: Folder, highest: int) -> None:
+    write(folder, lambda _, labels: Image.fromarray(np.minimum(labels, highest).astype(np.uint8)))
+    with pytest.raises(DataError, match=r"--void 9, but no mask has 9; they hold 0"):
+        starter(folder.root, "own", preferred=True, choices=Choices(void="9"))

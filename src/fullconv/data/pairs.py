@@ -25,7 +25,6 @@ GROUP_COLUMN = "group"
 """A further column of lists whose splits are drawn: images of one group fall to one side."""
 NAME_COLUMN = "name"
 DELIMITERS = (",", ";", "\t", "|")
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _plain(split: str) -> str:
 
 def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, cells by column) of a CSV file with a header, without empty lines; cells are stripped."""
-    text = _text(path)
+    text = read_text(path)
     separator = _separator(text.lstrip("\r\n").splitlines()[:1])
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
@@ -185,17 +184,6 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, st
 
 def _separator(header: Sequence[str]) -> str:
     return max(DELIMITERS, key=header[0].count) if header else ","
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as handle:
-            start = handle.read(2)
-        if start in UTF16:  # what a spreadsheet calls Unicode text
-            return path.read_bytes().decode("utf-16")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a list ({error})") from error
-    return read_text(path)
 
 
 def _check_header(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:

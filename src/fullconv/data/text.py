@@ -5,9 +5,12 @@ from pathlib import Path
 
 from fullconv.errors import DataError
 
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+"""How text in UTF-16 begins, which spreadsheets call Unicode text."""
+
 
 def read_text(path: Path) -> str:
-    r"""Return a file's text, UTF-8 with or without the mark that Windows puts in front of it.
+    r"""Return a file's text: UTF-8 with or without the mark that Windows puts in front of it, UTF-16 with it.
 
     Raises
     ------
@@ -23,12 +26,16 @@ def read_text(path: Path) -> str:
     ['Straße']
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as handle:
+            wide = handle.read(2) in UTF16
+        return path.read_text(encoding="utf-16" if wide else "utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
+        if not isinstance(error, UnicodeDecodeError) or error.encoding.startswith("utf-16"):
+            raise DataError(f"{path}: begins as UTF-16 and is none ({error}); save it as UTF-8") from error
         raise DataError(
             f"{path}: is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#x}); save it as UTF-8"
         ) from error

@@ -7,7 +7,8 @@ that are nothing but the specks of smoothing, a format with losses, smoothing, a
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from fullconv.data.folder.contents import BLEND_SHARE, BLENDS, MOST_SPECKS, SOLID
+from fullconv.data.folder.areas import SOLID, lost_in_jpeg
+from fullconv.data.folder.contents import BLEND_SHARE, BLENDS, MOST_SPECKS
 from fullconv.data.stored_mask import LOSSY
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Facts, MaskFacts
@@ -112,7 +113,14 @@ def _specks(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
 def _lossy(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
     """Find masks in a format with losses; those that came through unharmed are but a risk."""
     found = [(fact, mask) for fact, mask in masks if mask.kind in LOSSY]
-    if found:
+    lost = lost_values(context)
+    if found and lost:
+        what = (
+            f"saved as JPEG, with the values {lost[0]} and {lost[1]}, so near each other that JPEG turns one into the other: {{}}"
+        )
+        fix = "nothing can undo it, --fix copies them as they are; export them again as PNG from what they were drawn with"
+        yield _about("error", "masks lost in JPEG", found, what, fix)
+    elif found:
         harmed = any(mask.unknown(context.label_map) for _, mask in found)
         what = f"saved as JPEG, which changes values: {{}}; up to {max(mask.codes for _, mask in found):,} values in one"
         again = (
@@ -120,6 +128,17 @@ def _lossy(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:
         )
         fix = again if harmed else "their values are still known; save them as PNG before that changes (--fix DIR does)"
         yield _about("error" if harmed else "warning", "masks saved as JPEG", found, what, fix)
+
+
+def lost_values(context: Context) -> tuple[int, int] | None:
+    """Return two values that JPEG has turned into each other; see :func:`~fullconv.data.folder.areas.lost_in_jpeg`."""
+    pixels: Counter[int] = Counter()
+    solid: Counter[int] = Counter()
+    for _, mask in context.masks():
+        if mask.kind in LOSSY:
+            pixels.update(mask.pixels)
+            solid.update(mask.solid)
+    return lost_in_jpeg(pixels, solid) if pixels else None
 
 
 def _frayed(context: Context, masks: Masks) -> Iterator[tuple[Finding, Masks]]:

@@ -36,6 +36,7 @@ from fullconv.doctor.clean_masks import cleaned, is_worn
 from fullconv.doctor.context import Context
 from fullconv.doctor.facts import Facts, MaskFacts, Progress
 from fullconv.doctor.file_checks import lies_as
+from fullconv.doctor.mask_checks import lost_values
 from fullconv.doctor.palette import Color, own_palette
 from fullconv.errors import DataError, SpecError
 from fullconv.labelmap import COLOR, codes_of, color_of
@@ -217,7 +218,9 @@ def _write(fact: Facts, context: Context, pair: Pair, image: Path, mask: Path, i
         _turn_image(pair.image, image, turn)
         done.turned.append(fact.name)
     changed: Image.Image | None = decode(pair.mask) if isinstance(pair.mask, DrawnMask) else None
-    if is_worn(facts, context.label_map):
+    if facts.kind in LOSSY and lost_values(context):
+        pass  # what a value was is not known: stays JPEG, which is an error
+    elif is_worn(facts, context.label_map):
         changed = cleaned(stored_at(pair.mask), Path(pair.mask), context.label_map, context.surveys())
         done.cleaned.append(fact.name)
     elif facts.kind in LOSSY and not facts.unknown(context.label_map):

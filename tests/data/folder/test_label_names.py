@@ -89,3 +89,41 @@ def test_lists_that_are_none(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "classes.txt").write_text(text)
     with pytest.raises(DataError, match=message):
         read_names(tmp_path / "classes.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,name,r,g,b\n2,dog,0,0,255\n0,background,0,0,0\n1,cat,255,0,0\n",
+        "name;Label;Red;Green;Blue\ndog;2;0;0;255\nbackground;0;0;0;0\ncat;1;255;0;0\n",
+    ],
+)
+def test_tables_of_values_and_colours(tmp_path: Path, text: str) -> None:
+    assert names(tmp_path, text, [0, 1, 2]) == {0: "background", 1: "cat", 2: "dog"}
+    assert read_names(tmp_path / "classes.txt").colors == {(0, 0, 0): "background", (255, 0, 0): "cat", (0, 0, 255): "dog"}
+
+
+def test_a_table_that_does_not_fit_its_head(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 2: 'dog,2,0,0,255' does not fit its head 'id,name,r,g,b'"):
+        names(tmp_path, "id,name,r,g,b\ndog,2,0,0,255\n", [0, 2])
+
+
+@pytest.mark.parametrize("text", ["1: background\n2: cat\n3: dog\n", "1: cat\n2: dog\n3: cow\n", "1: background\n2: cat\n"])
+def test_stated_values_that_are_shifted(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match=r"0 has no name; are they shifted\? .*--names-start 0 moves them, --names-start 1 keeps"):
+        names(tmp_path, text, [0, 1, 2])
+    first, second = (line[3:] for line in text.splitlines()[:2])
+    assert names(tmp_path, text, [0, 1], start=0) == {0: first, 1: second}
+    assert names(tmp_path, text, [0, 1, 2], start=1) == {1: first, 2: second}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_comments_behind_names_and_wide_text(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "classes.txt").write_text("background\ncat # small\nC# code\nStra\u00dfe\n", encoding=encoding)
+    assert read_names(tmp_path / "classes.txt").names == ("background", "cat", "C# code", "Stra\u00dfe")
+
+
+def test_broken_utf16(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes(b"\xff\xfea")
+    with pytest.raises(DataError, match="begins as UTF-16 and is none"):
+        read_names(tmp_path / "classes.txt")

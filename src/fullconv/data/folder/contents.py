@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.drawn_mask import DrawnMask
+from fullconv.data.folder.areas import JPEG_ERROR, REST, SOLID, areas, lost_in_jpeg, with_ends
 from fullconv.data.mask_runs import Runs, inner_pixels
 from fullconv.data.palettes import Palette, disagreement
 from fullconv.data.stored_mask import LOSSY, OPAQUE, Stored, stored_at
 from fullconv.errors import DataError
-from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of
+from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of, show_codes
 
 SAMPLE = 400
 """Masks that are looked into, spread over the folder."""
 MOST_CODES = 255
 MOST_SPECKS = 8
 """Values that occur only as specks and still may be classes; more of them are what smoothing leaves."""
-SOLID = 0.3
-"""The share of a class's pixels whose neighbours are of it, from which on it fills areas."""
 BLENDS, BLEND_SHARE = 20, 0.3
 """So many runs, and this share of all edges, are values between their neighbours where masks are smooth; 3 % at most on VOC and
 NYUDv2."""
@@ -78,7 +77,19 @@ class Contents:
     @property
     def specks(self) -> list[int]:
         """Codes whose pixels rarely have neighbours of their own."""
-        return [code for code, count in self.pixels.items() if self.solid.get(code, 0) < SOLID * count]
+        filled = set(areas(self.pixels, self.solid))
+        return [code for code in self.pixels if code not in filled]
+
+    @property
+    def classes(self) -> list[int]:
+        """Of smooth masks the codes that are no specks, and values far beyond them."""
+        filled = areas(self.pixels, self.solid)
+        return filled if self.colors else with_ends(filled, self.pixels)
+
+    @property
+    def lost(self) -> tuple[int, int] | None:
+        """Two values that JPEG has turned into each other; see :func:`~fullconv.data.folder.areas.lost_in_jpeg`."""
+        return lost_in_jpeg(self.pixels, self.solid) if self.lossy else None
 
     @property
     def smooth(self) -> bool:
@@ -99,9 +110,9 @@ class Contents:
         if not far:
             return None
         low, high = sorted((common, max(far, key=lambda code: self.pixels[code])))
-        near = (high - low) / 4
-        between = {code for code in codes if low + near < code < high - near} - set(self.specks)
-        return None if between else (low, high)
+        near = min((high - low) / 4, JPEG_ERROR if self.lossy else REST)
+        others = [code for code in self.classes if min(abs(code - low), abs(code - high)) > near]
+        return None if others or with_ends((low, high), self.pixels) != [low, high] else (low, high)
 
 
 @dataclass
@@ -119,6 +130,11 @@ class _Look:
     edges: int
     photograph: bool = False
     channels: bool = False
+
+    @property
+    def hides_several(self) -> bool:
+        """Whether alpha hides areas of several colours."""
+        return sum(count > HIDDEN * sum(self.pixels.values()) for count in self.hidden.values()) > 1
 
     @property
     def cut_out(self) -> bool:
@@ -155,7 +171,7 @@ def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: s
                 raise
     if not looks:
         raise DataError(f"none of the {len(masks)} masks beside {masks[0]} can be read; they are damaged or no images")
-    found = _by_alpha([look for _, look in looks]) or _by_kind(looks, lenient)
+    found = _by_alpha([look for _, look in looks], lenient) or _by_kind(looks, lenient)
     if not lenient and len(found.pixels) > MOST_CODES + 1 and not found.smooth:
         raise DataError(_too_many(looks[-1][0], looks[-1][1].kind))
     return replace(found, total=len(masks))
@@ -183,7 +199,7 @@ def _look(stored: Stored) -> _Look:
     return look
 
 
-def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
+def _by_alpha(looks: Sequence[_Look], lenient: bool) -> Contents | None:
     """Return what masks hold where their alpha says it: alone, or beside colours that hide and show; ``None`` elsewhere."""
     seen = [look for look in looks if look.hidden and sum(look.hidden.values()) < sum(look.pixels.values())]
     if not seen:
@@ -195,9 +211,17 @@ def _by_alpha(looks: Sequence[_Look]) -> Contents | None:
     if len(all_codes) == 1 or any(look.cut_out for look in seen):
         return Contents({ALPHA: hidden, ALPHA + 255: total - hidden}, len(looks), sizes)
     counts = [(look.hidden.get(code, 0), count) for look in seen for code, count in look.pixels.items()]
-    both = sum(min(covered, count - covered) for covered, count in counts)
-    if both < HIDDEN * total:
-        return None
+    both = sum(min(hides, count - hides) for hides, count in counts)
+    covered = {code for look in seen for code, count in look.hidden.items() if 2 * count > look.pixels[code]}
+    if both < HIDDEN * total and len(covered) < 2:
+        return None  # one colour under alpha 0 says what alpha says
+    if both < HIDDEN * total and any(look.hides_several for look in seen):
+        if lenient:
+            return None
+        raise DataError(
+            f"alpha 0 hides several colours of one mask ({show_codes(sorted(covered), 4)}): save the masks without alpha where "
+            "they are classes, or with one colour under alpha 0 where they are not"
+        )
     shown: Counter[int] = Counter()
     for look in looks:
         shown.update({code: count - look.hidden.get(code, 0) for code, count in look.pixels.items()})

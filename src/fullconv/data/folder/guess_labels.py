@@ -99,6 +99,9 @@ def read_guess(root: Path, contents: Contents, choices: Choices = NOTHING_SAID, 
     """
     listed = _list_of(root, choices)
     guess = _Guess(root, contents, choices, listed, lenient)
+    void = choices.void
+    if void not in (None, "none") and int(void) not in contents.pixels and contents.total <= contents.masks:
+        raise DataError(f"{root}: --void {void}, but no mask has {void}; they hold {show_codes(list(contents.pixels), 6)}")
     for way in (_alpha_only, _two_ends, _black_and_white):
         entries = way(guess)
         if entries is not None:
@@ -144,6 +147,13 @@ def _alpha_only(guess: _Guess) -> LabelGuess | None:
 
 def _two_ends(guess: _Guess) -> LabelGuess | None:
     contents = guess.contents
+    if contents.lost and not guess.lenient:
+        low, high = contents.lost
+        raise DataError(
+            f"{guess.root}: {contents.lossy} of {contents.masks} masks are JPEG, and hold the values {low} and {high}, so near "
+            "each other that JPEG turns one into the other, which nothing can undo; export the masks again as PNG from what they "
+            "were drawn with"
+        )
     ends = contents.two_ends
     if ends is None:
         return None
@@ -200,7 +210,7 @@ def _without_specks(guess: _Guess) -> list[int]:
     contents = guess.contents
     if not contents.smooth:
         return list(contents.pixels)
-    solid = [code for code in contents.pixels if code not in set(contents.specks)]
+    solid = contents.classes
     if not guess.lenient:
         what = "colours" if contents.colors else "values"
         raise DataError(

@@ -25,6 +25,12 @@ IGNORED = "__ignore__"
 """LabelMe's name of pixels that nobody labelled: it stands first and has the value -1."""
 VOID = frozenset({IGNORED, "void", "ignore", "ignored", "nodata", "no data", "dontcare", "don't care"})
 MOST_NAMES = 1000
+COLUMN = {
+    **dict.fromkeys(("id", "value", "index", "label", "label_id", "class_id", "trainid", "pixel value"), "value"),
+    **dict.fromkeys(("name", "class", "class_name", "label_name", "classname"), "name"),
+    **{"r": "red", "g": "green", "b": "blue"},
+}
+"""What columns of tables are called."""
 
 Color = tuple[int, int, int]
 
@@ -68,8 +74,9 @@ def read_names(path: Path) -> NameList:
     """Return a list of class names as tools and people write them.
 
     One name a line, with a value in front (``0: road``, ``0 road``) or behind (``road: 0``) or neither; CVAT's
-    ``road:128,64,0::``; tables such as ``name,r,g,b``, ``r g b name``, ``Pixel Value, Class``. Empty lines and lines of ``#`` are
-    passed over, and so is a table's head.
+    ``road:128,64,0::``; tables such as ``name,r,g,b``, ``r g b name``, ``Pixel Value, Class``; tables whose head names a column
+    ``id``, ``value``, ``index`` or ``label`` and red, green and blue have both values and colours. Empty lines, lines of ``#``,
+    what stands behind ``#`` with spaces around it, and a table's head are passed over.
 
     Raises
     ------
@@ -77,10 +84,10 @@ def read_names(path: Path) -> NameList:
         When it cannot be read, holds no name, a colour that is none, or two names for one value.
     """
     lines = [line.strip() for line in read_text(path).splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("#", "//"))]
+    lines = [re.sub(r"\s+#(?:\s.*|$)", "", line) for line in lines if line and not line.startswith(("#", "//"))]
     if not 0 < len(lines) <= MOST_NAMES:
         raise DataError(f"{path}: {len(lines)} lines; a list of class names has one a line, 1 to {MOST_NAMES}")
-    for reader in (_cvat, _colored, _numbered):
+    for reader in (_cvat, _headed, _colored, _numbered):
         found = reader(path, lines)
         if found is not None:
             return found
@@ -99,6 +106,33 @@ def _cvat(path: Path, lines: Sequence[str]) -> NameList | None:
             raise DataError(f"{path}: the color of {name} is {color!r}; write it as three numbers, such as 128,64,0") from error
         colors[red, green, blue] = name.strip()
     return NameList(path, tuple(row[0].strip() for row in rows), colors=colors)
+
+
+def _headed(path: Path, lines: Sequence[str]) -> NameList | None:
+    """Read a table with columns of values and colours, as its head says."""
+    separator = max(",;\t", key=lines[0].count)
+    if not lines[0].count(separator):
+        return None
+    head, *rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    columns = {COLUMN.get(cell.lower(), cell.lower()): place for place, cell in enumerate(head)}
+    if not {"value", "name", "red", "green", "blue"} <= columns.keys():
+        return None
+    values: dict[int, str] = {}
+    colors: dict[Color, str] = {}
+    for number, row in enumerate(rows, start=2):
+        try:
+            value, red, green, blue = (int(row[columns[column]]) for column in ("value", "red", "green", "blue"))
+            name = row[columns["name"]]
+        except (ValueError, IndexError) as error:
+            raise DataError(
+                f"{path}, row {number}: {separator.join(row)!r} does not fit its head {separator.join(head)!r}: the value and "
+                "the color are whole numbers"
+            ) from error
+        if value in values:
+            raise DataError(f"{path}: two names for one value; give every value one name")
+        values[value] = colors[red, green, blue] = name
+    ordered = dict(sorted(values.items()))
+    return NameList(path, tuple(ordered.values()), ordered, colors)
 
 
 def _colored(path: Path, lines: Sequence[str]) -> NameList | None:
@@ -172,7 +206,12 @@ def fit_names(listed: NameList, values: Sequence[int], top: int | None, start: i
         When no reading fits, or two do: both are told, and what to write.
     """
     names, file = listed.names, listed.path.name
+    if listed.values and start is not None:
+        shift = start - next(iter(listed.values))
+        moved = {value + shift: name for value, name in listed.values.items()}
+        return Fit(moved, f"{file} states the values, and the first is {start}")
     if listed.values:
+        _refuse_shifted(listed, values)
         return Fit(listed.values, f"{file} states the values")
     if start is None and names[0].lower() == IGNORED:
         start = -1
@@ -186,6 +225,20 @@ def fit_names(listed: NameList, values: Sequence[int], top: int | None, start: i
             return Fit(dict(zip([*values, top], names, strict=True)), f"{counted}: one for each")
         raise DataError(f"{listed.path}: {counted}: {top} may be {names[-1]} or without truth; {_advice(listed, values, top)}")
     return _counted_fit(listed, values, counted, top)
+
+
+def _refuse_shifted(listed: NameList, values: Sequence[int]) -> None:
+    """Stop where the values that a list states may be those of the masks but for a shift."""
+    unnamed = [value for value in values if value not in listed.values]
+    absent = [value for value in listed.values if value not in values]
+    behind = any(is_background(name) and value != 0 for value, name in listed.values.items()) and 0 in unnamed
+    if unnamed and (behind or (absent and len(listed.values) == len(values))):
+        first = next(iter(listed.values))
+        raise DataError(
+            f"{listed.path}: it states the values {show_codes(list(listed.values))}, the masks have {show_codes(values)}, so "
+            f"{show_codes(unnamed)} has no name; are they shifted? Say what {listed.values[first]} is: --names-start {values[0]} "
+            f"moves them, --names-start {first} keeps them; or --names none"
+        )
 
 
 def _counted_fit(listed: NameList, values: Sequence[int], counted: str, top: int | None) -> Fit:
