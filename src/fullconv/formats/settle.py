@@ -42,8 +42,8 @@ def _refuse_shares(image: AnnotatedImage, path: Path) -> None:
     if (corners >= -SLACK).all() and (corners <= 1 + SLACK).all() and apart.any():
         x, y = corners.max(0)
         raise DataError(
-            f"{path}: all polygons of {image.file} lie within one pixel (x up to {x:.3g}, y up to {y:.3g}), so they look normalised "
-            "to 0..1; export them in pixels, or multiply x by the width and y by the height of the image"
+            f"{path}: all polygons of {image.file} lie within one pixel (x up to {x:.3g}, y up to {y:.3g}), so they look "
+            "normalised to 0..1; export them in pixels, or multiply x by the width and y by the height of the image"
         )
 
 
