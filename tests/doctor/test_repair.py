@@ -10,6 +10,7 @@ from PIL import Image
 from planted import Folder, mask, photograph, to_palette, turned
 
 from fullconv.data import open_dataset
+from fullconv.data.archive import MARK
 from fullconv.data.sample import RGB, SEMANTIC
 from fullconv.doctor import examine
 from fullconv.doctor.examine import open_context
@@ -164,3 +165,9 @@ def test_an_interrupted_copy_leaves_nothing(folder: Folder, tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         repair(open_context(folder.spec()), tmp_path / "copy", stop)
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
+
+
+def test_what_marks_an_unpacked_zip_is_not_copied(folder: Folder, tmp_path: Path) -> None:
+    (folder.root / MARK).write_text("{}")
+    repaired(folder, tmp_path / "copy")
+    assert not (tmp_path / "copy" / MARK).exists()

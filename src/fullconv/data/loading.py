@@ -6,8 +6,9 @@ So a run that resumes at step ``t``, or is shared by several processes, sees wha
 Letters: N batch, C channels, H height, W width.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -116,6 +117,12 @@ class _Training(torch.utils.data.Dataset[Sample]):
 
 
 class _Loader(DataLoader[Batch]):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        with warnings.catch_warnings():
+            # more workers than processors are slow and harmless; a run says at its end how long its steps waited for images
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            super().__init__(*args, **options)
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader names its private iterator class
         with one_line():
             yield from super().__iter__()
