@@ -178,7 +178,7 @@ def train_loader(
         shares=shares,
     )
     return _Loader(
-        _Training(dataset, spec.augment, fill),  # type: ignore[arg-type]  # DataLoader calls items batches
+        _Training(dataset, spec.augment, fill),
         batch_sampler=sampler,
         num_workers=spec.workers,
         collate_fn=_Collate(fill),
@@ -201,7 +201,7 @@ def val_loader(
     With ``batch_size`` above 1 smaller images are padded, which a network sees; 1 is exact.
     """
     return _Loader(
-        Named(dataset),  # type: ignore[arg-type]  # a Dataset here is a protocol; DataLoader asks for no more than it
+        Named(dataset),
         batch_size=batch_size,
         sampler=range(rank, len(dataset), world),
         num_workers=spec.workers,
