@@ -1,4 +1,5 @@
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -204,3 +205,10 @@ def test_what_cannot_be_shared_or_drawn_is_refused():
         loader(1, world=3)
     with pytest.raises(DataError, match="training data are empty"):
         train_loader(Noise(0), DataSpec(), 1, 0, steps=1)
+
+
+def test_more_workers_than_processors_are_no_warning():
+    before = warnings.filters[:]
+    loader(1, workers=999)  # warnings are errors here
+    val_loader(Noise(), DataSpec(workers=999))
+    assert warnings.filters == before

@@ -11,6 +11,7 @@ from PIL import Image
 from planted import Folder, mask, photograph, to_palette, turned
 
 from fullconv.data import open_dataset
+from fullconv.data.archive import MARK
 from fullconv.data.sample import RGB, SEMANTIC
 from fullconv.doctor import examine
 from fullconv.doctor.examine import open_context
@@ -192,3 +193,9 @@ def test_masks_of_one_class_each_and_lists_of_splits_become_a_list(tmp_path: Pat
         assert len(before) == len(after)
         for one, other in zip(before, after, strict=True):
             assert torch.equal(one.targets["semantic"], other.targets["semantic"])
+
+
+def test_what_marks_an_unpacked_zip_is_not_copied(folder: Folder, tmp_path: Path) -> None:
+    (folder.root / MARK).write_text("{}")
+    repaired(folder, tmp_path / "copy")
+    assert not (tmp_path / "copy" / MARK).exists()

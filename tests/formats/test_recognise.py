@@ -193,3 +193,42 @@ def test_an_image_in_place_of_annotations(tmp_path: Path) -> None:
     assert recognise(tmp_path / "a.png") is None
     with pytest.raises(DataError, match="no such file or folder of annotations"):
         read_annotations(tmp_path / "gone.json")
+
+
+SHARES = [[0.25, 0.25], [0.75, 0.25], [0.75, 1.0]]
+NORMALISED: dict[str, Any] = {
+    "COCO": COCO | {"annotations": [{**COCO["annotations"][0], "segmentation": [[x for corner in SHARES for x in corner]]}]},
+    "LabelMe": LABELME | {"shapes": [{"label": "cat", "shape_type": "polygon", "points": SHARES}]},
+    "VIA": {
+        "a.jpg1": {
+            "filename": "a.jpg",
+            "regions": [
+                {
+                    "shape_attributes": {
+                        "name": "polygon",
+                        "all_points_x": [x for x, _ in SHARES],
+                        "all_points_y": [y for _, y in SHARES],
+                    },
+                    "region_attributes": {"kind": "cat"},
+                }
+            ],
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_corners_in_shares_of_the_image_are_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(NORMALISED[name]))
+    with pytest.raises(
+        DataError, match=r"all polygons of .*a.jpg lie within one pixel \(x up to 0.75, y up to 1\), .* normalised"
+    ):
+        read_annotations(path)
+
+
+@pytest.mark.parametrize("ring", [[0, 0, 1, 0, 1, 1, 0, 1], [0, 0, 0.984375, 0, 0.984375, 0.984375, 0, 0.984375]])
+def test_a_region_of_one_pixel_is_none_in_shares(ring: list[float], tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(changed(COCO, "annotations", segmentation=[ring]))
+    assert len(read_annotations(path).images[0].shapes) == 1

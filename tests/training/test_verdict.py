@@ -115,3 +115,27 @@ def test_steps_that_wait_for_images() -> None:
 
 def test_what_was_not_measured_is_not_judged() -> None:
     assert list(told(train=None, validation=None, bound=None, curve=[])) == ["nothing"]
+
+
+def test_a_net_that_has_not_learned_is_not_told_to_train_less() -> None:
+    found = told(train=0.2, validation=0.18, stage=stage(kept=10))
+    assert list(found) == ["under-fitting"]
+    assert found["under-fitting"][1].startswith("a higher train.optimizer.learning_rate")
+
+
+@pytest.mark.parametrize(
+    ("steps", "curve", "had"),
+    [(4, [(n, 0.2) for n in range(1, 5)], "4 and 4 measurements"), (400, [(400, 0.2)], "400 and 1 measurement")],
+)
+def test_what_was_trained_for_a_moment_needs_more_steps(steps: int, curve: list[tuple[int, float]], had: str) -> None:
+    short = stage(steps, kept=1)
+    found = told(train=0.2, validation=0.18, curve=curve, stage=short)
+    assert {kind: advice for kind, (_, advice) in found.items()} == {
+        "under-fitting": f"more steps before anything else (this stage had {had})"
+    }
+    found = told(curve=curve, stage=short)
+    assert [advice for _, advice in found.values()] == (
+        [f"more steps (this stage had {had})"]
+        if len(curve) > 1
+        else ["more training images, or a larger backbone (`fullconv models`)"]
+    )

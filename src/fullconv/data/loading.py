@@ -6,8 +6,9 @@ So a run that resumes at step ``t``, or is shared by several processes, sees wha
 Letters: N batch, C channels, H height, W width.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -125,6 +126,12 @@ class _Training(torch.utils.data.Dataset[Sample]):
 
 
 class _Loader(DataLoader[Batch]):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        with warnings.catch_warnings():
+            # more workers than processors are slow and harmless; a run says at its end how long its steps waited for images
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            super().__init__(*args, **options)
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader names its private iterator class
         with one_line():
             yield from super().__iter__()
@@ -180,7 +187,7 @@ def train_loader(
         shares=shares,
     )
     return _Loader(
-        _Training(dataset, spec.augment, fill),  # type: ignore[arg-type]  # DataLoader calls items batches
+        _Training(dataset, spec.augment, fill),
         batch_sampler=sampler,
         num_workers=spec.workers,
         collate_fn=_Collate(fill),
@@ -203,7 +210,7 @@ def val_loader(
     With ``batch_size`` above 1 smaller images are padded, which a network sees; 1 is exact.
     """
     return _Loader(
-        Named(dataset),  # type: ignore[arg-type]  # a Dataset here is a protocol; DataLoader asks for no more than it
+        Named(dataset),
         batch_size=batch_size,
         sampler=range(rank, len(dataset), world),
         num_workers=spec.workers,

@@ -116,7 +116,7 @@ def columns_of(path: Path) -> list[str]:
     DataError
         When it cannot be read.
     """
-    text = _text(path).lstrip("\r\n")
+    text = read_text(path).lstrip("\r\n")
     first = text.splitlines()[:1]
     return [cell.strip().lower() for cell in next(csv.reader(first, delimiter=_separator(first), skipinitialspace=True), [])]
 

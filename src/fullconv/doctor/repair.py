@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
+from fullconv.data.archive import MARK
 from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.images import SUFFIXES, Glance, decode
 from fullconv.data.mask_arrays import ARRAY_SUFFIXES
@@ -149,7 +150,7 @@ def _copy(context: Context, root: Path, work: Path, progress: Progress) -> Repai
             done.left_out.append(fact.name)
         progress(number, len(context.facts))
     for path in root.iterdir():  # lists of class names and such
-        if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        if path.is_file() and path.suffix.lower() not in SUFFIXES and path.name != MARK:  # the copy is no unpacked zip
             shutil.copyfile(path, work / path.name)
     if listed := copied(context.spec, work).folder.pairs:
         _write_list(work / listed, rows)

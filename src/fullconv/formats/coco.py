@@ -91,29 +91,41 @@ def read_coco(content: Any, path: Path) -> Annotations:
     DataError
         When a category is not known, or run lengths are of another size than their image.
     """
-    categories = {one["id"]: str(one["name"]) for one in content["categories"]}
-    used = {one.get("category_id") for one in content["annotations"]}
-    headings = {one.get("supercategory") for one in content["categories"] if one["id"] in used}
-    classes = [name for key, name in sorted(categories.items()) if key in used or name not in headings]
+    categories = {_key(one["id"]): str(one["name"]) for one in content["categories"]}
+    used = {_key(one.get("category_id")) for one in content["annotations"]}
+    headings = {one.get("supercategory") for one in content["categories"] if _key(one["id"]) in used}
+    classes = [categories[key] for key in sorted(categories, key=_order) if key in used or categories[key] not in headings]
     notes: Counter[str] = Counter()
-    shapes: dict[Any, list[Shape]] = {one["id"]: [] for one in content["images"]}
-    sizes = {one["id"]: _size(one) for one in content["images"]}
+    shapes: dict[str, list[Shape]] = {_key(one["id"]): [] for one in content["images"]}
+    sizes = {_key(one["id"]): _size(one) for one in content["images"]}
     for one in content["annotations"]:
-        image = one["image_id"]
+        image = _key(one["image_id"])
         if image not in shapes:
             notes["annotation of an image that the file does not list, left out"] += 1
             continue
         for part in _panoptic(one, path) if "segments_info" in one else (one,):
-            if part.get("category_id") not in categories:
+            category = _key(part.get("category_id"))
+            if category not in categories:
                 raise DataError(f"the category {part.get('category_id')!r} of an annotation is not among the file's categories")
             area = part.get("area_on_file") or _area(part.get("segmentation"), sizes[image], notes)
             if area is not None:
-                shapes[image].append(Shape(categories[part["category_id"]], area, bool(part.get("iscrowd"))))
+                shapes[image].append(Shape(categories[category], area, bool(part.get("iscrowd"))))
     images = (
-        AnnotatedImage(str(one["file_name"]), sizes[one["id"]], tuple(shapes[one["id"]]), largest_first=True)
+        AnnotatedImage(str(one["file_name"]), sizes[_key(one["id"])], tuple(shapes[_key(one["id"])]), largest_first=True)
         for one in content["images"]
     )
     return Annotations(class_names(classes), tuple(images), notes=notes)
+
+
+def _key(number: Any) -> str:
+    """Return an id as text: some tools write numbers as text, or with a fraction of 0, in one place and not in the other."""
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number).strip()
+
+
+def _order(key: str) -> tuple[bool, int, str]:
+    """Return what sorts ids: numbers by their size, then texts."""
+    number = key.removeprefix("-").isdecimal()
+    return not number, int(key) if number else 0, key
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from fullconv.formats.label_studio import is_label_studio, read_label_studio
 from fullconv.formats.labelbox import is_labelbox, read_labelbox
 from fullconv.formats.labelme import is_labelme, read_labelme
 from fullconv.formats.reading import parsing, read_json
+from fullconv.formats.settle import settled
 from fullconv.formats.supervisely import is_supervisely, read_supervisely
 from fullconv.formats.via import is_via, read_via
 from fullconv.formats.yolo import is_yolo_folder, is_yolo_list, read_yolo
@@ -91,8 +92,12 @@ def read_annotations(path: Path, attribute: str | None = None) -> Annotations:
     Raises
     ------
     DataError
-        When it is missing, damaged, or of no format that is known.
+        When it is missing, damaged, of no format that is known, or has corners in shares of an image where pixels belong.
     """
+    return settled(_read(path, attribute), path)
+
+
+def _read(path: Path, attribute: str | None) -> Annotations:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder of annotations; set data.folder.annotations")
     name = recognise(path)

@@ -27,6 +27,10 @@ RISE = 0.01
 """What the last third of a stage must still gain to be called rising."""
 
 
+FEW_STEPS, FEW_MEASUREMENTS = 50, 3
+"""What a stage must have before anything else than more steps is advised for a net that has not learned."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known of a run at its end; all scores in 0..1.
@@ -121,13 +125,36 @@ def fitting(facts: Facts) -> Iterator[Limit]:
             numbers,
             "more training images, stronger data.augment (scale: [0.5, 2.0], color: 0.4, flip: true) or model.dropout: 0.5",
         )
-    elif train < LOW * (facts.bound or 1.0):
+    elif _under_fits(facts):
         again = "a higher train.optimizer.learning_rate or a larger backbone, if more steps do not help"
+        if _is_short(facts):
+            again = f"more steps before anything else ({_trained(facts)})"
         yield Limit("under-fitting", f"{numbers}: the net has not learned its own images", again)
 
 
+def _under_fits(facts: Facts) -> bool:
+    """Return whether the scores on training and validation images are low, and alike."""
+    train, validation = facts.train, facts.validation
+    if train is None or validation is None:
+        return False
+    return train - validation <= GAP and train < LOW * (facts.bound or 1.0)
+
+
+def _is_short(facts: Facts) -> bool:
+    """Return whether the last stage had so few steps or measurements that nothing can be said of its course."""
+    return int(facts.stage["steps"]) < FEW_STEPS or len(facts.curve) < FEW_MEASUREMENTS
+
+
+def _trained(facts: Facts) -> str:
+    steps, measured = int(facts.stage["steps"]), len(facts.curve)
+    return f"this stage had {steps} and {measured} measurement{'s' * (measured != 1)}"
+
+
 def length(facts: Facts) -> Iterator[Limit]:
-    """Say whether the last stage was still rising at its end, or was at its best long before."""
+    """Say whether the last stage was still rising at its end, or was at its best long before.
+
+    That a later model was no better means little of a stage that was short, or of a net that has not learned its own images.
+    """
     steps, kept = int(facts.stage["steps"]), facts.stage.get("kept", {})
     values = [value for _, value in facts.curve]
     if len(values) < 2:
@@ -140,8 +167,11 @@ def length(facts: Facts) -> Iterator[Limit]:
             "twice train.minutes" if facts.stage.get("ended") == "minutes" else f"twice the steps ({2 * steps} in this stage)"
         )
         yield Limit("length", f"{unit} still rose by {_percent(gained)} at the end of {steps} steps", longer)
-    elif kept.get("keep") == "best" and kept["step"] <= steps / 2 and _peaked(values):
+    elif kept.get("keep") == "best" and kept["step"] <= steps / 2 and _peaked(values) and not _under_fits(facts):
         what = f"the best model is that of step {kept['step']} of {steps}, none after it was better"
+        if _is_short(facts):
+            yield Limit("length", f"{what}, which so short a stage does not prove", f"more steps ({_trained(facts)})")
+            return
         yield Limit("length", what, f"fewer steps ({kept['step']} in this stage) or a lower train.optimizer.learning_rate")
 
 

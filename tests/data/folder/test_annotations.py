@@ -12,6 +12,7 @@ from fullconv.data import open_dataset
 from fullconv.data.folder.annotations import annotated_pairs, load, values_of
 from fullconv.data.folder.guess import guess_spec
 from fullconv.data.folder.init_recipe import starter
+from fullconv.data.folder.layout import guess_layout
 from fullconv.doctor.examine import examine, open_context
 from fullconv.doctor.repair import copied, repair
 from fullconv.errors import DataError, SpecError
@@ -227,3 +228,63 @@ def test_corners_far_outside_the_image(tmp_path: Path) -> None:
     found = masks_of(spec)
     assert (found["a"] == 1).all()
     assert (found["b"] == 0).all()
+
+
+def rewritten(path: Path, **parts: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | parts))
+
+
+def annotations_of(path: Path) -> list[dict[str, object]]:
+    return list(json.loads(path.read_text())["annotations"])
+
+
+@pytest.mark.parametrize("kind", ["boxes", "none", "of other images", "crowds"])
+def test_annotations_that_all_fall_away_get_no_recipe(kind: str, tmp_path: Path) -> None:
+    coco(tmp_path)
+    path = tmp_path / "annotations" / "instances_default.json"
+    change = {"boxes": {"segmentation": []}, "none": {}, "of other images": {"image_id": 77}, "crowds": {"iscrowd": 1}}[kind]
+    rewritten(path, annotations=[one | change for one in annotations_of(path)] if kind != "none" else [])
+    came = {
+        "boxes": "only 4 × box without segmentation, left out",
+        "none": "no shapes at all",
+        "of other images": "only 4 × annotation of an image that the file does not list, left out",
+        "crowds": "no shapes at all",
+    }[kind]
+    with pytest.raises(DataError, match=f"2 images and no shape of a class that can be drawn; {came}; export segmentations"):
+        starter(tmp_path, "own", preferred=False)
+
+
+def test_ids_that_are_numbers_here_and_texts_there(tmp_path: Path) -> None:
+    coco(tmp_path)
+    path = tmp_path / "annotations" / "instances_default.json"
+    changed = [
+        one | {"image_id": str(one["image_id"]), "category_id": float(str(one["category_id"]))} for one in annotations_of(path)
+    ]
+    rewritten(path, annotations=changed)
+    spec = recipe_for(tmp_path, "annotations/instances_default.json", val_share=0.0)
+    assert len(masks_of(spec)) == 2
+    for mask in masks_of(spec).values():
+        np.testing.assert_array_equal(mask, truth("cat"))
+
+
+def test_names_are_trimmed_and_those_that_differ_by_case_are_told(tmp_path: Path) -> None:
+    labelme(tmp_path)
+    for name, spelling in (("a", "Cat "), ("b", " cat")):
+        file = tmp_path / f"{name}.json"
+        file.write_text(file.read_text().replace('"cat"', f'"{spelling}"').replace('"dog"', f'"dog{" " * (name == "a")}"'))
+    text = starter(tmp_path, "own", preferred=False)
+    assert "# Note: the classes Cat, cat differ by case only: if they are one, say so by data.folder.rename: {cat: Cat}" in text
+    spec = init(tmp_path).data
+    assert list(spec.labels) == ["background", "Cat", "dog", "cat"]
+    found = {finding.kind: finding for finding in examine(spec).findings}["classes that differ by case"]
+    assert (found.level, found.what) == ("warning", "classes that differ by case only: Cat, cat")
+    spec.folder.rename["cat"] = "Cat"
+    assert "classes that differ by case" not in {finding.kind for finding in examine(spec).findings}
+
+
+def test_init_says_how_many_images_an_export_has(tmp_path: Path) -> None:
+    yolo(tmp_path / "own")
+    said = guess_layout(tmp_path / "own").said
+    assert said == "YOLO annotations in data.yaml: 2 images to train on, 1 to validate on; masks are drawn from them"
+    labelme(tmp_path / "two")
+    assert guess_layout(tmp_path / "two").said.startswith("LabelMe annotations in two: 2 images, some of which are drawn")

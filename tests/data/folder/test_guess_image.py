@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiffs import write_tiff
 
 from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
-from fullconv.data.folder.init_recipe import starter
+from fullconv.data.folder.init_recipe import remarks_in, starter
 from fullconv.data.images import read_image
 from fullconv.errors import DataError
 
@@ -77,3 +77,34 @@ def test_mask_pages_that_mark_no_classes_are_refused(tmp_path: Path) -> None:
     pages = [np.random.default_rng(k).integers(0, 9, (8, 8, 1)).astype(np.uint8) for k in range(2)]
     with pytest.raises(DataError, match="a mask of several pages that do not each mark one class"):
         guess_mask_pages([write_tiff(tmp_path / "m.tif", pages)])
+
+
+def test_images_of_several_pages_are_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for number in range(3):
+        write_tiff(tmp_path / f"images/{number}.tif", [rng.integers(0, 256, (16, 16, 1)).astype(np.uint8) for _ in range(13)])
+        Image.fromarray(rng.integers(0, 3, (16, 16)).astype(np.uint8)).save(tmp_path / f"masks/{number}.png")
+    text = starter(tmp_path, "own", preferred=False)
+    told = [remark for remark in remarks_in(text) if "pages" in remark]
+    assert len(told) == 1
+    assert told[0].startswith("image files have 13 pages or frames, and training stops until data.image.pages says")
+    assert yaml.safe_load(text)["data"]["image"] == {"pages": None}
+
+
+@pytest.mark.parametrize("first", ["png", "tif"])
+def test_one_range_does_not_serve_8_and_16_bits(first: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shallow = tmp_path / f"a.{first}"
+    pixels = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(shallow) if first == "png" else write_tiff(shallow, [pixels])
+    twelve = write_tiff(tmp_path / "b.tif", [rng.integers(0, 4096, (16, 16, 3)).astype(np.uint16)])
+    with pytest.raises(
+        DataError, match=r"images of 8 bits \(.*a\.\w+\) beside others of 16 bits \(.*b.tif\).*save all at one depth"
+    ):
+        guess_image([shallow, twelve])
+    full = write_tiff(tmp_path / "c.tif", [rng.integers(0, 65536, (16, 16, 3)).astype(np.uint16)])
+    found = guess_image([shallow, full]).spec
+    assert found.range is None
+    assert read_image(shallow, found).mean() == pytest.approx(read_image(full, found).mean(), rel=0.1)

@@ -203,3 +203,14 @@ def test_how_names_follow_from_each_other(images: list[str], masks: list[str], e
 def test_ends_that_are_classes(masks: list[str], classes: tuple[str, ...] | None) -> None:
     found = class_endings(["1.jpg", "2.jpg"], masks)
     assert (found and found[1]) == classes
+
+
+def test_cvats_masks_without_images_ask_for_the_images(tmp_path: Path) -> None:
+    for folder in ("SegmentationClass", "SegmentationObject"):
+        for number in range(3):
+            save(tmp_path / folder / f"{number}.png")
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\n")
+    with pytest.raises(
+        DataError, match=r"masks as CVAT exports them .* and no images; export the task again with \*Save images\*"
+    ):
+        guess_layout(tmp_path)

@@ -1,16 +1,19 @@
 """Find the export of an annotation tool in a folder, for ``fullconv init`` to write down: its files, its splits, its images."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fullconv.data.folder.annotations import TRAIN, annotated_pairs, annotations_path, labels_of, load, splits_of
+from fullconv.data.folder.annotations import TRAIN, AnnotatedPairs, annotated_pairs, annotations_path, labels_of, load, splits_of
 from fullconv.errors import DataError, some
+from fullconv.formats.annotations import Annotations, special_value
 from fullconv.formats.cvat import is_cvat
 from fullconv.formats.labelbox import is_labelbox
 from fullconv.formats.reading import read_json
 from fullconv.formats.recognise import FOLDERS, ONE_EACH, format_of, json_files, recognise
+from fullconv.formats.settle import same_but_case
 from fullconv.formats.yolo import is_yolo_list
 from fullconv.spec import FolderSpec
 
@@ -50,7 +53,23 @@ def annotations_in(root: Path) -> Annotated | None:
     folder = FolderSpec(images=images, annotations=annotations, val_share=0.2)
     parts = [load(annotations_path(root, folder, split)) for split in named or ["train"]]
     train, val = _splits(named or splits_of(parts[0]))
-    return Annotated(folder, train, val, labels_of(parts), _said(root, folder, train, val))
+    said = _said(root, folder, train, val)
+    _refuse_no_shapes(root, folder, parts)
+    return Annotated(folder, train, val, labels_of(parts), said)
+
+
+def _refuse_no_shapes(root: Path, folder: FolderSpec, parts: list[Annotations]) -> None:
+    """Stop where no shape of a class is left: every pixel would be background."""
+    if any(special_value(name) is None for part in parts for name in part.used()):
+        return
+    left = Counter[str]()
+    for part in parts:
+        left.update(part.notes)
+    came = f"only {', '.join(told((), 0, left))}" if left else "no shapes at all"
+    raise DataError(
+        f"{root / str(folder.annotations)}: {sum(len(part.images) for part in parts)} images and no shape of a class that can be "
+        f"drawn; {came}; export segmentations (polygons or masks), not boxes, of images that were annotated"
+    )
 
 
 def annotations_beside(root: Path) -> str:
@@ -167,15 +186,31 @@ def _images(root: Path, split: str) -> str:
 
 
 def _said(root: Path, folder: FolderSpec, train: str, val: str) -> str:
-    """Return what a person should know: the format, and what was left out."""
+    """Return what a person should know: the format, how many images, and what was left out."""
     source = annotations_path(root, folder, train)
-    parts = [f"masks are drawn from the {recognise(source)} annotations {folder.annotations}"]
-    for split in dict.fromkeys((train, val)):
-        found = annotated_pairs(root, folder, split)
-        if not found.has_splits and split != train:
-            break
-        parts += told(found.missing, found.unlisted, load(annotations_path(root, folder, split)).notes)
+    found = {split: annotated_pairs(root, folder, split) for split in (train,)}
+    if found[train].has_splits and val != train:
+        found[val] = annotated_pairs(root, folder, val)
+    place = folder.annotations if folder.annotations != "." else root.resolve().name
+    parts = [f"{recognise(source)} annotations in {place}: {_counts(found, train, val)}", "masks are drawn from them"]
+    names: dict[str, None] = {}
+    for split, pairs in found.items():
+        read = load(annotations_path(root, folder, split))
+        parts += told(pairs.missing, pairs.unlisted, read.notes)
+        names |= dict.fromkeys(read.classes)
+    for first, *others in same_but_case(names):
+        one = ", ".join(f"{other}: {first}" for other in others)
+        parts.append(
+            f"the classes {some([first, *others])} differ by case only: if they are one, say so by data.folder.rename: {{{one}}}"
+        )
     return "; ".join(dict.fromkeys(parts))
+
+
+def _counts(found: dict[str, AnnotatedPairs], train: str, val: str) -> str:
+    first = len(found[train].pairs)
+    if not found[train].has_splits:
+        return f"{first} images, some of which are drawn to validate on"
+    return f"{first} images to train on, {len(found[val].pairs) if val != train else 'none'} to validate on"
 
 
 def told(missing: tuple[str, ...], unlisted: int, notes: object) -> list[str]:

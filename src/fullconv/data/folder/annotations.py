@@ -193,8 +193,9 @@ def values_of(labels: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str,
     >>> values_of({"background": 0, "pet": [1, 2], "border": "ignore"}, {"cat": "pet", "sign": "ignore"})
     {'background': 0, 'pet': 1, 'border': 255, 'cat': 1, 'sign': 255}
     """
-    values = {name: _value(name, entry) for name, entry in labels.items()}
+    values = {name.strip(): _value(name, entry) for name, entry in labels.items()}  # as the names of shapes are
     known = {BACKGROUND: 0, "ignore": IGNORE, **values}
+    rename = {name.strip(): target.strip() for name, target in rename.items()}
     for name, target in rename.items():
         if target not in known:
             raise SpecError(

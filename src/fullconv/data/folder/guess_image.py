@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fullconv.data.images import Bands, bands_of, read_image
 from fullconv.data.mask_pages import marks_classes
-from fullconv.data.ranges import DEEP, used_bands
+from fullconv.data.ranges import DEEP, prepared, used_bands
 from fullconv.errors import DataError
 from fullconv.spec import ImageSpec
 from fullconv.spec.image import PLAIN, Limits
@@ -37,6 +37,16 @@ class ImageGuess:
     pages: int = 1
     bands_note: str = ""
     range_note: str = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person must decide before training."""
+        if self.pages == 1:
+            return []
+        return [
+            f"image files have {self.pages} pages or frames, and training stops until data.image.pages says what they are: first "
+            "reads the first, bands takes each for a band"
+        ]
 
     @property
     def lines(self) -> list[str]:
@@ -64,16 +74,24 @@ class ImageGuess:
 
 @dataclass
 class _Found:
-    """What the images of a folder store."""
+    """What the images of a folder store; ``names`` are those of ``deep``, ``shallow`` have 8 bits."""
 
     counts: list[int] = field(default_factory=list)
+    shallow: list[Path] = field(default_factory=list)
     plain: int = 0
     pages: int = 1
     deep: list[Bands] = field(default_factory=list)
+    names: list[Path] = field(default_factory=list)
 
 
 def guess_image(images: Sequence[Path]) -> ImageGuess:
-    """Return how the images of a folder are read; damaged ones are passed over, they are told of elsewhere."""
+    """Return how the images of a folder are read; damaged ones are passed over, they are told of elsewhere.
+
+    Raises
+    ------
+    DataError
+        When some have 8 bits and others more, whose range has to be declared: no range serves both.
+    """
     found = _Found()
     chosen = [images[int(at)] for at in np.unique(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).round())]
     for path in chosen:
@@ -84,15 +102,35 @@ def guess_image(images: Sequence[Path]) -> ImageGuess:
         found.pages = max(found.pages, looked.pages)
         if looked.stored is None:
             found.plain += 1
+            found.shallow.append(path)
             found.counts.append(3)
             continue
         found.counts.append(used_bands(looked.stored))
         found.deep.append(looked)
+        found.names.append(path)
+        if looked.stored.values.dtype in (np.uint8, np.bool_):
+            found.shallow.append(path)
     bands, bands_note = _bands(found.counts)
+    _refuse_mixed(found, bands)
     limits, range_note = _range(found.deep, bands) if not found.plain else (None, "")
     spec = ImageSpec(bands=bands, range=limits)
     mean, std = _statistics(chosen, spec) if spec.channels != 3 and found.pages == 1 else ((), ())
     return ImageGuess(spec, mean, std, found.pages, bands_note, range_note)
+
+
+def _refuse_mixed(found: _Found, bands: tuple[int, ...] | None) -> None:
+    """Stop where images of 8 bits lie beside deeper ones that are not read without a range."""
+    for path, looked in zip(found.names, found.deep, strict=True):
+        if not found.shallow or path in found.shallow or looked.stored is None or looked.pages > 1:
+            continue
+        try:
+            prepared(looked.stored, ImageSpec(bands=bands), str(path))
+        except DataError as error:
+            kind = looked.stored.values.dtype
+            raise DataError(
+                f"images of 8 bits ({found.shallow[0]}) beside others of {8 * kind.itemsize} bits ({path}), for which no "
+                "data.image.range serves both; save all at one depth, or give those of one depth"
+            ) from error
 
 
 def guess_mask_pages(masks: Sequence[Path]) -> str | None:

@@ -82,7 +82,7 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
         splits=_splits(layout),
         where=_where(folder),
         mask_pages=f"\n    mask_pages: {mask_pages}  # page k, counted from 1, marks the value k" if mask_pages else "",
-        image="".join(f"{line}\n" for line in image.lines),
+        image="".join(f"{line}\n" for line in (*(f"  {REMARK}{remark}" for remark in image.remarks), *image.lines)),
         said="".join(f"# Note: {part}\n" for part in layout.said.split("; ") if part and drawn),
         labels="\n".join(_label_lines(guess, contents)),
         crop=crop,
@@ -144,7 +144,7 @@ def _label_lines(guess: LabelGuess, contents: Contents) -> list[str]:
 
 
 def remarks_in(recipe: str) -> list[str]:
-    """Return what a written recipe says of how its labels were decided."""
+    """Return what a written recipe says of how its labels were decided, and of what it leaves open."""
     return [line.strip().removeprefix(REMARK) for line in recipe.splitlines() if line.strip().startswith(REMARK)]
 
 

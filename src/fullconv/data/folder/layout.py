@@ -118,6 +118,7 @@ def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # frozen
     if not fits and not wanted.anything and (annotated := annotations_in(root)) is not None:
         return Layout(*annotated)
     if not fits and not partial:
+        _refuse_cvat_without_images(root)
         raise DataError(_nothing(tree, root, wanted, faults))
     chosen, match = (fits or partial)[0]
     return _layout(root, chosen, match, fits or partial)
@@ -233,6 +234,15 @@ def _layout(root: Path, chosen: Candidate, match: Match, others: _Found) -> Layo
         )
     doubt = class_contents(parts_by_key(root, chosen.folder, chosen.train)).doubt if chosen.folder.classes else ""
     return Layout(chosen.folder, chosen.train, chosen.val, dict(chosen.labels), said, f"{doubt}; {MEND}" if doubt else "")
+
+
+def _refuse_cvat_without_images(root: Path) -> None:
+    """Stop at an export of CVAT's masks that was made without *Save images*."""
+    if (root / "SegmentationClass").is_dir() and (root / "labelmap.txt").is_file() and not (root / "JPEGImages").is_dir():
+        raise DataError(
+            f"{root}: masks as CVAT exports them (SegmentationClass, labelmap.txt) and no images; export the task again with "
+            f"*Save images* ticked, or put its images into {root / 'JPEGImages'}"
+        )
 
 
 def _nothing(tree: Tree, root: Path, wanted: Wanted, faults: list[str]) -> str:
