@@ -18,7 +18,7 @@ def geometry(
     ----------
     name
         Such as fcn8s-caffe-vgg16 (a model) or resnet50 (a backbone, as a dense classifier); timm/resnet18 or, of your own,
-        module:function are backbones too.
+        module:function are backbones too. Or a net of Caffe's: the path of its .prototxt.
     size
         HxW of the image in pixels, such as 375x500.
     as_json
@@ -26,6 +26,8 @@ def geometry(
     """
     from fullconv.nn.describe import describe, table
 
+    if name.endswith(".prototxt"):
+        from fullconv.interop.caffe.geometry import describe_prototxt as describe
     found = describe(name, _size(size) if size else None)
     show(json.dumps(found) if as_json else table(found))
 
