@@ -8,7 +8,7 @@ the shapes of either.
 
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -27,6 +27,7 @@ BLOBS = {LAYER: 7, OLD_LAYER: 6}
 DATA, DIFF, DOUBLE_DATA, DOUBLE_DIFF = 5, 6, 8, 9
 KINDS = {DATA: "<f4", DOUBLE_DATA: "<f8"}
 MOST_FIELDS = 10_000
+BLOCK = 1 << 22
 MOST_SETTINGS = 1 << 20
 """Bytes of a layer, or of a net, that are no weights."""
 ADVICE = "give a .caffemodel, such as voc-fcn8s's fcn8s-heavy-pascal.caffemodel"
@@ -47,6 +48,12 @@ class Blob:
     def array(self) -> NDArray[np.float32]:
         """Return a copy as float32, in its shape."""
         return np.array(self.values, np.float32).reshape(self.shape)
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield copies of ``values`` as float32, some MB each, and where they belong: no large array is held twice."""
+        for start in range(0, len(self.values), BLOCK):
+            part = slice(start, min(start + BLOCK, len(self.values)))
+            yield part, np.array(self.values[part], np.float32)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fullconv.files import replacing
 from fullconv.interop.caffe.caffemodel import Blob, CaffeModel, fits, shape_text
 from fullconv.interop.caffe.layers import RULES, SEVERAL, Refused
 from fullconv.interop.caffe.prototxt import Definition, parse_prototxt
-from fullconv.interop.caffe.transplant import is_for_training
+from fullconv.interop.caffe.transplant import copy_numbers, is_for_training
 from fullconv.nn.weights import TransplantReport
 
 KEY = "caffe"
@@ -179,14 +179,9 @@ def build_net(definition: Definition, model: CaffeModel | None = None) -> tuple[
     for step in parts:
         for kind, blob in zip(step.blobs, layers[step.name].blobs, strict=True):
             target = getattr(net.get_submodule(step.module), kind)
-            values = blob.array()
-            if not np.isfinite(values).all():
-                raise WeightsError(f"{model.source}: layer {step.name!r} holds numbers that are not finite; copy the file again")
+            copy_numbers(model, step.name, blob, target)
             same = tuple(target.shape) == blob.shape and blob.values.dtype == np.float32
             (report.copied if same else report.cast).append(f"{step.module}.{kind}")
-            with torch.no_grad():
-                target.copy_(torch.from_numpy(values).reshape(target.shape))
-        model.release()
     report.dropped.extend(layer.name for layer in model.layers if is_for_training(layer.kind))
     return net.eval(), report
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
@@ -69,13 +70,12 @@ class Transplant:
                     f"({', '.join(targets)}): it is of another net"
                 )
             for (kind, target), blob in zip(targets.items(), layer.blobs, strict=True):
-                found = _depth_wise(layer, blob, target) if isinstance(part, Deconvolution) else _reshaped(layer, blob, target)
-                _check_numbers(self.model.source, name, found)
+                dense = isinstance(part, Deconvolution) and not fits(blob.shape, tuple(target.shape))
+                taken = _depth_wise(layer, blob, target) if dense else blob
+                _check_shape(layer, taken, target)
+                copy_numbers(self.model, name, taken, target)
                 same = tuple(target.shape) == blob.shape and blob.values.dtype == np.float32
                 (self.report.copied if same else self.report.cast).append(f"{path}.{kind}")
-                with torch.no_grad():
-                    target.copy_(torch.from_numpy(found).view(target.shape))
-            self.model.release()
 
     def drop(self, names: list[str]) -> None:
         """Note layers that are passed over."""
@@ -108,45 +108,53 @@ class Transplant:
                 )
 
 
-def _reshaped(layer: Layer, blob: Blob, target: Tensor) -> np.ndarray:
-    """Return a blob's numbers where its shape is the target's, or that of the dense layer which the target is a cast of."""
+def _check_shape(layer: Layer, blob: Blob, target: Tensor) -> None:
+    """Refuse a blob whose shape is neither the target's nor that of the dense layer, or the convolution, that it is a cast of."""
     wanted = tuple(target.shape)
     shapes = [wanted]
     if len(wanted) == 4:
-        shapes.append((wanted[0], wanted[1] * wanted[2] * wanted[3]))  # a dense layer, made a convolution
-    if len(wanted) == 2 and len(blob.shape) == 4 and blob.shape[0] == wanted[0]:
-        shapes.append((wanted[0], *blob.shape[1:]) if np.prod(blob.shape[1:]) == wanted[1] else wanted)  # the other way round
+        shapes.append((wanted[0], wanted[1] * wanted[2] * wanted[3]))
+    if len(wanted) == 2 and len(blob.shape) == 4 and prod(blob.shape[1:]) == wanted[1]:
+        shapes.append((wanted[0], *blob.shape[1:]))
     if not any(fits(blob.shape, shape) for shape in shapes):
         raise _wrong_shape(layer, blob, wanted)
-    return blob.array()
 
 
-def _depth_wise(layer: Layer, blob: Blob, target: Tensor) -> np.ndarray:
+def _depth_wise(layer: Layer, blob: Blob, target: Tensor) -> Blob:
     """Return the diagonal of a dense class-by-class deconvolution, after looking that all else is zero."""
     classes, _, *kernel = target.shape
-    if fits(blob.shape, tuple(target.shape)):
-        return blob.array()
     if blob.shape != (classes, classes, *kernel):
         raise _wrong_shape(layer, blob, (classes, classes, *kernel))
     dense = blob.array()
     diagonal = dense[np.arange(classes), np.arange(classes)].copy()
-    if np.count_nonzero(dense) != np.count_nonzero(diagonal):
+    if mixed := np.count_nonzero(dense) - np.count_nonzero(diagonal):
         raise WeightsError(
-            f"layer {layer.name!r} mixes classes: {np.count_nonzero(dense) - np.count_nonzero(diagonal):,} numbers off the diagonal "
-            "of its deconvolution are not zero, and ours upsamples each class by itself; import it as a plain net with --prototxt"
+            f"layer {layer.name!r} mixes classes: {mixed:,} numbers off the diagonal of its deconvolution are not zero, and ours "
+            "upsamples each class by itself; import it as a plain net with --prototxt"
         )
-    return diagonal
+    return Blob((classes, 1, *kernel), diagonal.ravel())
+
+
+def copy_numbers(model: CaffeModel, name: str, blob: Blob, target: Tensor) -> None:
+    """Copy a blob into a contiguous tensor of as many numbers, in place, and let go of the file's pages meanwhile.
+
+    Raises
+    ------
+    WeightsError
+        When a number is not finite.
+    """
+    flat = target.detach().view(-1)
+    for place, values in blob.blocks():
+        if not np.isfinite(values).all():
+            raise WeightsError(f"{model.source}: layer {name!r} holds numbers that are not finite; copy the file again")
+        flat[place].copy_(torch.from_numpy(values))
+        model.release()
 
 
 def _wrong_shape(layer: Layer, blob: Blob, wanted: tuple[int, ...]) -> WeightsError:
     return WeightsError(
         f"layer {layer.name!r} is {shape_text(blob.shape)} in the file, and the net's is {shape_text(wanted)}: it is of another net"
     )
-
-
-def _check_numbers(source: str, name: str, values: np.ndarray) -> None:
-    if not np.isfinite(values).all():
-        raise WeightsError(f"{source}: layer {name!r} holds numbers that are not finite; copy the file again")
 
 
 def refuse_left_over(model: CaffeModel, used: set[str]) -> None:
