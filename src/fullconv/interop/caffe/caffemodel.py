@@ -131,16 +131,19 @@ def _layer(net: Span, found: Field) -> Layer:
     span = Span(net.data, found.value, found.end, f"{net.what}: the layer at byte {found.start:,}")
     parts = list(span.fields(MOST_FIELDS))
     settings = _settings(span, [part for part in parts if part.number != BLOBS[found.number]], _kind_of(found.number))
-    if found.number == OLD_LAYER:
-        settings = upgraded(settings)
-    name = str(settings.name)
+    try:
+        settings = upgraded(settings) if found.number == OLD_LAYER else settings
+        name, kind = str(settings.name), str(settings.type)
+        settings.SerializeToString()  # a name that is no text is found here and not later
+    except ValueError as error:
+        raise WeightsError(f"{span.what} is damaged: a name in it is no text; copy the file again") from error
     if not name:
         raise WeightsError(f"{span.what} has no name; files of Caffe before 2014 are not read: upgrade it with Caffe's own tool")
     stored = [part for part in parts if part.number == BLOBS[found.number]]
     if any(part.wire != BYTES for part in stored):
         raise WeightsError(f"{span.what} is damaged: its weights are no messages; copy the file again")
     spans = [Span(net.data, part.value, part.end, f"{net.what}: blob {i} of layer {name!r:.60}") for i, part in enumerate(stored)]
-    return Layer(name, str(settings.type), settings, tuple(map(_blob, spans)))
+    return Layer(name, kind, settings, tuple(map(_blob, spans)))
 
 
 def _kind_of(number: int) -> str:
