@@ -14,9 +14,23 @@ from fullconv.interop.caffe.prototxt import parse_prototxt
 
 ONES = np.ones((2, 3, 3, 3), np.float32)
 SMALL = [
-    L("conv", "Convolution", ["data"], ["conv"], {"convolution_param": {"num_output": 2, "kernel_size": 3}}, [ONES, ONES[:, 0, 0, 0]]),
-    L("ip", "InnerProduct", ["conv"], ["ip"], {"inner_product_param": {"num_output": 4}}, [ONES.reshape(1, 54)[:, :8].repeat(4, 0), np.ones(4)]),
-]  # fmt: skip
+    L(
+        "conv",
+        "Convolution",
+        ["data"],
+        ["conv"],
+        {"convolution_param": {"num_output": 2, "kernel_size": 3}},
+        [ONES, ONES[:, 0, 0, 0]],
+    ),
+    L(
+        "ip",
+        "InnerProduct",
+        ["conv"],
+        ["ip"],
+        {"inner_product_param": {"num_output": 4}},
+        [ONES.reshape(1, 54)[:, :8].repeat(4, 0), np.ones(4)],
+    ),
+]
 TEXT = """input: "data" input_shape { dim: 1 dim: 3 dim: 4 dim: 4 }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 2 kernel_size: 3 } }
 layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" inner_product_param { num_output: 4 } }"""
@@ -64,7 +78,9 @@ def test_lengths_and_depths_that_lie_are_refused_at_once(tmp_path: Path) -> None
     refused(path, varint(100 << 3 | 2) + varint(1 << 62) + b"\xff" * 9, "4,611,686,018,427,387,904 bytes follow, and 9 are left")
     refused(path, b"\xa2\x06" + b"\xff" * 20, "starts a number without an end")
     shape = chunk(7, chunk(1, varint(1 << 40) + varint(1 << 20)))
-    refused(path, layer_of(chunk(7, shape + chunk(5, bytes(8)))), r"blob 0 of layer 'conv' says 1099511627776×1048576 and holds 2 ")
+    refused(
+        path, layer_of(chunk(7, shape + chunk(5, bytes(8)))), r"blob 0 of layer 'conv' says 1099511627776×1048576 and holds 2 "
+    )
     refused(path, layer_of(chunk(7, chunk(7, chunk(1, varint((1 << 64) - 1))) + chunk(5, bytes(4)))), "says -1 and holds 1")
     refused(path, layer_of(chunk(7, chunk(5, bytes(7)))), "7 bytes are no whole numbers of 4")
     refused(path, layer_of(number(7, 5)), "its weights are no messages")
@@ -125,7 +141,9 @@ def test_texts_that_mean_harm_are_refused(tmp_path: Path) -> None:
     said(TEXT.replace("dim: 4 dim: 4", "dim: 4 dim: 99999999"), "the input 'data' is")
     said(TEXT.replace("dim: 1 dim: 3 dim: 4 dim: 4", "dim: 1 dim: 3"), "accepted are images")
     said(TEXT.replace('bottom: "conv"', 'bottom: "cnov"'), "'ip' .* reads cnov, which no layer before it gives")
-    said(TEXT.replace('"InnerProduct"', '"Embed"'), r"'ip' \(Embed\) is of a type that is not built here; accepted are Convolution")
+    said(
+        TEXT.replace('"InnerProduct"', '"Embed"'), r"'ip' \(Embed\) is of a type that is not built here; accepted are Convolution"
+    )
     said(TEXT.split("\n", 1)[1], "says nothing of its input")
     said(TEXT.split("\n", 1)[0], "has no layers")
     with pytest.raises(SpecError, match="No such file"):

@@ -131,7 +131,7 @@ def test_training_layers_are_passed_over_by_name(tmp_path: Path) -> None:
 
 def test_twins_are_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, reference("nyud-fcn32s-hha"))
-    with pytest.raises(WeightsError, match="could be nyud-fcn32s-color or nyud-fcn32s-hha, .*say which by --model"):
+    with pytest.raises(WeightsError, match=r"could be nyud-fcn32s-color or nyud-fcn32s-hha, .*say which by --model"):
         import_caffemodel(path)
     with pytest.raises(SpecError, match="no published model is called 'voc-fcn9s'; nearest: voc-fcn"):
         import_caffemodel(path, "voc-fcn9s")
@@ -152,7 +152,9 @@ def test_what_is_of_another_net_is_refused(tmp_path: Path) -> None:
     mixing = weights["upscore8"].copy()
     mixing[3, 5, 7, 7] = 0.25
     refused(changed(layers, "upscore8", mixing), "'upscore8' mixes classes: 1 numbers off the diagonal")
-    refused(changed(layers, "conv3_2", weights["conv3_2"][:, :, :1]), "'conv3_2' is 16×16×1×3 in the file, and the net's is 16×16×3×3")
+    refused(
+        changed(layers, "conv3_2", weights["conv3_2"][:, :, :1]), "'conv3_2' is 16×16×1×3 in the file, and the net's is 16×16×3×3"
+    )
     refused(changed(layers, "conv3_2", weights["conv3_2"].transpose(2, 3, 0, 1)), "'conv3_2' is 3×3×16×16 in the file")
     damaged = weights["conv3_2"].copy()
     damaged[0, 0, 0, 0] = np.nan
@@ -188,7 +190,9 @@ def classifier(name: str, cast: bool) -> list[L]:
 def test_classifiers_become_weights_of_a_backbone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = CLASSIFIERS[name]
     slim = narrow(BACKBONES[entry.backbone].build(), 1 / 16, BACKBONES[entry.backbone].native_side)
-    monkeypatch.setitem(BACKBONES, entry.backbone, dataclasses.replace(BACKBONES[entry.backbone], build=lambda: copy.deepcopy(slim)))
+    monkeypatch.setitem(
+        BACKBONES, entry.backbone, dataclasses.replace(BACKBONES[entry.backbone], build=lambda: copy.deepcopy(slim))
+    )
     norm = [L("norm1", "LRN", [entry.norm_reads], ["norm1"])] if entry.norm_reads else []
     extra = [L("loss1/fc", "InnerProduct", ["x"], ["x"], {}, [np.ones((2, 2), np.float32)])] if entry.dropped else []
     for cast in (False, True):

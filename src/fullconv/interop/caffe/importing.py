@@ -158,4 +158,3 @@ def _classifier(model: CaffeModel, entry: PublishedClassifier) -> tuple[nn.Modul
     work.report.missing.extend(missing)
     work.drop([*auxiliary, *(layer.name for layer in model.layers if is_for_training(layer.kind))])
     return net, work.report
-

@@ -122,7 +122,12 @@ class _Builder:
         if unknown:
             raise Refused(f"reads {some(unknown)}, which no layer before it gives")
         least = SEVERAL.get(kind, 1)
-        if len(bottoms) < least or (kind not in SEVERAL and len(bottoms) > 1) or (kind == "Crop" and len(bottoms) > 2) or not tops:
+        if (
+            len(bottoms) < least
+            or (kind not in SEVERAL and len(bottoms) > 1)
+            or (kind == "Crop" and len(bottoms) > 2)
+            or not tops
+        ):
             raise Refused(f"reads {len(bottoms)} maps and gives {len(tops)}, which this type does not")
         shapes = [self.shapes[bottom] for bottom in bottoms]
         with torch.device("meta"):

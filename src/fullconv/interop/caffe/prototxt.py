@@ -80,9 +80,7 @@ def _is_tested(layer: Any) -> bool:
 def _inputs(net: Any, layers: Sequence[Any], source: str) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the inputs by name, from any of the three ways to say them."""
     dims = [int(side) for side in net.input_dim]
-    shapes = [tuple(map(int, shape.dim)) for shape in net.input_shape] or [
-        tuple(dims[i : i + 4]) for i in range(0, len(dims), 4)
-    ]
+    shapes = [tuple(map(int, shape.dim)) for shape in net.input_shape] or [tuple(dims[i : i + 4]) for i in range(0, len(dims), 4)]
     found = dict(zip(net.input, shapes, strict=False))
     if len(found) != len(net.input):
         raise SpecError(f"{source} names the inputs {', '.join(net.input)} and has shapes for {len(found)}; {ADVICE}")
