@@ -24,11 +24,11 @@ def geometry(
     as_json
         Print one JSON object.
     """
+    from fullconv.interop.caffe.geometry import describe_prototxt
     from fullconv.nn.describe import describe, table
 
-    if name.endswith(".prototxt"):
-        from fullconv.interop.caffe.geometry import describe_prototxt as describe
-    found = describe(name, _size(size) if size else None)
+    find = describe_prototxt if name.endswith(".prototxt") else describe
+    found = find(name, _size(size) if size else None)
     show(json.dumps(found) if as_json else table(found))
 
 

@@ -1,4 +1,4 @@
-"""Caffe's files without Caffe: weights (.caffemodel) and definitions (.prototxt) of nets, the authors' published FCNs first of all.
+"""Caffe's files without Caffe: weights (.caffemodel) and definitions (.prototxt) of nets, the published FCNs first of all.
 
 ``fields`` and ``schema`` are the format; ``caffemodel`` finds the weights in a file without copying them, ``prototxt`` reads the
 text; ``published`` knows the layer names of the reference's models, ``transplant`` puts their weights into ours; ``layers`` and
@@ -12,6 +12,13 @@ from fullconv.interop.caffe.prototxt import read_prototxt
 from fullconv.interop.caffe.published import PUBLISHED
 
 __all__ = [
-    *("CaffeModel", "PUBLISHED", "PlainNet", "build_net", "import_caffemodel", "load_net", "read_caffemodel", "read_prototxt"),
+    "PUBLISHED",
+    "CaffeModel",
+    "PlainNet",
+    "build_net",
+    "import_caffemodel",
+    "load_net",
+    "read_caffemodel",
+    "read_prototxt",
     "save_net",
 ]

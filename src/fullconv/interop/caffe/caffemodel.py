@@ -40,7 +40,7 @@ STARTS = (
 
 @dataclass(frozen=True)
 class Blob:
-    """An array of a layer: its shape as stored, and float32 or float64 ``values`` (n,), a view of the file that must not be kept."""
+    """An array of a layer: its shape as stored, and ``values`` (n,), float32 or float64, a view of the file."""
 
     shape: tuple[int, ...]
     values: NDArray[np.floating]

@@ -1,7 +1,7 @@
 """The fields of Caffe's messages that are read here, by number; taken from the wire format, whose numbers never change.
 
 A line is ``number name kind``. A kind is a scalar of protobuf, an enumeration or a message of this table; ``*`` in front of it
-means that it is repeated, ``=`` behind it gives the default. Every setting of the layers that :mod:`fullconv.interop.caffe.layers`
+means that it is repeated, ``=`` behind it the default. Every setting of the layers that :mod:`fullconv.interop.caffe.layers`
 runs is here, so a text file with a setting that Caffe does not know is refused and not half read.
 """
 

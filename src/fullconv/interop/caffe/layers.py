@@ -18,7 +18,7 @@ Made = tuple[nn.Module, tuple[str, ...]]
 """A module, and the names of its parameters or buffers in the order of the layer's blobs."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What a layer is asked to do cannot be done; the text is the end of a sentence that begins with the layer's name."""
 
 
@@ -31,7 +31,7 @@ def _pair(said: Any, one: str, height: str, width: str, default: int) -> tuple[i
     if isinstance(value, int) and not said.HasField(one):
         values = [default]
     if len(values) > 2:
-        raise Refused(f"has {len(values)} numbers as {one}; accepted are one or two")
+        raise RefusedError(f"has {len(values)} numbers as {one}; accepted are one or two")
     values = values or [default]
     return int(values[0]), int(values[-1])
 
@@ -40,31 +40,31 @@ def _window(said: Any) -> dict[str, Any]:
     kernel = _pair(said, "kernel_size", "kernel_h", "kernel_w", 0)
     stride = _pair(said, "stride", "stride_h", "stride_w", 1)
     if min(kernel) < 1 or min(stride) < 1 or max(*kernel, *stride) > 1 << 12:
-        raise Refused(f"has a kernel of {kernel} and a stride of {stride}; both are numbers from 1 on")
+        raise RefusedError(f"has a kernel of {kernel} and a stride of {stride}; both are numbers from 1 on")
     return {"kernel_size": kernel, "stride": stride, "padding": _pair(said, "pad", "pad_h", "pad_w", 0)}
 
 
 def _convolution(settings: Any, shapes: Sequence[Shape], kind: type[nn.Conv2d] | type[nn.ConvTranspose2d]) -> Made:
     said = settings.convolution_param
     if said.axis != 1:
-        raise Refused(f"convolves from axis {said.axis} on; accepted is 1")
+        raise RefusedError(f"convolves from axis {said.axis} on; accepted is 1")
     dilations = [int(number) for number in said.dilation] or [1]
     channels, out, groups = shapes[0][1], int(said.num_output), int(said.group)
     if out < 1 or groups < 1 or channels % groups or out % groups or max(out, channels) > 1 << 20:
-        raise Refused(f"makes {out} maps of {channels} in {groups} groups, which does not divide")
+        raise RefusedError(f"makes {out} maps of {channels} in {groups} groups, which does not divide")
     dilation = (dilations[0], dilations[-1])
     part = kind(channels, out, **_window(said), dilation=dilation, groups=groups, bias=said.bias_term)
     return part, ("weight", "bias") if said.bias_term else ("weight",)
 
 
 def _inner_product(settings: Any, shapes: Sequence[Shape]) -> Made:
-    """A dense layer is a convolution whose kernel covers what comes in (paper, section 3.1)."""
+    """Return a dense layer as a convolution whose kernel covers what comes in (paper, section 3.1)."""
     said = settings.inner_product_param
     if said.axis != 1 or said.transpose:
-        raise Refused("is a dense layer with an axis other than 1, or transposed, which is not supported")
+        raise RefusedError("is a dense layer with an axis other than 1, or transposed, which is not supported")
     _, channels, *side = shapes[0]
     if said.num_output < 1:
-        raise Refused("is a dense layer without outputs")
+        raise RefusedError("is a dense layer without outputs")
     part = nn.Conv2d(channels, int(said.num_output), (side[0], side[1]), bias=said.bias_term)
     return part, ("weight", "bias") if said.bias_term else ("weight",)
 
@@ -72,12 +72,12 @@ def _inner_product(settings: Any, shapes: Sequence[Shape]) -> Made:
 def _pooling(settings: Any, shapes: Sequence[Shape]) -> Made:
     said = settings.pooling_param
     if said.pool not in (0, 1):
-        raise Refused("pools at random (STOCHASTIC); accepted are MAX and AVE")
+        raise RefusedError("pools at random (STOCHASTIC); accepted are MAX and AVE")
     if said.global_pooling:
         return nn.AdaptiveMaxPool2d(1) if said.pool == 0 else nn.AdaptiveAvgPool2d(1), ()
     window = _window(said)
     if any(s > k or 2 * p > k for k, s, p in zip(window["kernel_size"], window["stride"], window["padding"], strict=True)):
-        raise Refused("pools with a stride over its kernel, or a padding over half of it, where Caffe and torch differ")
+        raise RefusedError("pools with a stride over its kernel, or a padding over half of it, where Caffe and torch differ")
     ceil = said.round_mode == 0
     if said.pool == 0:
         return nn.MaxPool2d(**window, ceil_mode=ceil), ()
@@ -87,7 +87,9 @@ def _pooling(settings: Any, shapes: Sequence[Shape]) -> Made:
 def _lrn(settings: Any, shapes: Sequence[Shape]) -> Made:
     said = settings.lrn_param
     if said.norm_region != 0 or said.local_size % 2 == 0:
-        raise Refused("normalises within channels, or over an even number of them; accepted is ACROSS_CHANNELS and an odd number")
+        raise RefusedError(
+            "normalises within channels, or over an even number of them; accepted is ACROSS_CHANNELS and an odd number"
+        )
     return nn.LocalResponseNorm(int(said.local_size), said.alpha, said.beta, said.k), ()
 
 
@@ -146,9 +148,9 @@ def _eltwise(settings: Any, shapes: Sequence[Shape]) -> Made:
     operation = ("prod", "sum", "max")[said.operation]
     factors = list(said.coeff) or [1.0] * len(shapes)
     if len(factors) != len(shapes) or (said.coeff and operation != "sum"):
-        raise Refused(f"has {len(said.coeff)} factors for the {operation} of {len(shapes)} maps; a sum takes one each")
+        raise RefusedError(f"has {len(said.coeff)} factors for the {operation} of {len(shapes)} maps; a sum takes one each")
     if len({shape[1:] for shape in shapes}) > 1:
-        raise Refused(f"joins maps of different sizes: {', '.join(map(str, shapes))}")
+        raise RefusedError(f"joins maps of different sizes: {', '.join(map(str, shapes))}")
     return Eltwise(operation, factors), ()
 
 
@@ -180,7 +182,7 @@ def _crop(settings: Any, shapes: Sequence[Shape]) -> Made:
     said = settings.crop_param
     offsets = [int(number) for number in said.offset] or [0]
     if said.axis % 4 != 2 or len(offsets) > 2:
-        raise Refused(f"crops from axis {said.axis} on by {len(offsets)} offsets; accepted is axis 2, height and width")
+        raise RefusedError(f"crops from axis {said.axis} on by {len(offsets)} offsets; accepted is axis 2, height and width")
     return Crop((offsets[0], offsets[-1])), ()
 
 
@@ -205,7 +207,7 @@ class Scale(nn.Module):
 def _scale(settings: Any, shapes: Sequence[Shape]) -> Made:
     said = settings.scale_param
     if said.axis != 1 or said.num_axes != 1 or len(shapes) != 1:
-        raise Refused("scales along other axes than the channels, or by a second input; accepted is a factor a channel")
+        raise RefusedError("scales along other axes than the channels, or by a second input; accepted is a factor a channel")
     return Scale(shapes[0][1], said.bias_term), ("weight", "bias") if said.bias_term else ("weight",)
 
 
@@ -237,13 +239,13 @@ class BatchNorm(nn.Module):
 def _batch_norm(settings: Any, shapes: Sequence[Shape]) -> Made:
     said = settings.batch_norm_param
     if said.HasField("use_global_stats") and not said.use_global_stats:
-        raise Refused("normalises by the batch (use_global_stats: false); a net that predicts uses what it stored")
+        raise RefusedError("normalises by the batch (use_global_stats: false); a net that predicts uses what it stored")
     return BatchNorm(shapes[0][1], said.eps), ("mean", "variance", "factor")
 
 
 def _flatten(settings: Any, shapes: Sequence[Shape]) -> Made:
     if shapes[0][2:] != (1, 1):
-        raise Refused("flattens maps of more than one pixel, which a net for all sizes cannot; dense layers need no Flatten")
+        raise RefusedError("flattens maps of more than one pixel, which a net for all sizes cannot; dense layers need no Flatten")
     return nn.Identity(), ()
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from fullconv.errors import SpecError, WeightsError, some
 from fullconv.files import replacing
 from fullconv.interop.caffe.caffemodel import Blob, CaffeModel, fits, shape_text
-from fullconv.interop.caffe.layers import RULES, SEVERAL, Refused
+from fullconv.interop.caffe.layers import RULES, SEVERAL, RefusedError
 from fullconv.interop.caffe.prototxt import Definition, parse_prototxt
 from fullconv.interop.caffe.transplant import copy_numbers, is_for_training
 from fullconv.nn.weights import TransplantReport
@@ -102,7 +102,7 @@ class _Builder:
         for layer in self.definition.layers:
             try:
                 self._add(layer)
-            except (Refused, SpecError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+            except (RefusedError, SpecError, RuntimeError, TypeError, ValueError, OverflowError) as error:
                 reason = " ".join(str(error).split())
                 raise SpecError(f"{self.definition.source}: layer {layer.name!r:.60} ({layer.type:.40}) {reason:.300}") from error
         given = dict.fromkeys(top for step in self.steps for top in step.tops)
@@ -117,10 +117,10 @@ class _Builder:
         name, kind = settings.name, settings.type  # type: ignore[attr-defined]  # a message, whose fields are made at run time
         bottoms, tops = tuple(settings.bottom), tuple(settings.top)  # type: ignore[attr-defined]
         if kind not in RULES:
-            raise Refused(f"is of a type that is not built here; accepted are {', '.join(RULES)}")
+            raise RefusedError(f"is of a type that is not built here; accepted are {', '.join(RULES)}")
         unknown = [bottom for bottom in bottoms if bottom not in self.shapes]
         if unknown:
-            raise Refused(f"reads {some(unknown)}, which no layer before it gives")
+            raise RefusedError(f"reads {some(unknown)}, which no layer before it gives")
         least = SEVERAL.get(kind, 1)
         if (
             len(bottoms) < least
@@ -128,7 +128,7 @@ class _Builder:
             or (kind == "Crop" and len(bottoms) > 2)
             or not tops
         ):
-            raise Refused(f"reads {len(bottoms)} maps and gives {len(tops)}, which this type does not")
+            raise RefusedError(f"reads {len(bottoms)} maps and gives {len(tops)}, which this type does not")
         shapes = [self.shapes[bottom] for bottom in bottoms]
         with torch.device("meta"):
             part, blobs = RULES[kind](settings, shapes)

@@ -1,4 +1,4 @@
-"""Protobuf's wire format as far as finding a blob's numbers in a mapped file needs it; nothing is copied, every length is checked.
+"""Protobuf's wire format as far as finding a blob's numbers in a mapped file needs it; nothing is copied.
 
 A message is a row of fields: a key (number and wire type) and a value, an integer, 4 or 8 bytes, or a length and as many bytes.
 Source: protobuf's documentation, "Encoding".
@@ -56,8 +56,7 @@ class Span:
         number, wire = key >> 3, key & 7
         if not number or wire not in (VARINT, EIGHT, BYTES, FOUR):
             raise WeightsError(
-                f"{self.what} is damaged: byte {at:,} starts no field of a protobuf message; give a .caffemodel, and copy it again "
-                "if it is one"
+                f"{self.what} is damaged: byte {at:,} starts no field of a protobuf message; give a .caffemodel, or copy it again"
             )
         if wire == VARINT:
             return Field(number, wire, at, value, self._varint(value)[1])
