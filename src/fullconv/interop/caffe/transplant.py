@@ -153,7 +153,8 @@ def copy_numbers(model: CaffeModel, name: str, blob: Blob, target: Tensor) -> No
 
 def _wrong_shape(layer: Layer, blob: Blob, wanted: tuple[int, ...]) -> WeightsError:
     return WeightsError(
-        f"layer {layer.name!r} is {shape_text(blob.shape)} in the file, and the net's is {shape_text(wanted)}: it is of another net"
+        f"layer {layer.name!r} is {shape_text(blob.shape)} in the file, and the net's is {shape_text(wanted)}: it is of "
+        "another net"
     )
 
 
@@ -162,6 +163,6 @@ def refuse_left_over(model: CaffeModel, used: set[str]) -> None:
     left = [name for name in model.weighted if name not in used]
     if left:
         raise WeightsError(
-            f"{model.source} fits only in part: {len(left)} of its {len(model.weighted)} layers with weights have no place in this "
-            f"model ({some(left)}), so it is of another net"
+            f"{model.source} fits only in part: {len(left)} of its {len(model.weighted)} layers with weights have no place in "
+            f"this model ({some(left)}), so it is of another net"
         )

@@ -65,8 +65,8 @@ class Span:
             length, value = self._varint(value)
         if length > self.end - value:
             raise WeightsError(
-                f"{self.what} is cut short or damaged: byte {at:,} says that {length:,} bytes follow, and {self.end - value:,} are "
-                "left; copy the file again"
+                f"{self.what} is cut short or damaged: byte {at:,} says that {length:,} bytes follow, and {self.end - value:,} "
+                "are left; copy the file again"
             )
         return Field(number, wire, at, value, value + length)
 
