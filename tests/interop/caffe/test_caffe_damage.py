@@ -154,7 +154,7 @@ def test_texts_that_mean_harm_are_refused(tmp_path: Path) -> None:
 def test_another_net_is_none_of_the_published(tmp_path: Path) -> None:
     path = tmp_path / "x.caffemodel"
     path.write_bytes(caffemodel(SMALL))
-    with pytest.raises(WeightsError, match=r"is none of the published models; nearest is .*by --prototxt"):
+    with pytest.raises(WeightsError, match=r"is none of the published models; nearest: .*by --prototxt"):
         import_caffemodel(path)
     text = tmp_path / "x.prototxt"
     text.write_text(TEXT.replace('name: "ip"', 'name: "dense"'))

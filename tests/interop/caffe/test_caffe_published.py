@@ -160,7 +160,7 @@ def test_what_is_of_another_net_is_refused(tmp_path: Path) -> None:
     damaged[0, 0, 0, 0] = np.nan
     refused(changed(layers, "conv3_2", damaged), "'conv3_2' holds numbers that are not finite")
     refused([layer for layer in layers if layer.name != "fc7"], "no weights for the layer 'fc7'")
-    refused([layer for layer in layers if layer.name != "fc7"], "nearest is voc-fcn8s, without fc7", None)
+    refused([layer for layer in layers if layer.name != "fc7"], "nearest: voc-fcn8s, without fc7", None)
     refused([*layers, dataclasses.replace(layers[0], name="conv9")], r"fits only in part: 1 of its 22 .* no place .*conv9")
     refused(reference("voc-fcn16s"), "no place in this model .*upscore16")
     dilated = copy.deepcopy(layers)

@@ -87,7 +87,7 @@ def guess(model: CaffeModel) -> str:
         raise WeightsError(f"{model.source} could be {' or '.join(found)}, which have the same layers; say which by --model")
     near = min(faults, key=lambda name: len(faults[name]))
     raise WeightsError(
-        f"{model.source} is none of the published models; nearest is {near}, without {some(sorted(faults[near]), 4)}. Say --model "
+        f"{model.source} is none of the published models; nearest: {near}, without {some(sorted(faults[near]), 4)}. Say --model "
         "if you know it, or give its definition by --prototxt to import it as a plain net"
     )
 
