@@ -183,6 +183,8 @@ def test_squeezenet_sees_what_its_converted_weights_see(picture: str, expected: 
         bgr = given.flip(1)  # the converted weights read RGB, Caffe's read BGR
         found = net(bgr).flatten(1).softmax(1)
         net.get_submodule("conv_final").padding = (0, 0)  # the converted net leaves out the last layer's padding
+        for weight in net.parameters():  # and is stored in half precision
+            weight.copy_(weight.half().float())
         unpadded = net(bgr).flatten(1).softmax(1)
         converted = dense(given).flatten(2).mean(2).softmax(1)
     assert imagenet_classes()[int(found.argmax())] == expected
