@@ -22,6 +22,7 @@ from fullconv.cli.demo import demo
 from fullconv.cli.evaluate import evaluate
 from fullconv.cli.geometry import geometry
 from fullconv.cli.heatmap import heatmap
+from fullconv.cli.import_ import import_
 from fullconv.cli.init import init
 from fullconv.cli.models import models
 from fullconv.cli.paper import paper
@@ -45,6 +46,7 @@ for command in (
     *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, heatmap, geometry, models, recipes, data),
 ):
     app.command(command)
+app.command(import_, name="import")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,15 +18,17 @@ def geometry(
     ----------
     name
         Such as fcn8s-caffe-vgg16 (a model) or resnet50 (a backbone, as a dense classifier); timm/resnet18 or, of your own,
-        module:function are backbones too.
+        module:function are backbones too. Or a net of Caffe's: the path of its .prototxt.
     size
         HxW of the image in pixels, such as 375x500.
     as_json
         Print one JSON object.
     """
+    from fullconv.interop.caffe.geometry import describe_prototxt
     from fullconv.nn.describe import describe, table
 
-    found = describe(name, _size(size) if size else None)
+    find = describe_prototxt if name.endswith(".prototxt") else describe
+    found = find(name, _size(size) if size else None)
     show(json.dumps(found) if as_json else table(found))
 
 

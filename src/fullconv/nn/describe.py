@@ -52,7 +52,7 @@ def describe(name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
     with torch.device("meta"):
         dense = convolutionalize(entry.build(), (entry.native_side, entry.native_side))
     geometry = dense.geometry
-    found = _common(name, geometry, -1, size or dense.native_size)
+    found = describe_geometry(name, geometry, -1, size or dense.native_size)
     return found | {"crops": [], "crop_of": [], "kernels": [], "parameters": sum(p.numel() for p in dense.parameters())}
 
 
@@ -62,7 +62,7 @@ def _describe_model(spec: ModelSpec, size: tuple[int, int]) -> dict[str, Any]:
     geometry = model.geometry
     coarse = geometry.index[f"core.heads.semantic.score.{next(iter(model.trunks))}.0"]
     steps = model.alignment.steps
-    return _common(spec.name, geometry, coarse, size) | {
+    return describe_geometry(spec.name, geometry, coarse, size) | {
         "crops": [abs(step.crop) for step in steps],
         "crop_of": ["skip" if step.crop < 0 else "upsampled" for step in steps],
         "kernels": [step.kernel for step in steps],
@@ -70,7 +70,8 @@ def _describe_model(spec: ModelSpec, size: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _common(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -> dict[str, Any]:
+def describe_geometry(name: str, geometry: Geometry, coarse: int, size: tuple[int, int]) -> dict[str, Any]:
+    """Return what :func:`describe` says of any traced net; ``coarse`` is the layer whose stride and receptive field are meant."""
     place, reason = _place(geometry, coarse)
     sizes = geometry.sizes(size)
     layers = []

@@ -55,6 +55,15 @@ def alexnet(classes: int = 1000) -> nn.Module:
     return initialise(nn.Sequential(layers | _dense_layers(256, 6, classes)))
 
 
+def bvlc_alexnet(classes: int = 1000) -> nn.Module:
+    """Return the model zoo's AlexNet, which normalises before it pools: 227x227 float BGR images (N, 3, H, W) to (N, classes)."""
+    parts = dict(alexnet(classes).named_children())
+    order = [name for name in parts if name not in ("norm1", "norm2")]
+    for name in ("norm1", "norm2"):
+        order.insert(order.index(name.replace("norm", "pool")), name)
+    return nn.Sequential(OrderedDict((name, parts[name]) for name in order))
+
+
 def vgg16(classes: int = 1000) -> nn.Module:
     """Return VGG16 with pools that round up: 224x224 float BGR images (N, 3, H, W) to logits (N, classes)."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -124,6 +133,7 @@ def googlenet(classes: int = 1000) -> nn.Module:
 
 CLASSIFIERS = {
     "caffe-alexnet": Classifier(alexnet, 227, CAFFE, "paper", "pool"),
+    "caffe-bvlc_alexnet": Classifier(bvlc_alexnet, 227, CAFFE, "paper", "pool"),
     "caffe-vgg16": Classifier(vgg16, 224, CAFFE, "paper", "pool"),
     "caffe-googlenet": Classifier(googlenet, 224, CAFFE, "paper", "pool"),
 }

@@ -1,0 +1,216 @@
+"""The published models: every one from a file with the reference's names and shapes, against an evaluation of its graph."""
+
+import copy
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from caffe_files import L, caffemodel, evaluate, reference
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fullconv.errors import SpecError, WeightsError
+from fullconv.interop.caffe import PUBLISHED, import_caffemodel, read_caffemodel
+from fullconv.interop.caffe.importing import KNOWN
+from fullconv.interop.caffe.published import CLASSIFIERS
+from fullconv.nn.backbones import BACKBONES, Classifier, caffe, use_backbone
+from fullconv.nn.backbones.narrow import narrow
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.nn.normalise import CAFFE
+
+MEANS = {
+    "voc": (104.00699, 116.66877, 122.67892),
+    "nyud": (116.190, 97.203, 92.318),
+    "siftflow": (114.578, 115.294, 108.353),
+    "pascalcontext": (104.007, 116.669, 122.679),
+}
+HEADS = {"semantic": ("score", "score_sem"), "geometric": ("score_geo",)}
+TWINS = ("nyud-fcn32s-color", "nyud-fcn32s-hha")
+"""Models whose layers are the same."""
+LARGE = {"voc-fcn8s", "voc-fcn-alexnet"}
+"""Models that are tried at large sizes too; by hand all were."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def narrow_nets() -> Iterator[None]:
+    """The published models with a sixteenth of the channels, under the backbones' names ``thin-``."""
+    for name, side in (("vgg16", 224), ("alexnet", 227)):
+        with torch.device("meta"):
+            whole = getattr(caffe, name)()
+        net = narrow(whole, 1 / 16, side)
+        use_backbone(f"thin-{name}", Classifier(lambda net=net: copy.deepcopy(net), side, CAFFE, "paper", "pool"))
+    for name, entry in PUBLISHED.items():
+        KNOWN[name] = dataclasses.replace(entry, model=entry.model.replace("caffe", "thin"))
+    yield
+    KNOWN.update(PUBLISHED)
+    for name in ("thin-vgg16", "thin-alexnet"):
+        del BACKBONES[name]
+
+
+def written(folder: Path, layers: list[L], **how: bool) -> Path:
+    path = folder / "net.caffemodel"
+    path.write_bytes(caffemodel(layers, **how))
+    return path
+
+
+def inputs(name: str, height: int, width: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return random inputs as our nets take them, and as the reference's data layers hand them on."""
+    random = np.random.default_rng(height)
+    rgb, hha = (torch.from_numpy(random.integers(0, 256, (1, 3, height, width))).float() for _ in range(2))
+    depth = torch.from_numpy(random.uniform(0.5, 9, (1, 1, height, width))).float()
+    color = rgb.flip(1) - torch.tensor(MEANS[name.split("-")[0]])[:, None, None]
+    encoded = hha - torch.tensor([132.431, 94.076, 118.477])[:, None, None]
+    data = {"data": encoded if name == "nyud-fcn32s-hha" else color, "color": color, "hha": encoded}
+    return {"rgb": rgb, "hha": hha, "depth": depth}, data | {"depth": torch.log(depth * 1000) - 7.844}
+
+
+def same_logits(name: str, net: torch.nn.Module, layers: list[L], size: tuple[int, int]) -> None:
+    given, data = inputs(name, *size)
+    assert isinstance(net, FCN)
+    with torch.no_grad():
+        found = net({key: given[key] for key in net.inputs})
+        truth = evaluate(layers, data)
+    for head, logits in found.items():
+        expected = next(truth[key] for key in HEADS[head] if key in truth)
+        assert logits.shape[-2:] == size
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(logits, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_logits_are_those_of_the_references_graph(name: str, tmp_path: Path) -> None:
+    layers = reference(name)
+    said = name if name in TWINS else None
+    found = import_caffemodel(written(tmp_path, layers), said)
+    older = import_caffemodel(written(tmp_path, layers, old=True), said)
+    assert (found.name, older.name) == (name, name)
+    for key, tensor in found.net.state_dict().items():
+        assert torch.equal(tensor, older.net.state_dict()[key]), key
+    sizes = [(64, 96), (1, 1), (233, 301), *([(375, 500), (500, 500)] if name in LARGE else [])]
+    for size in sizes:
+        same_logits(name, found.net, layers, size)
+    counted = {*found.report.copied, *found.report.cast} - {"skip_scales.16", "skip_scales.8"}
+    assert counted == {key for key in found.net.state_dict() if not key.startswith("normalise")}
+    assert not found.report.missing
+
+
+def test_the_checkpoint_holds_all_that_predicting_needs(tmp_path: Path) -> None:
+    layers = reference("siftflow-fcn8s")
+    imported = import_caffemodel(written(tmp_path, layers))
+    imported.save(tmp_path / "model.safetensors")
+    read = load_checkpoint(tmp_path / "model.safetensors")
+    same_logits("siftflow-fcn8s", read.model, layers, (40, 33))
+    assert {head: len(labels) for head, labels in read.labels.items()} == {"semantic": 33, "geometric": 3}
+    assert read.labels["semantic"].names[0] == "awning"
+    assert read.header["preprocessing"]["rgb"]["mean"] == pytest.approx(MEANS["siftflow"])
+    assert read.header["preprocessing"]["rgb"]["channels"] == "BGR"
+    assert read.history[0]["published"] == "siftflow-fcn8s"
+
+
+@pytest.mark.parametrize("how", [{"packed": False}, {"double": True}, {"double": True, "packed": False}])
+def test_numbers_are_read_however_they_are_stored(how: dict[str, bool], tmp_path: Path) -> None:
+    layers = reference("voc-fcn-alexnet", 48)
+    small = [dataclasses.replace(layer, blobs=[b[:4, :4] if b.ndim > 1 else b[:4] for b in layer.blobs]) for layer in layers]
+    for old in (False, True):
+        found = read_caffemodel(written(tmp_path, small, old=old, **how)).weighted
+        for layer in small:
+            for stored, blob in zip(layer.blobs, found[layer.name].blobs if layer.blobs else [], strict=True):
+                assert np.array_equal(np.squeeze(blob.array()), np.squeeze(stored))
+
+
+def test_training_layers_are_passed_over_by_name(tmp_path: Path) -> None:
+    layers = reference("voc-fcn32s")
+    layers = [L("data", "Data", [], ["data", "label"]), *layers, L("loss", "SoftmaxWithLoss", ["score", "label"], ["loss"])]
+    assert import_caffemodel(written(tmp_path, layers)).report.dropped == ["data", "loss"]
+
+
+def test_twins_are_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, reference("nyud-fcn32s-hha"))
+    with pytest.raises(WeightsError, match=r"could be nyud-fcn32s-color or nyud-fcn32s-hha, .*say which by --model"):
+        import_caffemodel(path)
+    with pytest.raises(SpecError, match="no published model is called 'voc-fcn9s'; nearest: voc-fcn"):
+        import_caffemodel(path, "voc-fcn9s")
+
+
+def changed(layers: list[L], name: str, blob: np.ndarray) -> list[L]:
+    return [dataclasses.replace(layer, blobs=[blob, *layer.blobs[1:]]) if layer.name == name else layer for layer in layers]
+
+
+def test_what_is_of_another_net_is_refused(tmp_path: Path) -> None:
+    layers = reference("voc-fcn8s")
+    weights = {layer.name: layer.blobs[0] for layer in layers if layer.blobs}
+
+    def refused(net: list[L], message: str, name: str | None = "voc-fcn8s") -> None:
+        with pytest.raises(WeightsError, match=message):
+            import_caffemodel(written(tmp_path, net), name)
+
+    mixing = weights["upscore8"].copy()
+    mixing[3, 5, 7, 7] = 0.25
+    refused(changed(layers, "upscore8", mixing), "'upscore8' mixes classes: 1 numbers off the diagonal")
+    refused(
+        changed(layers, "conv3_2", weights["conv3_2"][:, :, :1]), "'conv3_2' is 16×16×1×3 in the file, and the net's is 16×16×3×3"
+    )
+    refused(changed(layers, "conv3_2", weights["conv3_2"].transpose(2, 3, 0, 1)), "'conv3_2' is 3×3×16×16 in the file")
+    damaged = weights["conv3_2"].copy()
+    damaged[0, 0, 0, 0] = np.nan
+    refused(changed(layers, "conv3_2", damaged), "'conv3_2' holds numbers that are not finite")
+    refused([layer for layer in layers if layer.name != "fc7"], "no weights for the layer 'fc7'")
+    refused([layer for layer in layers if layer.name != "fc7"], "nearest: voc-fcn8s, without fc7", None)
+    refused([*layers, dataclasses.replace(layers[0], name="conv9")], r"fits only in part: 1 of its 22 .* no place .*conv9")
+    refused(reference("voc-fcn16s"), "no place in this model .*upscore16")
+    dilated = copy.deepcopy(layers)
+    next(layer for layer in dilated if layer.name == "conv5_1").settings["convolution_param"]["pad"] = 2
+    refused(dilated, "'conv5_1' has pad 2, and this model's has 1: it is another net with the same names")
+    uneven = changed(reference("voc-fcn8s-atonce"), "scale_pool4", np.linspace(0, 1, 32, dtype=np.float32))
+    refused(uneven, "'scale_pool4' is not one factor for all channels", "voc-fcn8s-atonce")
+
+
+def classifier(name: str, cast: bool) -> list[L]:
+    """Return a classifier's layers with tiny random weights, as its classic file has them or as a convolutional cast."""
+    net = BACKBONES[CLASSIFIERS[name].backbone].build()
+    layers = []
+    for path, theirs in CLASSIFIERS[name].places.items():
+        part = net.get_submodule(path)
+        blobs = [tensor.detach().numpy() for tensor in (part.weight, part.bias)]
+        dense = isinstance(part, torch.nn.Linear)
+        if dense and cast:
+            side = {"fc6": 6}.get(theirs, 1)
+            blobs[0] = blobs[0].reshape(len(blobs[0]), -1, side, side)
+        kind = "InnerProduct" if dense and not cast else "Convolution"
+        layers.append(L(theirs + ("-conv" if dense and cast else ""), kind, ["x"], ["x"], {}, blobs))
+    return layers
+
+
+@pytest.mark.parametrize("name", ["caffenet", "alexnet", "googlenet"])
+def test_classifiers_become_weights_of_a_backbone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = CLASSIFIERS[name]
+    slim = narrow(BACKBONES[entry.backbone].build(), 1 / 16, BACKBONES[entry.backbone].native_side)
+    monkeypatch.setitem(
+        BACKBONES, entry.backbone, dataclasses.replace(BACKBONES[entry.backbone], build=lambda: copy.deepcopy(slim))
+    )
+    norm = [L("norm1", "LRN", [entry.norm_reads], ["norm1"])] if entry.norm_reads else []
+    extra = [L("loss1/fc", "InnerProduct", ["x"], ["x"], {}, [np.ones((2, 2), np.float32)])] if entry.dropped else []
+    for cast in (False, True):
+        layers = classifier(name, cast)
+        found = import_caffemodel(written(tmp_path, [*norm, *layers, *extra], old=not cast))
+        assert found.name == name
+        assert found.report.dropped == [layer.name for layer in extra]
+        found.save(tmp_path / "weights.safetensors")
+        stored = load_file(tmp_path / "weights.safetensors")
+        assert {key: tensor.shape for key, tensor in stored.items()} == {k: t.shape for k, t in slim.state_dict().items()}
+        for (path, _), layer in zip(entry.places.items(), layers, strict=True):
+            assert np.array_equal(stored[f"{path}.weight"].numpy().ravel(), layer.blobs[0].ravel())
+
+
+def test_a_cast_without_classes_is_a_trunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slim = narrow(BACKBONES["caffe-alexnet"].build(), 1 / 16, 227)
+    monkeypatch.setitem(BACKBONES, "caffe-alexnet", dataclasses.replace(BACKBONES["caffe-alexnet"], build=lambda: slim))
+    layers = [L("norm1", "LRN", ["pool1"], ["norm1"]), *classifier("caffenet", True)[:-1]]
+    found = import_caffemodel(written(tmp_path, layers))
+    assert (found.name, found.report.missing) == ("caffenet", ["fc8"])
+    assert not any(re.match("fc8", key) for key in found.net.state_dict())
