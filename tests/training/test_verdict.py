@@ -125,7 +125,7 @@ def test_a_net_that_has_not_learned_is_not_told_to_train_less() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "curve", "had"),
-    [(4, [(n, 0.2) for n in range(1, 5)], "4 and 4 measurements"), (400, [(400, 0.2)], "400 and 1 measurement")],
+    [(4, [(n, 0.4 - 0.05 * n) for n in range(1, 5)], "4 and 4 measurements"), (400, [(400, 0.2)], "400 and 1 measurement")],
 )
 def test_what_was_trained_for_a_moment_needs_more_steps(steps: int, curve: list[tuple[int, float]], had: str) -> None:
     short = stage(steps, kept=1)
