@@ -11,6 +11,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from fullconv.evaluation import Report
 from fullconv.files import replacing
 from fullconv.spec import TrainSpec
+from fullconv.training.accumulate import WholeSteps
 from fullconv.training.average import WeightAverage
 from fullconv.training.clock import StageClock
 from fullconv.training.interrupt import WAITING, Stopped, StopRequest
@@ -79,6 +80,7 @@ class StageWatch(pl.Callback):
         self.best, self.clock, self.resume_file, self._keep_start = best, clock, resume_file, keep_start
         self.metrics_file, self.progress, self.request = log, progress, request
         self.last_reports: tuple[int, dict[str, Report]] | None = None
+        self._whole = WholeSteps(spec.accumulate)
         self._losses: list[float] = []
         self._parts: list[float] = []
         self._first, self._before = 0, (0.0, 0.0)
@@ -111,6 +113,11 @@ class StageWatch(pl.Callback):
         self.clock.start()
         if self._first and self._due(self._first) and self._measured_step != self._first and not trainer.should_stop:
             self._validate(trainer, pl_module, self._first)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Take note of where a step begins."""
+        assert isinstance(pl_module, TrainingModule)  # for the type checker
+        self._whole.begin(pl_module.model, batch_idx)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -188,8 +195,10 @@ class StageWatch(pl.Callback):
         return f"stopped after {self.clock.told(step)} of stage {self.stage}"
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save when the end was asked for while a step waited for its images: all is as the step before left it."""
+        """Save when the end was asked for while a step waited for its images: all is as the last whole step left it."""
+        assert isinstance(pl_module, TrainingModule)  # for the type checker
         if isinstance(exception, Stopped) and exception.args == (WAITING,):
+            self._whole.restore(trainer, pl_module.model)
             trainer.save_checkpoint(self.resume_file)
             exception.args = (f"{self._stopped_after(trainer.global_step)}, while waiting for images",)
 

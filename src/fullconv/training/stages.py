@@ -133,7 +133,7 @@ def train_stage(run: Run, index: int, model: FCN, first_step: int = 0) -> StageR
         StageProgress(run.console, name, clock.steps, seconds) as progress,
     ):
         resume = run.folder.resume_file(name)
-        average = WeightAverage(train.average) if train.average else None
+        average = WeightAverage(train.average, train.accumulate) if train.average else None
         best = BestModel(run.metric, train.keep == "best", train.patience)
         keep_start = recipe.model.weights is not None and index == 0
         watch = StageWatch(
