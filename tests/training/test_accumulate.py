@@ -11,6 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from fullconv.data.loading import Batch
+from fullconv.errors import SpecError
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.spec import Recipe
 from fullconv.training import module as module_module
@@ -103,3 +104,12 @@ def test_the_average_moves_once_a_step(tiny: Tiny, tmp_path: Path) -> None:
     parts, _ = trained(tiny(model={"dropout": 0}, train=common | {"batch_size": 1, "accumulate": 4}), tmp_path / "parts")
     for name, tensor in whole.items():
         torch.testing.assert_close(parts[name], tensor, rtol=1e-6, atol=1e-6)
+
+
+def test_fewer_images_than_parts_of_processes_stop_before_anything_starts(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
+    recipe = tiny(train={"batch_size": 1, "accumulate": 2, "devices": 2, "strategy": "ddp"})
+    with pytest.raises(
+        SpecError, match=r"batch_size 1 with train.accumulate 2 .* too few for 2 processes with 2 parts each; take"
+    ):
+        train(recipe, tmp_path / "out", console=quiet)
+    assert not (tmp_path / "out").exists()

@@ -10,9 +10,34 @@ from torch import Tensor, nn
 
 from fullconv.data.loading import Batch
 from fullconv.data.sample import IGNORE
+from fullconv.errors import SpecError
+from fullconv.spec import TrainSpec
 
 VALID = "valid"
 """In a part of a batch: the valid pixels of the whole, a scalar a head."""
+
+
+def check_parts(train: TrainSpec) -> None:
+    """Make sure that every process has an image for each part of a step.
+
+    Raises
+    ------
+    SpecError
+        When it has not.
+    """
+    processes = train.nodes
+    if train.devices != "auto":
+        processes *= train.devices
+    elif train.accelerator != "cpu":
+        processes *= max(1, torch.cuda.device_count())
+    if train.batch_size == "auto":  # as many as each process holds
+        return
+    if train.accumulate > 1 and train.images_per_step < processes * train.accumulate:
+        raise SpecError(
+            f"train.batch_size {train.batch_size} with train.accumulate {train.accumulate} makes steps of {train.images_per_step} "
+            f"images, too few for {processes} processes with {train.accumulate} parts each; take train.batch_size {processes} or "
+            "more, which all processes share, or train.devices 1"
+        )
 
 
 def micro_batches(batches: Iterable[Batch], parts: int, ignored: Mapping[str, int]) -> Iterator[Batch]:

@@ -25,6 +25,7 @@ from fullconv.lock import alone_in
 from fullconv.nn.backbones import use_backbone
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
+from fullconv.training.accumulate import check_parts
 from fullconv.training.batch import with_batch_size
 from fullconv.training.facts import facts_of
 from fullconv.training.folder import RunFolder, with_precision
@@ -143,6 +144,7 @@ def train(
         check_splits(folder.splits, recipe.data, training, validation)
     elif leads and not examined:
         examine_data(recipe, training, console)
+    check_parts(recipe.train)
     with (
         process_kept(recipe.train.accelerator != "cpu" and torch.cuda.is_available()),
         alone_in(out) if leads else contextlib.nullcontext(),
