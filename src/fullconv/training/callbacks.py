@@ -166,10 +166,16 @@ class StageWatch(pl.Callback):
             self.best.take(step, module.model, reports)
             self.last_reports, self._measured_step = (step, reports), step
             log_predictions(trainer, self.validation, module.model, step)
-            self._write(trainer, step, metrics_of(reports))
+            self.log_metrics(trainer, step, reports)
         began = self.clock.used
         self._count_time(trainer, training=False)
         self._measured = (self.clock.used, self.clock.used - began)
+
+    def log_metrics(self, trainer: pl.Trainer, step: int, reports: dict[str, Report]) -> None:
+        """Log the metrics of ``reports``; our own file also has the one that models are chosen by."""
+        chosen = self.best.metric
+        found = metrics_of(reports)
+        self._write(trainer, step, found, {chosen.column: chosen.value(reports)})
 
     def stop_when_asked(self, done: int, of: int) -> None:
         """Show ``done`` of ``of`` validation images; raise :class:`Stopped` when the end was asked for."""
@@ -202,9 +208,9 @@ class StageWatch(pl.Callback):
             trainer.save_checkpoint(self.resume_file)
             exception.args = (f"{self._stopped_after(trainer.global_step)}, while waiting for images",)
 
-    def _write(self, trainer: pl.Trainer, step: int, values: dict[str, float]) -> None:
+    def _write(self, trainer: pl.Trainer, step: int, values: dict[str, float], chosen: dict[str, float] | None = None) -> None:
         if trainer.is_global_zero:
-            self.metrics_file.append(self.stage, step, values)
+            self.metrics_file.append(self.stage, step, values | (chosen or {}))
         for logger in trainer.loggers:
             logger.log_metrics(values, step)
 

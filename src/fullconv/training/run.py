@@ -156,7 +156,7 @@ def train(
         if leads and not resume:
             folder.start(recipe)
             write_splits(folder.splits, recipe.data, training, validation)
-        log = MetricsFile(folder.metrics, recipe.data.heads)
+        log = MetricsFile(folder.metrics, recipe.data.heads, metric.column)
         run = Run(recipe, folder, training, measured, metric, log, console, request, loggers)
         return _train_or_say_how_to_go_on(run, leads, fresh=not resume)
 

@@ -30,7 +30,7 @@ from fullconv.training.class_weights import class_weights, pixel_counts
 from fullconv.training.clock import StageClock
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import StopRequest
-from fullconv.training.log import MetricsFile, metrics_of
+from fullconv.training.log import MetricsFile
 from fullconv.training.loggers import log_predictions, stage_loggers
 from fullconv.training.measuring import BestModel, ChosenMetric, interval
 from fullconv.training.module import TrainingModule
@@ -78,6 +78,10 @@ class Run:
     @functools.cached_property
     def _class_pixels(self) -> Mapping[str, Tensor]:
         return pixel_counts(self.training, self.recipe.data, self.console, self.request)
+
+    def say(self, line: str) -> None:
+        """Print a line as it is."""
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def seconds(self, index: int) -> float | None:
         """Return how long stage ``index`` trains: its share of ``train.minutes`` by its steps; ``None`` when steps end it."""
@@ -134,7 +138,7 @@ def train_stage(run: Run, index: int, model: FCN, first_step: int = 0) -> StageR
     ):
         resume = run.folder.resume_file(name)
         average = WeightAverage(train.average, train.accumulate) if train.average else None
-        best = BestModel(run.metric, train.keep == "best", train.patience)
+        best = BestModel(run.metric, train.keep == "best", train.patience, run.say)
         keep_start = recipe.model.weights is not None and index == 0
         watch = StageWatch(
             train, name, run.validation, every, average, best, clock, resume, keep_start, run.log, progress, run.request
@@ -181,10 +185,7 @@ def _measured_last(run: Run, watch: StageWatch, model: FCN, trainer: pl.Trainer,
     reports = run.validation.measure(model.to(trainer.strategy.root_device), trainer, watch.stop_when_asked, run.request)
     watch.best.take(steps, model, reports)
     log_predictions(trainer, run.validation, model, steps)
-    for logger in trainer.loggers:
-        logger.log_metrics(metrics_of(reports), steps)
-    if trainer.is_global_zero:
-        run.log.append(watch.stage, steps, metrics_of(reports))
+    watch.log_metrics(trainer, steps, reports)
     return reports
 
 
