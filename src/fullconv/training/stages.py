@@ -255,15 +255,27 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
         raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
 
 
+def batch_that_fits(images: int) -> int:
+    """Return at most half of ``images`` (2 or more) as divides them, so that whole parts make a step of the same size.
+
+    Examples
+    --------
+    >>> batch_that_fits(8), batch_that_fits(9), batch_that_fits(7)
+    (4, 3, 1)
+    """
+    return next(part for part in range(images // 2, 0, -1) if images % part == 0)
+
+
 def _out_of_memory(module: TrainingModule) -> str:
-    """Return what to do: half the images at a time, in twice as many parts, make the same steps."""
+    """Return what to do: at most half the images at a time, in more parts, make the same steps."""
     train = module.train_spec
     if train.batch_size == 1:
         return "the GPU's memory does not hold one image; set a smaller data.augment.crop or data.scale"
-    half = int(train.batch_size) // 2
+    images = int(train.batch_size)
+    fewer = batch_that_fits(images)
     return (
-        f"the GPU's memory does not hold {train.batch_size} images; train.batch_size: {half} with train.accumulate: "
-        f"{train.accumulate * int(train.batch_size) // half} makes steps of the same size; train.batch_size: auto finds what fits"
+        f"the GPU's memory does not hold {images} images; train.batch_size: {fewer} with train.accumulate: "
+        f"{train.accumulate * images // fewer} makes steps of the same size; train.batch_size: auto finds what fits"
     )
 
 
