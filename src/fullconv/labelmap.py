@@ -181,7 +181,7 @@ def parse_label_map(entries: Mapping[str, Any]) -> LabelMap:
     """
     if "ignore" in entries and not _ignores(entries["ignore"]):
         raise SpecError(
-            f"labels.ignore: {entries['ignore']!r} would make a class called ignore; for pixels without truth write void: ignore, "
+            f"labels.ignore: {entries['ignore']!r} would make a class called ignore; for no truth write void: ignore, "
             "or void: {ignore: VALUE}; call a class otherwise"
         )
     classes = {name: read_codes(name, entry) for name, entry in entries.items() if not _ignores(entry)}

@@ -10,9 +10,8 @@ from rich.console import Console
 
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import load_recipe
-from fullconv.training.batch import largest_batch
+from fullconv.training.batch import batch_that_fits, largest_batch
 from fullconv.training.run import train
-from fullconv.training.stages import batch_that_fits
 
 
 @given(st.integers(0, 200), st.integers(0, 7))

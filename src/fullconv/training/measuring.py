@@ -151,7 +151,7 @@ class BestModel(pl.Callback):
     def _warn(self) -> None:
         if not self._said:
             self._say(
-                f"warning: train.metric {self.metric.text} has no number, as the validation split has no pixels to measure it on: "
+                f"warning: train.metric {self.metric.text} has no number, as the validation split has no pixels for it: "
                 "patience does not count, and the last model is kept; take another train.metric, or images that show it"
             )
         self._said = True

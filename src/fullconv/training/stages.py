@@ -25,6 +25,7 @@ from fullconv.nn.fcn import FCN
 from fullconv.nn.losses.cross_entropy import equivalent_learning_rate
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
+from fullconv.training.batch import batch_that_fits
 from fullconv.training.callbacks import StageWatch, WholeFile
 from fullconv.training.class_weights import class_weights, pixel_counts
 from fullconv.training.clock import StageClock
@@ -253,17 +254,6 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
         damaged = isinstance(error, pickle.UnpicklingError | AttributeError | TypeError)  # torch would advise to unpickle it
         reason = "it is damaged" if damaged else next(iter(str(error).splitlines()), type(error).__name__)
         raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
-
-
-def batch_that_fits(images: int) -> int:
-    """Return at most half of ``images`` (2 or more) as divides them, so that whole parts make a step of the same size.
-
-    Examples
-    --------
-    >>> batch_that_fits(8), batch_that_fits(9), batch_that_fits(7)
-    (4, 3, 1)
-    """
-    return next(part for part in range(images // 2, 0, -1) if images % part == 0)
 
 
 def _out_of_memory(module: TrainingModule) -> str:
