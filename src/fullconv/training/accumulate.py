@@ -35,8 +35,8 @@ def check_parts(train: TrainSpec) -> None:
     if train.accumulate > 1 and train.images_per_step < processes * train.accumulate:
         raise SpecError(
             f"train.batch_size {train.batch_size} with train.accumulate {train.accumulate} makes steps of "
-            f"{train.images_per_step} images, too few for {processes} processes with {train.accumulate} parts each; take train.batch_size "
-            f"{processes} or more, which all processes share, or train.devices 1"
+            f"{train.images_per_step} images, too few for {processes} processes with {train.accumulate} parts each; take "
+            f"train.batch_size {processes} or more, which all processes share, or train.devices 1"
         )
 
 
