@@ -137,3 +137,12 @@ def test_bytes_are_read_as_other_integers_are(values: list[int], data: st.DataOb
     label_map = parse_label_map({f"c{value}": value for value in known})
     stored = np.array([data.draw(st.lists(st.sampled_from(known), min_size=3, max_size=3))])
     assert label_map.apply(stored.astype(np.uint8)).tolist() == label_map.apply(stored).tolist()
+
+
+def test_a_class_is_not_called_ignore() -> None:
+    with pytest.raises(
+        SpecError, match=r"labels.ignore: 255 would make a class called ignore; .* write void: ignore, or void: {ig"
+    ):
+        parse_label_map({"a": 0, "b": 1, "ignore": 255})
+    assert parse_label_map({"a": 0, "ignore": "ignore"}).meaning == {0: 0, 255: 255}
+    assert parse_label_map({"a": 0, "ignore": {"ignore": 254}}).meaning == {0: 0, 254: 255}

@@ -179,6 +179,11 @@ def parse_label_map(entries: Mapping[str, Any]) -> LabelMap:
         When an entry cannot be read, a value has two meanings, there is no class, or an ignored value lies among the
         classes' values without being confirmed.
     """
+    if "ignore" in entries and not _ignores(entries["ignore"]):
+        raise SpecError(
+            f"labels.ignore: {entries['ignore']!r} would make a class called ignore; for no truth write void: ignore, "
+            "or void: {ignore: VALUE}; call a class otherwise"
+        )
     classes = {name: read_codes(name, entry) for name, entry in entries.items() if not _ignores(entry)}
     ignored = {name: _ignored_codes(name, entry) for name, entry in entries.items() if _ignores(entry)}
     if not 1 <= len(classes) <= IGNORE:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import load_recipe
-from fullconv.training.batch import largest_batch
+from fullconv.training.batch import batch_that_fits, largest_batch
 from fullconv.training.run import train
 
 
@@ -41,3 +41,9 @@ def test_without_a_gpu_it_is_eight_and_stands_in_the_runs_recipe(
 @pytest.mark.parametrize(("given_size", "accumulate", "images"), [("auto", 1, 8), (2, 3, 6), ("auto", 2, 16)])
 def test_images_of_a_step(tiny: Callable[..., Recipe], given_size: int | str, accumulate: int, images: int) -> None:
     assert tiny(train={"batch_size": given_size, "accumulate": accumulate}).train.images_per_step == images
+
+
+@pytest.mark.parametrize(("images", "fewer"), [(8, 4), (9, 3), (7, 1), (15, 5), (2, 1)])
+def test_parts_of_a_batch_that_is_too_large_make_the_same_step(images: int, fewer: int) -> None:
+    assert batch_that_fits(images) == fewer
+    assert images % fewer == 0

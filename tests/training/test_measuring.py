@@ -74,14 +74,19 @@ def test_a_metric_that_there_is_not(text: str, message: str) -> None:
 
 
 def test_the_first_of_equals_is_best_and_patience_counts_what_is_no_better() -> None:
-    best = BestModel(chosen_metric("iu.road", ("semantic",), LABELS), keep=True, patience=2)
+    said: list[str] = []
+    best = BestModel(chosen_metric("iu.road", ("semantic",), LABELS), keep=True, patience=2, say=said.append)
     unmeasured = reports([[1, 0, 0], [0, 0, 0], [0, 0, 0]])
     half, better = reports([[1, 0, 0], [1, 1, 0], [0, 0, 0]]), reports([[1, 0, 0], [1, 2, 0], [0, 0, 0]])
     seen = []
-    for step, found in enumerate([unmeasured, half, half, better, unmeasured, half], 1):
+    for step, found in enumerate([unmeasured, unmeasured, half, half, better, unmeasured, half, half], 1):
         best.take(step, ONE, found)
         seen.append((best.step, best.without, best.exhausted))
-    assert seen == [(1, 1, False), (2, 0, False), (2, 1, False), (4, 0, False), (4, 1, False), (4, 2, True)]
+    assert [step for step, *_ in seen] == [1, 2, 3, 3, 5, 5, 5, 5]  # the last, as long as nothing can be measured
+    assert [without for _, without, _ in seen] == [0, 0, 0, 1, 0, 0, 1, 2]
+    assert [exhausted for *_, exhausted in seen] == [False] * 7 + [True]
+    assert len(said) == 1
+    assert "train.metric iu.road has no number, as the validation split has no pixels" in said[0]
     assert best.reports(half)["semantic"].matrix.matrix.tolist() == better["semantic"].matrix.matrix.tolist()
 
 
@@ -202,3 +207,12 @@ def test_a_metric_that_there_is_not_stops_before_anything_is_written(tiny: Tiny,
         train(tiny(train={"metric": "miou"}), tmp_path / "out", console=quiet)
     assert not (tmp_path / "out").exists()
     assert set(METRICS) > {"mean_iu"}
+
+
+def test_the_iou_of_a_class_that_chooses_stands_in_the_log(tiny: Tiny, tmp_path: Path, quiet: Console) -> None:
+    keys = {"keep": "best", "metric": "iu.wall", "validate_every": 1, "stages": [{"stride": 16, "steps": 2}]}
+    result = train(tiny(train=keys), tmp_path / "out", console=quiet)
+    found = measured(tmp_path / "out", "16s", "semantic_iu.wall")
+    assert list(found) == [1, 2]
+    assert found[result.kept["step"]] == pytest.approx(result.kept["value"])
+    assert max(found.values()) == pytest.approx(result.kept["value"])

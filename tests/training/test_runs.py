@@ -9,7 +9,7 @@ from PIL import Image
 
 from fullconv.errors import DataError
 from fullconv.lock import alone_in
-from fullconv.training.run_tables import Comparison, sorted_runs
+from fullconv.training.run_tables import Comparison, run_table, sorted_runs
 from fullconv.training.runs import find_runs, read_run
 from made_runs import make_run, stage
 
@@ -160,3 +160,16 @@ def test_the_page_and_the_curves(tmp_path: Path) -> None:
         drawn = np.asarray(curves.convert("RGB")).reshape(-1, 3)
     for color in ((31, 119, 180), (255, 127, 14)):  # a line each, in matplotlib's first two colours
         assert (drawn == color).all(1).sum() > 30
+
+
+def test_minutes_of_a_stopped_run_count_the_parts_of_its_steps(tmp_path: Path) -> None:
+    train = {"stages": [{"stride": 32, "steps": 90}], "batch_size": 2, "accumulate": 4}
+    assert read_run(make_run(tmp_path / "a", {"train": train}, finished=False)).minutes == pytest.approx(30 * 8 / 4 / 60)
+
+
+def test_a_run_that_patience_ended_says_so(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "a", {"train": {"stages": [{"stride": 32, "steps": 90}], "batch_size": 2}})
+    result = json.loads((path / "result.json").read_text())
+    result["stages"][0]["ended"] = "patience"
+    (path / "result.json").write_text(json.dumps(result))
+    assert list(run_table([read_run(path)]).columns[-1].cells) == ["finished, ended by patience"]

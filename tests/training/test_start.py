@@ -12,14 +12,16 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from fullconv.errors import SpecError, TrainingError
+from fullconv.labels import LabelSet
 from fullconv.nn.backbones.minivgg import minivgg
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.spec import ModelSpec, Recipe
+from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import Interrupted
 from fullconv.training.module import TrainingModule
 from fullconv.training.run import train
-from fullconv.training.start import set_statistics
+from fullconv.training.start import set_statistics, starting_model
 
 Tiny = Callable[..., Recipe]
 OTHER = {"channels": "BGR", "range": [0, 255], "mean": [10.0, 20.0, 30.0], "std": [50.0, 60.0, 70.0]}
@@ -137,3 +139,13 @@ def test_strategies_that_split_the_model_are_refused_when_the_recipe_is_read(str
     with pytest.raises(SpecError, match=rf"^tiny: train.strategy: input should be 'auto' or 'ddp'; got '{strategy}'$"):
         tiny(train={"strategy": strategy})
     assert tiny(train={"strategy": "ddp"}).train.strategy == "ddp"
+
+
+def test_a_frozen_trunk_of_random_weights_is_told(tiny: Tiny, tmp_path: Path) -> None:
+    labels = {"semantic": LabelSet(("a", "b"), ((0, 0, 0), (1, 1, 1)))}
+    told = {}
+    for freeze in ("trunk", None):
+        recipe = tiny(model={"weights": None}, train={"freeze": freeze})
+        told[freeze] = starting_model(recipe, 0, labels, RunFolder(tmp_path / "out"), None)[1]
+    assert "warning: train.freeze: trunk keeps random weights as they are; give model.weights" in told["trunk"]
+    assert "warning" not in told[None]

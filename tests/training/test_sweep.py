@@ -18,7 +18,7 @@ from fullconv.training.run import RunResult
 from fullconv.training.runs import find_runs
 from fullconv.training.sweep import sweep
 from fullconv.training.sweep_report import write_sweep
-from fullconv.training.sweep_space import Choice, Range, check_space, numbers_of, parse_tries
+from fullconv.training.sweep_space import Choice, Range, check_space, numbers_of, parse_tries, recipe_with
 from fullconv.training.sweep_trials import SweepSpec, Trial, best_of
 from made_runs import RECIPE
 
@@ -121,6 +121,17 @@ def test_nothing_to_try(tmp_path: Path) -> None:
 
 def test_both_ends_of_a_range_are_checked() -> None:
     check_space(RECIPE, SMALL, parse_tries(TRIES))
+
+
+def test_a_key_within_a_list_changes_the_list_that_is_given() -> None:
+    given = {"train": {"stages": [{"stride": 32, "steps": 7, "learning_rate": 0.1}, 16]}}
+    stages = recipe_with(
+        RECIPE, {**given, "model": {"name": "fcn16s-minivgg"}}, {"train.stages.1.learning_rate": 0.5}
+    ).train.stages
+    assert [stage.stride for stage in stages] == [32, 16]
+    assert (stages[0].steps, stages[0].learning_rate, stages[1].learning_rate) == (7, 0.1, 0.5)
+    with pytest.raises(SpecError, match=r"train.stages.2: train.stages has the entries 0 to 1"):
+        recipe_with(RECIPE, given, {"train.stages.2.learning_rate": 0.5})
 
 
 def test_a_sweep_of_three_trials(tmp_path: Path) -> None:

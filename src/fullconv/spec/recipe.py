@@ -69,7 +69,7 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None, sa
         raise SpecError(f"{path} holds {type(content).__name__}; a recipe is a mapping with the keys {_listed(Recipe)}")
     content = with_new_keys(content, str(name), say)
     changes = with_new_keys(overrides or {}, f"changes to {name}", say)  # before they meet, so that a change wins over the file
-    recipe = read_recipe(_merge({"name": path.stem, **content}, changes, ""), str(name))
+    recipe = read_recipe(merge({"name": path.stem, **content}, changes, ""), str(name))
     _refuse_idle_steps(content, changes, str(name))
     return recipe
 
@@ -77,7 +77,7 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None, sa
 def _refuse_idle_steps(content: Mapping[str, Any], overrides: Mapping[str, Any], source: str) -> None:
     """Raise SpecError when ``train.steps`` is asked for and every stage has steps of its own: nothing would come of it."""
     train, asked = content.get("train", {}), overrides.get("train", {})
-    stages = _merge(train, asked, "train.").get("stages", [])
+    stages = merge(train, asked, "train.").get("stages", [])
     if "steps" in asked and all(isinstance(stage, Mapping) and stage.get("steps") for stage in stages):
         keys = ", ".join(f"--train.stages.{number}.steps" for number in range(len(stages)))
         raise SpecError(f"{source}: --train.steps is for stages without steps, and each has its own here; give {keys}")
@@ -153,7 +153,7 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _merge(base: Any, changes: Mapping[str, Any], where: str) -> Any:
+def merge(base: Any, changes: Mapping[str, Any], where: str) -> Any:
     """Return ``base`` with nested changes; a number as key counts the entries of a list from 0."""
     if isinstance(base, list):
         merged: Any = list(base)
@@ -172,7 +172,7 @@ def _change(old: Any, new: Any, where: str) -> Any:
     if isinstance(old, int) and isinstance(new, Mapping) and where.startswith("train.stages."):
         old = {"stride": old}  # the short form of a stage
     nested = isinstance(new, Mapping) and isinstance(old, dict | list)
-    return _merge(old, new, where) if nested else new
+    return merge(old, new, where) if nested else new
 
 
 def _mistakes(error: ValidationError) -> Iterator[str]:

@@ -21,10 +21,12 @@ class WeightAverage(pl.Callback):
     decay
         Share of the average that is kept at each step, in (0, 1); 0.99 averages over about 100 steps. Early steps keep less
         (``(1 + t) / (10 + t)``), so that the start is forgotten.
+    accumulate
+        Parts of a step: the average moves after the last of them, which is where the optimiser moves the weights.
     """
 
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, decay: float, accumulate: int = 1) -> None:
+        self.decay, self.accumulate = decay, accumulate
         self.steps = 0
         self.average: dict[str, Tensor] = {}
 
@@ -40,7 +42,9 @@ class WeightAverage(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the average towards the weights of this step."""
+        """Move the average towards the weights of this step, when its last part is done."""
+        if (batch_idx + 1) % self.accumulate:
+            return
         state = _floating(pl_module.model)  # type: ignore[arg-type]  # a TrainingModule's model
         if not self.average:
             self.average = {name: value.detach().clone() for name, value in state.items()}

@@ -44,6 +44,17 @@ def largest_batch(fits: Callable[[int], bool], most: int) -> int:
     return tried
 
 
+def batch_that_fits(images: int) -> int:
+    """Return at most half of ``images`` (2 or more) as divides them, so that whole parts make a step of the same size.
+
+    Examples
+    --------
+    >>> batch_that_fits(8), batch_that_fits(9), batch_that_fits(7)
+    (4, 3, 1)
+    """
+    return next(part for part in range(images // 2, 0, -1) if images % part == 0)
+
+
 def with_batch_size(recipe: Recipe, training: Dataset) -> tuple[Recipe, str]:
     """Return a recipe whose ``batch_size: auto`` is a number, and a line that says why.
 

@@ -11,6 +11,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from fullconv.evaluation import Report
 from fullconv.files import replacing
 from fullconv.spec import TrainSpec
+from fullconv.training.accumulate import WholeSteps
 from fullconv.training.average import WeightAverage
 from fullconv.training.clock import StageClock
 from fullconv.training.interrupt import WAITING, Stopped, StopRequest
@@ -79,6 +80,7 @@ class StageWatch(pl.Callback):
         self.best, self.clock, self.resume_file, self._keep_start = best, clock, resume_file, keep_start
         self.metrics_file, self.progress, self.request = log, progress, request
         self.last_reports: tuple[int, dict[str, Report]] | None = None
+        self._whole = WholeSteps(spec.accumulate)
         self._losses: list[float] = []
         self._parts: list[float] = []
         self._first, self._before = 0, (0.0, 0.0)
@@ -111,6 +113,11 @@ class StageWatch(pl.Callback):
         self.clock.start()
         if self._first and self._due(self._first) and self._measured_step != self._first and not trainer.should_stop:
             self._validate(trainer, pl_module, self._first)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Take note of where a step begins."""
+        assert isinstance(pl_module, TrainingModule)  # for the type checker
+        self._whole.begin(pl_module.model, batch_idx)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -159,10 +166,16 @@ class StageWatch(pl.Callback):
             self.best.take(step, module.model, reports)
             self.last_reports, self._measured_step = (step, reports), step
             log_predictions(trainer, self.validation, module.model, step)
-            self._write(trainer, step, metrics_of(reports))
+            self.log_metrics(trainer, step, reports)
         began = self.clock.used
         self._count_time(trainer, training=False)
         self._measured = (self.clock.used, self.clock.used - began)
+
+    def log_metrics(self, trainer: pl.Trainer, step: int, reports: dict[str, Report]) -> None:
+        """Log the metrics of ``reports``; our own file also has the one that models are chosen by."""
+        chosen = self.best.metric
+        found = metrics_of(reports)
+        self._write(trainer, step, found, {chosen.column: chosen.value(reports)})
 
     def stop_when_asked(self, done: int, of: int) -> None:
         """Show ``done`` of ``of`` validation images; raise :class:`Stopped` when the end was asked for."""
@@ -188,14 +201,16 @@ class StageWatch(pl.Callback):
         return f"stopped after {self.clock.told(step)} of stage {self.stage}"
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save when the end was asked for while a step waited for its images: all is as the step before left it."""
+        """Save when the end was asked for while a step waited for its images: all is as the last whole step left it."""
+        assert isinstance(pl_module, TrainingModule)  # for the type checker
         if isinstance(exception, Stopped) and exception.args == (WAITING,):
+            self._whole.restore(trainer, pl_module.model)
             trainer.save_checkpoint(self.resume_file)
             exception.args = (f"{self._stopped_after(trainer.global_step)}, while waiting for images",)
 
-    def _write(self, trainer: pl.Trainer, step: int, values: dict[str, float]) -> None:
+    def _write(self, trainer: pl.Trainer, step: int, values: dict[str, float], chosen: dict[str, float] | None = None) -> None:
         if trainer.is_global_zero:
-            self.metrics_file.append(self.stage, step, values)
+            self.metrics_file.append(self.stage, step, values | (chosen or {}))
         for logger in trainer.loggers:
             logger.log_metrics(values, step)
 

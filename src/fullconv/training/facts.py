@@ -46,7 +46,7 @@ def facts_of(run: Run, model: FCN, records: Sequence[Mapping[str, Any]]) -> Fact
     """
     head, recipe, last = run.metric.head, run.recipe, records[-1]
     report = last["heads"][head]
-    column = f"{head}_{run.metric.key}"
+    column = run.metric.column
     rows = [row for row in run.log.rows() if row["stage"] == last["stage"] and column in row]
     seconds = sum(record["seconds"] for record in records)
     return Facts(

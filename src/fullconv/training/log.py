@@ -23,11 +23,14 @@ class MetricsFile:
         Of the CSV file.
     heads
         Names of the model's outputs.
+    chosen
+        Column of the metric that tells which model is kept, which may be none of theirs, such as ``semantic_iu.road``.
     """
 
-    def __init__(self, path: Path, heads: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, heads: tuple[str, ...], chosen: str | None = None) -> None:
         self.path = path
-        self.columns = ("stage", "step", *TRAINING, *(f"{head}_{metric}" for head in heads for metric in METRICS))
+        usual = ("stage", "step", *TRAINING, *(f"{head}_{metric}" for head in heads for metric in METRICS))
+        self.columns = usual if chosen is None or chosen in usual else (*usual, chosen)
 
     def append(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Add a row; ``values`` by column, what is not given stays empty."""

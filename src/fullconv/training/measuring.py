@@ -1,7 +1,7 @@
 """When a stage is measured on the validation split, by which number, and which of its models is kept."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,11 @@ class ChosenMetric:
     key: str
     label: int | None = None
 
+    @property
+    def column(self) -> str:
+        """The metric's column in ``metrics.csv``, such as ``semantic_mean_iu`` or ``semantic_iu.road``."""
+        return f"{self.head}_{self.text.removeprefix(f'{self.head}.')}"
+
     def value(self, reports: Mapping[str, Report]) -> float:
         """Return the number in 0..1; ``nan`` where the split has no pixel to measure it on."""
         metrics = reports[self.head].metrics
@@ -108,11 +113,15 @@ class BestModel(pl.Callback):
     keep
         Whether the model itself is wanted; otherwise only its number is.
     patience
-        Measurements without a better one after which the stage is to end.
+        Measurements without a better one after which the stage is to end; those without a number do not count.
+    say
+        Called once with a line when there is nothing to measure the metric on; the last model is kept as long as that is so.
     """
 
-    def __init__(self, metric: ChosenMetric, keep: bool, patience: int | None) -> None:
-        self.metric, self.keep, self.patience = metric, keep, patience
+    def __init__(
+        self, metric: ChosenMetric, keep: bool, patience: int | None, say: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.metric, self.keep, self.patience, self._say, self._said = metric, keep, patience, say, False
         self.step, self.value, self.without = 0, math.nan, 0
         self.weights: dict[str, Tensor] = {}
         self.counts: dict[str, Tensor] = {}
@@ -125,14 +134,27 @@ class BestModel(pl.Callback):
     def take(self, step: int, model: nn.Module, reports: Mapping[str, Report]) -> None:
         """Compare the model of ``step`` with the best so far, and keep a copy of it when it is better."""
         value = self.metric.value(reports)
-        if not (math.isnan(self.value) or value > self.value):  # of equals the first; what cannot be measured is never better
+        if math.isnan(value):
+            self._warn()
+            if not math.isnan(self.value):
+                return
+        elif value <= self.value:  # of equals the first
             self.without += 1
             return
-        self.without = self.without + 1 if math.isnan(value) else 0
+        else:
+            self.without = 0
         self.step, self.value = step, value
         if self.keep:
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
             self.counts = {head: from_numpy(report.matrix.matrix.copy()) for head, report in reports.items()}
+
+    def _warn(self) -> None:
+        if not self._said:
+            self._say(
+                f"warning: train.metric {self.metric.text} has no number, as the validation split has no pixels for it: "
+                "patience does not count, and the last model is kept; take another train.metric, or images that show it"
+            )
+        self._said = True
 
     def reports(self, latest: Mapping[str, Report]) -> dict[str, Report]:
         """Return the reports of the best model, on the images that ``latest`` is of."""

@@ -26,6 +26,7 @@ from fullconv.lock import alone_in
 from fullconv.nn.backbones import use_backbone
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import Recipe
+from fullconv.training.accumulate import check_parts
 from fullconv.training.batch import with_batch_size
 from fullconv.training.facts import facts_of
 from fullconv.training.folder import RunFolder, with_precision
@@ -145,6 +146,7 @@ def train(
         check_splits(folder.splits, recipe.data, training, validation)
     elif leads and not examined:
         examine_data(recipe, training, console)
+    check_parts(recipe.train)
     with (
         process_kept(recipe.train.accelerator != "cpu" and torch.cuda.is_available()),
         alone_in(out) if leads else contextlib.nullcontext(),
@@ -156,7 +158,7 @@ def train(
         if leads and not resume:
             folder.start(recipe)
             write_splits(folder.splits, recipe.data, training, validation)
-        log = MetricsFile(folder.metrics, recipe.data.heads)
+        log = MetricsFile(folder.metrics, recipe.data.heads, metric.column)
         run = Run(recipe, folder, training, measured, metric, log, console, request, loggers)
         return _train_or_say_how_to_go_on(run, leads, fresh=not resume)
 

@@ -58,6 +58,7 @@ def run_table(runs: Sequence[RunRecord], metric: str = "mean_iu") -> Table:
         minutes = "–" if run.minutes is None else f"{run.minutes:.1f}"
         steps = f"{run.steps}" if run.planned in (None, run.steps) else f"{run.steps}/{run.planned}"
         status = f"damaged: {run.problem}" if run.problem else run.status
+        status += ", ended by patience" if run.ended_by_patience else ""
         texts = map(escape, (str(run.path), date, run.net, run.data))
         table.add_row(*texts, steps, score, best, minutes, escape(status))
     return table

@@ -88,6 +88,11 @@ class RunRecord:
         return sum(counted) if counted and len(counted) == len(steps) else None
 
     @property
+    def ended_by_patience(self) -> bool:
+        """Whether a stage ended before its steps, as nothing got better."""
+        return any(stage.get("ended") == "patience" for stage in self.stages)
+
+    @property
     def minutes(self) -> float | None:
         """Of training alone; of a stage that is not done as its speed in the log says; ``None`` where nothing does."""
         seconds = sum(float(stage["seconds"]) for stage in self.stages)
@@ -99,7 +104,13 @@ class RunRecord:
             if not isinstance(images, int):
                 return None
             last = open_rows[-1]
-            seconds += last["step"] * images / float(train.get("loss_sampling") or 1) / last["images_per_second"]
+            seconds += (
+                last["step"]
+                * images
+                * int(train.get("accumulate") or 1)
+                / float(train.get("loss_sampling") or 1)
+                / last["images_per_second"]
+            )
         return seconds / 60 if self.stages or open_rows else None
 
     def score(self, metric: str = "mean_iu", head: str | None = None) -> float | None:

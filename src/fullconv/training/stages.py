@@ -25,12 +25,13 @@ from fullconv.nn.fcn import FCN
 from fullconv.nn.losses.cross_entropy import equivalent_learning_rate
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
+from fullconv.training.batch import batch_that_fits
 from fullconv.training.callbacks import StageWatch, WholeFile
 from fullconv.training.class_weights import class_weights, pixel_counts
 from fullconv.training.clock import StageClock
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import StopRequest
-from fullconv.training.log import MetricsFile, metrics_of
+from fullconv.training.log import MetricsFile
 from fullconv.training.loggers import log_predictions, stage_loggers
 from fullconv.training.measuring import BestModel, ChosenMetric, interval
 from fullconv.training.module import TrainingModule
@@ -78,6 +79,10 @@ class Run:
     @functools.cached_property
     def _class_pixels(self) -> Mapping[str, Tensor]:
         return pixel_counts(self.training, self.recipe.data, self.console, self.request)
+
+    def say(self, line: str) -> None:
+        """Print a line as it is."""
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def seconds(self, index: int) -> float | None:
         """Return how long stage ``index`` trains: its share of ``train.minutes`` by its steps; ``None`` when steps end it."""
@@ -133,8 +138,8 @@ def train_stage(run: Run, index: int, model: FCN, first_step: int = 0) -> StageR
         StageProgress(run.console, name, clock.steps, seconds) as progress,
     ):
         resume = run.folder.resume_file(name)
-        average = WeightAverage(train.average) if train.average else None
-        best = BestModel(run.metric, train.keep == "best", train.patience)
+        average = WeightAverage(train.average, train.accumulate) if train.average else None
+        best = BestModel(run.metric, train.keep == "best", train.patience, run.say)
         keep_start = recipe.model.weights is not None and index == 0
         watch = StageWatch(
             train, name, run.validation, every, average, best, clock, resume, keep_start, run.log, progress, run.request
@@ -181,10 +186,7 @@ def _measured_last(run: Run, watch: StageWatch, model: FCN, trainer: pl.Trainer,
     reports = run.validation.measure(model.to(trainer.strategy.root_device), trainer, watch.stop_when_asked, run.request)
     watch.best.take(steps, model, reports)
     log_predictions(trainer, run.validation, model, steps)
-    for logger in trainer.loggers:
-        logger.log_metrics(metrics_of(reports), steps)
-    if trainer.is_global_zero:
-        run.log.append(watch.stage, steps, metrics_of(reports))
+    watch.log_metrics(trainer, steps, reports)
     return reports
 
 
@@ -255,14 +257,15 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
 
 
 def _out_of_memory(module: TrainingModule) -> str:
-    """Return what to do: half the images at a time, in twice as many parts, make the same steps."""
+    """Return what to do: at most half the images at a time, in more parts, make the same steps."""
     train = module.train_spec
     if train.batch_size == 1:
         return "the GPU's memory does not hold one image; set a smaller data.augment.crop or data.scale"
-    half = int(train.batch_size) // 2
+    images = int(train.batch_size)
+    fewer = batch_that_fits(images)
     return (
-        f"the GPU's memory does not hold {train.batch_size} images; train.batch_size: {half} with train.accumulate: "
-        f"{train.accumulate * int(train.batch_size) // half} makes steps of the same size; train.batch_size: auto finds what fits"
+        f"the GPU's memory does not hold {images} images; train.batch_size: {fewer} with train.accumulate: "
+        f"{train.accumulate * images // fewer} makes steps of the same size; train.batch_size: auto finds what fits"
     )
 
 

@@ -55,6 +55,8 @@ def starting_model(
         return model, f"those of stage {previous}; the new skip's score layers start at zero"
     report = load_weights(model, {head: classes.names for head, classes in labels.items()})
     line = report.summary() if report else "random, as the recipe names none"
+    if not report and recipe.train.freeze == "trunk":
+        line += "; warning: train.freeze: trunk keeps random weights as they are; give model.weights, or leave freeze out"
     set_statistics(model, recipe.data.mean, recipe.data.std)
     return model, line
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from fullconv.errors import SpecError
 from fullconv.spec import Recipe
-from fullconv.spec.recipe import load_recipe
+from fullconv.spec.recipe import load_recipe, merge
 from fullconv.spec.renamed import Say, to_standard_error, with_new_keys
 
 DECADE = 10.0
@@ -185,7 +185,7 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 def recipe_with(name: str, overrides: Mapping[str, Any], params: Mapping[str, Any], say: Say = lambda line: None) -> Recipe:
     """Return a recipe with overrides and, over them, the values of a trial by their dotted keys."""
-    return load_recipe(name, _joined(overrides, nested(params)), say)
+    return load_recipe(name, merge(overrides, nested(params), ""), say)
 
 
 def check_space(name: str, overrides: Mapping[str, Any], tries: Sequence[Tried]) -> None:
@@ -237,12 +237,3 @@ def dotted(content: Any, before: str = "") -> dict[str, Any]:
         else:
             found[f"{before}{name}"] = value
     return found
-
-
-def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Return two nested mappings as one; the second wins."""
-    joined = dict(first)
-    for key, value in second.items():
-        old = joined.get(key)
-        joined[key] = _joined(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return joined
