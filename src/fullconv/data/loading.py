@@ -6,9 +6,9 @@ So a run that resumes at step ``t``, or is shared by several processes, sees wha
 Letters: N batch, C channels, H height, W width.
 """
 
-import warnings
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -125,13 +125,13 @@ class _Training(torch.utils.data.Dataset[Sample]):
             return self.transform(sample, generator)
 
 
-class _Loader(DataLoader[Batch]):
-    def __init__(self, *args: Any, **options: Any) -> None:
-        with warnings.catch_warnings():
-            # more workers than processors are slow and harmless; a run says at its end how long its steps waited for images
-            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-            super().__init__(*args, **options)
+def _processes(spec: DataSpec) -> int:
+    """Return how many processes read: no more than there are processors, as torch would warn of; results are the same."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(spec.workers, there)
 
+
+class _Loader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader names its private iterator class
         with one_line():
             yield from super().__iter__()
@@ -187,9 +187,9 @@ def train_loader(
         shares=shares,
     )
     return _Loader(
-        _Training(dataset, spec.augment, fill),
+        _Training(dataset, spec.augment, fill),  # type: ignore[arg-type]  # DataLoader calls items batches
         batch_sampler=sampler,
-        num_workers=spec.workers,
+        num_workers=_processes(spec),
         collate_fn=_Collate(fill),
         generator=torch.Generator(),  # without its own a loader draws from the global one, which dropout uses
     )
@@ -210,10 +210,10 @@ def val_loader(
     With ``batch_size`` above 1 smaller images are padded, which a network sees; 1 is exact.
     """
     return _Loader(
-        Named(dataset),
+        Named(dataset),  # type: ignore[arg-type]  # a Dataset here is a protocol; DataLoader asks for no more than it
         batch_size=batch_size,
         sampler=range(rank, len(dataset), world),
-        num_workers=spec.workers,
+        num_workers=_processes(spec),
         collate_fn=_Collate(fill),
         persistent_workers=spec.workers > 0,
         generator=torch.Generator(),

@@ -56,7 +56,7 @@ class DataSpec(Spec):
     augment
         Changes of the training samples; validation samples are never changed.
     workers
-        Processes that read ahead, for each device; 0 reads in the training process.
+        Processes that read ahead, for each device, at most as many as there are processors; 0 reads in the training process.
     """
 
     name: str = "scenes"
