@@ -98,3 +98,13 @@ def test_batches_are_handed_over_as_they_are() -> None:
         assert right["inputs"]["rgb"].is_shared()
         assert torch.equal(left["inputs"]["rgb"], right["inputs"]["rgb"])
         assert torch.equal(left["targets"]["semantic"], right["targets"]["semantic"])
+
+
+@pytest.mark.parametrize(("action", "said"), [(kill, "was killed"), (end, "was ended from outside")])
+def test_the_signal_is_told_where_torchs_handler_is_gone(action: Callable[[], None], said: str) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # as a library or an earlier run may leave it
+    try:
+        with pytest.raises(ReaderEndedError, match=said):
+            read(Failing(action))
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -133,8 +133,9 @@ def _processes(spec: DataSpec) -> int:
 
 class _Loader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader names its private iterator class
-        with one_line():
-            yield from super().__iter__()
+        reading = super().__iter__()
+        with one_line(getattr(reading, "_workers", ())):
+            yield from reading
 
 
 class _Collate:

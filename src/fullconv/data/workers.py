@@ -3,8 +3,10 @@
 import contextlib
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from signal import strsignal
 from typing import Any
 
 import torch
@@ -101,8 +103,8 @@ def named(dataset: Dataset, index: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_line() -> Iterator[None]:
-    """Turn what a reading process hands over as its error into one line.
+def one_line(processes: Sequence[BaseProcess] = ()) -> Iterator[None]:
+    """Turn what a reading process hands over as its error into one line; ``processes`` are those that read.
 
     Raises
     ------
@@ -119,7 +121,10 @@ def one_line() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error) or "Caught " in str(error):
             raise
-        raise _ended(f"{error.__cause__} {error.__context__} {error}") from error
+        # torch tells the signal only while its own handler of ended processes is in place
+        codes = [-(process.exitcode or 0) for process in processes]
+        told = next((f" killed by signal: {strsignal(code)}." for code in codes if code > 0), "")
+        raise _ended(f"{told} {error.__cause__} {error.__context__} {error}") from error
 
 
 def _ended(said: str) -> ReaderEndedError:
