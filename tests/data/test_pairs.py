@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fullconv.data import open_dataset
-from fullconv.data.folder.folder import find_pairs
+from fullconv.data.folder.pairing import find_pairs
 from fullconv.data.pairs import read_list
 from fullconv.errors import DataError
 from fullconv.spec import DataSpec, FolderSpec

@@ -43,7 +43,7 @@ def open_ground_truth(
 
 def with_splits_of_run(spec: "DataSpec", recipe: Path) -> "DataSpec":
     """Return the data of a run's own recipe with the images where the run had them, whatever came since; others as they are."""
-    from fullconv.data.folder.folder import has_drawn_splits
+    from fullconv.data.folder.pairing import has_drawn_splits
     from fullconv.spec.recipe import RUN_RECIPE
 
     splits = recipe.with_name("splits.csv")

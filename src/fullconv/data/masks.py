@@ -29,7 +29,7 @@ def read_labels(path: str | os.PathLike[str], label_map: LabelMap) -> NDArray[np
     DataError
         When the file is missing or damaged, or holds values or colours without a meaning; counts are given.
     """
-    return label_map.apply(read_stored(path, label_map), str(path))
+    return label_map.apply(stored_at(path).declared(label_map, path), str(path))
 
 
 def read_mask(path: str | os.PathLike[str], labels: LabelSet) -> NDArray[np.uint8]:
@@ -48,20 +48,6 @@ def read_mask(path: str | os.PathLike[str], labels: LabelSet) -> NDArray[np.uint
     mask = np.array(image)
     labels.check(mask, source=str(path))
     return mask
-
-
-def read_stored(path: str | os.PathLike[str], label_map: LabelMap) -> NDArray[np.integer]:
-    """Return what a mask stores, as ``label_map`` speaks of it: values or codes (H, W), or colours uint8 (H, W, 3).
-
-    A palette image is read as its indices, unless the map has colours only. A colour image whose three channels are equal is
-    grey if the map has values only. Alpha does not matter unless the map has some.
-
-    Raises
-    ------
-    DataError
-        When the file is missing or damaged, or holds colours and the map has none.
-    """
-    return stored_at(path).declared(label_map, path)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fullconv.data.drawn_mask import DrawnMask
-from fullconv.data.text import listed_path, read_text
+from fullconv.data.text import listed_path, plain_split, read_text
 from fullconv.errors import DataError
 
 COLUMNS = ("image", "mask", "split")
@@ -49,20 +49,6 @@ class PairList:
     splits: tuple[str, ...]
 
 
-def listed_pairs(path: Path, split: str) -> list[Pair]:
-    """Return the pairs of a split, sorted by name, from a list that has splits; see :func:`read_list`.
-
-    Raises
-    ------
-    DataError
-        As :func:`read_list`; when the list has no splits, or no line of this one.
-    """
-    found = read_list(path)
-    if not found.splits:
-        raise DataError(f"{path}: no line has a split; fill the column split")
-    return of_split(path, found, split)
-
-
 def of_split(path: Path, found: PairList, split: str) -> list[Pair]:
     """Return the pairs of a split of a list, whose case and outer spaces do not matter.
 
@@ -71,7 +57,7 @@ def of_split(path: Path, found: PairList, split: str) -> list[Pair]:
     DataError
         When there is none.
     """
-    chosen = [pair for pair, its in zip(found.pairs, found.splits, strict=True) if its == _plain(split)]
+    chosen = [pair for pair, its in zip(found.pairs, found.splits, strict=True) if its == plain_split(split)]
     if not chosen:
         raise DataError(
             f"{path}: no line has the split {split!r}; there are {', '.join(sorted(set(found.splits))) or 'no lines'}"
@@ -95,7 +81,7 @@ def read_list(path: Path) -> PairList:
             if not row[column]:
                 raise DataError(f"{path}, line {line}: the cell of the column {column} is empty; fill it or take the line out")
     _refuse_twice(path, rows)
-    splits = [_plain(row.get("split", "")) for _, row in rows]
+    splits = [plain_split(row.get("split", "")) for _, row in rows]
     if any(splits) and not all(splits):
         line = rows[splits.index("")][0]
         raise DataError(
@@ -131,7 +117,7 @@ def read_splits(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for line, row in _rows(path, (NAME_COLUMN, "split")):
-        name, split = row[NAME_COLUMN], _plain(row["split"])
+        name, split = row[NAME_COLUMN], plain_split(row["split"])
         if not name or not split:
             raise DataError(f"{path}, line {line}: the name or its split is empty; fill it or take the line out")
         if found.setdefault(name, split) != split:
@@ -147,10 +133,6 @@ def refuse_missing(path: Path, pairs: Sequence[Pair]) -> None:
         raise DataError(
             f"{path}: {len(missing)} of the files that it names are not there: {shown}; paths are relative to the list"
         )
-
-
-def _plain(split: str) -> str:
-    return split.strip().casefold()
 
 
 def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:

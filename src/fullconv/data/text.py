@@ -41,6 +41,11 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def plain_split(name: str) -> str:
+    """Return the name of a split as it is compared: upper and lower case and outer spaces make no other split."""
+    return name.strip().casefold()
+
+
 def same_split(one: str, other: str) -> bool:
     """Return whether two names stand for one split.
 
@@ -49,7 +54,7 @@ def same_split(one: str, other: str) -> bool:
     >>> same_split("Train ", "train"), same_split("train", "train2")
     (True, False)
     """
-    return one.strip().casefold() == other.strip().casefold()
+    return plain_split(one) == plain_split(other)
 
 
 def listed_path(folder: Path, text: str) -> Path:

@@ -6,9 +6,10 @@ from pathlib import Path
 from fullconv.data import DATASETS, open_dataset, spec_of
 from fullconv.data.archive import is_archive, unpacked
 from fullconv.data.folder.annotations import label_map_of, valued
-from fullconv.data.folder.folder import FolderSegmentation, match_files, with_depths
+from fullconv.data.folder.folder import FolderSegmentation
 from fullconv.data.folder.folder_depth import depth_settings
 from fullconv.data.folder.guess import guess_spec
+from fullconv.data.folder.pairing import match_files, with_depths
 from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, Dataset
 from fullconv.data.scaled import Scaled

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from fullconv.data.folder.folder import groups_of, has_drawn_splits
+from fullconv.data.folder.pairing import groups_of, has_drawn_splits
 from fullconv.doctor.context import Context
 from fullconv.doctor.finding import Finding, Level, counted, listed
 from fullconv.errors import DataError

@@ -11,7 +11,8 @@ from pathlib import Path
 from shlex import quote
 
 from fullconv.data.drawn_mask import DrawnMask
-from fullconv.data.folder.folder import FolderSegmentation, folder_behind, has_drawn_splits, match_files
+from fullconv.data.folder.folder import FolderSegmentation, folder_behind
+from fullconv.data.folder.pairing import has_drawn_splits, match_files
 from fullconv.data.folder.splits import TEST
 from fullconv.data.pairs import Pair, read_splits
 from fullconv.data.sample import Dataset

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fullconv.data import open_dataset
-from fullconv.data.folder.folder import find_pairs
+from fullconv.data.folder.pairing import find_pairs
 from fullconv.data.folder.splits import drawn_split
 from fullconv.errors import DataError, SpecError
 from fullconv.spec import DataSpec, FolderSpec

@@ -10,10 +10,10 @@ from PIL import Image
 
 from fullconv.data.folder.class_masks import PLACE, composed_masks, parts_by_key
 from fullconv.data.folder.files import files_below, files_by_key, split_folder
-from fullconv.data.folder.folder import find_pairs, match_files
 from fullconv.data.folder.layout import guess_layout
 from fullconv.data.folder.lists import listed_keys
-from fullconv.data.pairs import listed_pairs
+from fullconv.data.folder.pairing import find_pairs, match_files
+from fullconv.data.pairs import of_split, read_list
 from fullconv.errors import DataError, SpecError
 from fullconv.spec import FolderSpec
 from fullconv.spec.recipe import read_recipe
@@ -74,7 +74,7 @@ def test_accents_stored_in_two_ways_are_one_name(tmp_path: Path) -> None:
     (pair,) = find_pairs(tmp_path, FolderSpec(images="images", masks="masks", lists=None, val_share=0), "train")
     assert (pair.name, pair.image.name) == (composed, f"{decomposed}.jpg")
     (tmp_path / "pairs.csv").write_text(f"image,mask,split\nimages\\{composed}.jpg,masks\\{decomposed}.png,train\n")
-    (pair,) = listed_pairs(tmp_path / "pairs.csv", "train")
+    (pair,) = of_split(tmp_path / "pairs.csv", read_list(tmp_path / "pairs.csv"), "train")
     assert pair.image.is_file()
     assert pair.mask.is_file()
     assert pair.name == f"images/{composed}"
@@ -95,7 +95,7 @@ def test_a_split_is_found_however_it_is_written(there: str, tmp_path: Path) -> N
     assert sorted(files_by_key(tmp_path, "{split}/images", "train", PNG)) == ["a"]
     assert sorted(files_by_key(tmp_path, "images/{split}", "train", PNG)) == ["b"]
     (tmp_path / "pairs.csv").write_text(f"image,mask,split\na.jpg,a.png,train\nb.jpg,b.png,{there}\nc.jpg,c.png,val\n")
-    assert [pair.name for pair in listed_pairs(tmp_path / "pairs.csv", "train")] == ["a", "b"]
+    assert [pair.name for pair in of_split(tmp_path / "pairs.csv", read_list(tmp_path / "pairs.csv"), "train")] == ["a", "b"]
 
 
 def test_two_folders_for_one_split_are_refused(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from PIL import Image
 
 from fullconv.cli import main
 from fullconv.data import open_dataset
-from fullconv.data.folder.folder import find_pairs, match_files
 from fullconv.data.folder.layout import Wanted, guess_layout
+from fullconv.data.folder.pairing import find_pairs, match_files
 from fullconv.data.folder.relations import class_endings, relations
 from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError, SpecError

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fullconv.data.folder.folder import find_pairs
 from fullconv.data.folder.layout import guess_layout
+from fullconv.data.folder.pairing import find_pairs
 from fullconv.errors import DataError
 
 

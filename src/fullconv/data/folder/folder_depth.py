@@ -11,7 +11,8 @@ from fullconv.data.depth.depth import metres_per_step, read_depth
 from fullconv.data.depth.hha_cache import KeptHHA
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import inputs_for, parse_camera
-from fullconv.data.folder.folder import FolderSegmentation, open_folder, with_depths
+from fullconv.data.folder.folder import FolderSegmentation, open_folder
+from fullconv.data.folder.pairing import with_depths
 from fullconv.data.pairs import DEPTH_COLUMN, Pair
 from fullconv.data.sample import HHA, RGB, Dataset, Sample
 from fullconv.errors import DataError

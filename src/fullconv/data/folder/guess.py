@@ -5,10 +5,10 @@ from pathlib import Path
 
 from fullconv.data.folder.annotations import valued
 from fullconv.data.folder.contents import look_into
-from fullconv.data.folder.folder import match_files, split_to_measure_on
 from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
 from fullconv.data.folder.guess_labels import read_guess, refuse_swapped
 from fullconv.data.folder.layout import guess_layout
+from fullconv.data.folder.pairing import match_files, split_to_measure_on
 from fullconv.errors import DataError
 from fullconv.spec import DataSpec
 

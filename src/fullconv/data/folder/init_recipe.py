@@ -11,10 +11,10 @@ import yaml
 
 from fullconv.data.folder.annotations import valued
 from fullconv.data.folder.contents import Contents, look_into
-from fullconv.data.folder.folder import find_pairs, split_to_measure_on
 from fullconv.data.folder.guess_image import guess_image, guess_mask_pages
 from fullconv.data.folder.guess_labels import NOTHING_SAID, Choices, LabelGuess, read_guess, refuse_swapped
 from fullconv.data.folder.layout import Layout, guess_layout
+from fullconv.data.folder.pairing import find_pairs, split_to_measure_on
 from fullconv.errors import DataError
 from fullconv.labelmap import read_codes
 from fullconv.spec import FolderSpec

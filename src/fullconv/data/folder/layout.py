@@ -17,8 +17,8 @@ from fullconv.data.folder.candidates import CLASS_FOLDER, Candidate, candidates
 from fullconv.data.folder.class_contents import MEND, are_classes, class_contents
 from fullconv.data.folder.class_masks import parts_by_key
 from fullconv.data.folder.files import files_by_key
-from fullconv.data.folder.folder import Match, match_files
 from fullconv.data.folder.listed_layout import listed_layout
+from fullconv.data.folder.pairing import Match, match_files
 from fullconv.data.folder.tree import Tree
 from fullconv.data.images import SUFFIXES
 from fullconv.errors import DataError, SpecError

@@ -6,7 +6,8 @@
     root/train.txt  val.txt  test.txt                             optional: lines "IMAGE MASK", of which file names are taken
 """
 
-from fullconv.data.folder.folder import FolderSegmentation, find_pairs
+from fullconv.data.folder.folder import FolderSegmentation
+from fullconv.data.folder.pairing import find_pairs
 from fullconv.data.sets.files import folder_of
 from fullconv.errors import DataError
 from fullconv.labelmap import LabelMap

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fullconv.data.folder.folder import FolderSegmentation, find_pairs
+from fullconv.data.folder.folder import FolderSegmentation
+from fullconv.data.folder.pairing import find_pairs
 from fullconv.data.sets.cards import CARDS
 from fullconv.data.sets.files import folder_of
 from fullconv.errors import DataError

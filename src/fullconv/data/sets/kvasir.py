@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.folder.folder import find_pairs
+from fullconv.data.folder.pairing import find_pairs
 from fullconv.data.images import decode, read_image_as_stored
 from fullconv.data.pairs import Pair
 from fullconv.data.sample import RGB, SEMANTIC, Sample
