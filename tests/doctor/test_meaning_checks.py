@@ -9,8 +9,9 @@ from planted import Folder, mask, photograph, says
 from scipy import ndimage
 
 from fullconv.data import open_dataset
+from fullconv.data.folder.contents import look_into
 from fullconv.data.folder.guess import guess_spec
-from fullconv.data.folder.guess_labels import Choices, look_into, read_guess
+from fullconv.data.folder.guess_labels import Choices, read_guess
 from fullconv.data.folder.init_recipe import starter
 from fullconv.data.sample import SEMANTIC
 from fullconv.doctor import Finding, examine

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from fullconv.data.folder.contents import HIDDEN
 from fullconv.data.folder.label_names import IGNORED, NameList, find_names, fit_names
+from fullconv.data.folder.mask_look import HIDDEN
 from fullconv.data.folder.void import SOLID_VOID, TOPS, evenly_spread
 from fullconv.data.palettes import Palette, disagreement
 from fullconv.doctor.context import Context

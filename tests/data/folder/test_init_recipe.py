@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from fullconv.data import open_dataset
+from fullconv.data.folder.contents import look_into
 from fullconv.data.folder.guess import guess_spec
-from fullconv.data.folder.guess_labels import guess_labels, look_into
+from fullconv.data.folder.guess_labels import read_guess
 from fullconv.data.folder.init_recipe import starter
 from fullconv.data.folder.layout import guess_layout
 from fullconv.errors import DataError
@@ -71,16 +72,16 @@ def test_names_from_the_lists_that_tools_write(tmp_path: Path) -> None:
     write(tmp_path / "masks" / "a.png", MASK)
     contents = look_into([tmp_path / "masks" / "a.png"])
     (tmp_path / "classes.txt").write_text("road\nsky\ntree\n")
-    assert guess_labels(tmp_path, contents) == {"road": 0, "sky": 1, "tree": 2, "void": "ignore"}
+    assert read_guess(tmp_path, contents).entries == {"road": 0, "sky": 1, "tree": 2, "void": "ignore"}
     (tmp_path / "_classes.csv").write_text("Pixel Value, Class\n0, ground\n1, house\n2, car\n")
-    assert guess_labels(tmp_path, contents) == {"ground": 0, "house": 1, "car": 2, "void": "ignore"}
+    assert read_guess(tmp_path, contents).entries == {"ground": 0, "house": 1, "car": 2, "void": "ignore"}
 
 
 def test_colours_with_cvats_list(tmp_path: Path) -> None:
     colors = np.array([[[0, 0, 0], [128, 64, 0], [1, 2, 3]]], np.uint8)
     write(tmp_path / "m.png", colors)
     (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\nroof:128,64,0::\n")
-    found = guess_labels(tmp_path, look_into([tmp_path / "m.png"]))
+    found = read_guess(tmp_path, look_into([tmp_path / "m.png"])).entries
     assert found == {"background": {"color": [0, 0, 0]}, "class 1": {"color": [1, 2, 3]}, "roof": {"color": [128, 64, 0]}}
 
 
@@ -90,22 +91,22 @@ def test_lists_that_windows_wrote(tmp_path: Path, name: str) -> None:
     contents = look_into([tmp_path / "masks" / "a.png"])
     text = {"classes.txt": "Straße\r\nsky\r\ntree\r\n", "_classes.csv": "0,Straße\r\n1,sky\r\n2,tree\r\n"}[name]
     (tmp_path / name).write_bytes(text.encode("utf-8-sig"))
-    assert guess_labels(tmp_path, contents) == {"Straße": 0, "sky": 1, "tree": 2, "void": "ignore"}
+    assert read_guess(tmp_path, contents).entries == {"Straße": 0, "sky": 1, "tree": 2, "void": "ignore"}
     (tmp_path / name).write_bytes(text.encode("cp1252"))
     with pytest.raises(DataError, match=rf"{name}: is no text in UTF-8 \(byte \d is 0xdf\); save it as UTF-8"):
-        guess_labels(tmp_path, contents)
+        read_guess(tmp_path, contents)
 
 
 def test_a_colour_in_cvats_list_that_is_none(tmp_path: Path) -> None:
     write(tmp_path / "m.png", np.array([[[0, 0, 0], [128, 64, 0]]], np.uint8))
     (tmp_path / "labelmap.txt").write_text("roof:128,sixty,0::\n")
     with pytest.raises(DataError, match=r"labelmap.txt: the color of roof is '128,sixty,0'; write it as three numbers"):
-        guess_labels(tmp_path, look_into([tmp_path / "m.png"]))
+        read_guess(tmp_path, look_into([tmp_path / "m.png"]))
 
 
 def test_0_and_255_are_background_and_foreground(tmp_path: Path) -> None:
     write(tmp_path / "m.png", np.array([[0, 255]], np.uint8))
-    assert guess_labels(tmp_path, look_into([tmp_path / "m.png"])) == {"background": 0, "foreground": 255}
+    assert read_guess(tmp_path, look_into([tmp_path / "m.png"])).entries == {"background": 0, "foreground": 255}
 
 
 def test_masks_that_are_no_labels_are_refused(tmp_path: Path) -> None:

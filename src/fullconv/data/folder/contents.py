@@ -8,25 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.drawn_mask import DrawnMask
-from fullconv.data.folder.areas import JPEG_ERROR, REST, SOLID, areas, lost_in_jpeg, with_ends
-from fullconv.data.mask_runs import Runs, inner_pixels
+from fullconv.data.folder.areas import JPEG_ERROR, REST, areas, lost_in_jpeg, with_ends
+from fullconv.data.folder.mask_look import HIDDEN, MOST_CODES, MaskLook, grey_as_colors, look_at, to_colors
 from fullconv.data.palettes import Palette, disagreement
-from fullconv.data.stored_mask import LOSSY, OPAQUE, Stored, stored_at
+from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError
-from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of, show_codes
+from fullconv.labelmap import ALPHA, COLOR, color_of, show_codes
 
 SAMPLE = 400
 """Masks that are looked into, spread over the folder."""
-MOST_CODES = 255
 MOST_SPECKS = 8
 """Values that occur only as specks and still may be classes; more of them are what smoothing leaves."""
 BLENDS, BLEND_SHARE = 20, 0.3
 """So many runs, and this share of all edges, are values between their neighbours where masks are smooth; 3 % at most on VOC and
 NYUDv2."""
-HIDDEN = 0.05
-"""The share of pixels that a colour hides and shows at once, from which on alpha tells apart what colours do not."""
-PHOTOGRAPH = 4096
-"""Codes in one mask that nothing but a photograph has."""
 
 
 @dataclass(frozen=True)
@@ -115,34 +110,6 @@ class Contents:
         return None if others or with_ends((low, high), self.pixels) != [low, high] else (low, high)
 
 
-@dataclass
-class _Look:
-    """One mask."""
-
-    size: tuple[int, int]
-    kind: str
-    lossy: bool
-    pixels: dict[int, int]
-    solid: dict[int, int]
-    palette: Palette | None
-    hidden: dict[int, int]
-    blends: int
-    edges: int
-    photograph: bool = False
-    channels: bool = False
-
-    @property
-    def hides_several(self) -> bool:
-        """Whether alpha hides areas of several colours."""
-        return sum(count > HIDDEN * sum(self.pixels.values()) for count in self.hidden.values()) > 1
-
-    @property
-    def cut_out(self) -> bool:
-        """Whether what alpha shows is a photograph: many colours, of which few pixels have neighbours of their own."""
-        shown = {code: count for code, count in self.pixels.items() if 2 * self.hidden.get(code, 0) < count}
-        return len(shown) > MOST_CODES and sum(self.solid.get(code, 0) for code in shown) < SOLID * sum(shown.values())
-
-
 def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: str | None = None) -> Contents:
     """Return what masks hold: palette images by their indices where palettes agree, equal channels as grey.
 
@@ -162,10 +129,10 @@ def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: s
         When a mask cannot be read, or they hold so many values that they cannot be labels.
     """
     chosen = [masks[int(i)] for i in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round())]
-    looks: list[tuple[Path | DrawnMask, _Look]] = []
+    looks: list[tuple[Path | DrawnMask, MaskLook]] = []
     for path in chosen:
         try:
-            looks.append((path, _look(stored_at(path, pages))))
+            looks.append((path, look_at(stored_at(path, pages))))
         except DataError:
             if not lenient:
                 raise
@@ -177,29 +144,7 @@ def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: s
     return replace(found, total=len(masks))
 
 
-def _look(stored: Stored) -> _Look:
-    plain = stored.undeclared()
-    codes = plain if plain.ndim == 2 else codes_of(plain)
-    runs = Runs.of(codes)
-    kind = "palette" if stored.palette is not None else "values" if plain.ndim == 2 else "colours"
-    pixels = dict(zip(runs.codes.tolist(), runs.pixels.tolist(), strict=True))
-    look = _Look(stored.size, kind, stored.kind in LOSSY, pixels, {}, None, {}, runs.blends(), runs.edges)
-    look.photograph = len(pixels) > PHOTOGRAPH
-    look.channels = stored.plain.ndim == 3
-    if look.photograph and stored.alpha is None:
-        return look
-    look.solid = inner_pixels(codes)
-    if stored.palette is not None:
-        table = stored.palette.tolist()
-        used = {index: tuple(table[index]) for index in pixels if 0 <= index < len(table)}
-        look.palette = Palette(used, len(table))
-    if stored.alpha is not None:
-        found, counts = np.unique(codes[stored.alpha < OPAQUE], return_counts=True)
-        look.hidden = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    return look
-
-
-def _by_alpha(looks: Sequence[_Look], lenient: bool) -> Contents | None:
+def _by_alpha(looks: Sequence[MaskLook], lenient: bool) -> Contents | None:
     """Return what masks hold where their alpha says it: alone, or beside colours that hide and show; ``None`` elsewhere."""
     seen = [look for look in looks if look.hidden and sum(look.hidden.values()) < sum(look.pixels.values())]
     if not seen:
@@ -229,8 +174,8 @@ def _by_alpha(looks: Sequence[_Look], lenient: bool) -> Contents | None:
     return Contents({ALPHA: hidden} | kept, len(looks), sizes, {**kept, ALPHA: hidden})
 
 
-def _by_kind(looks: Sequence[tuple[Path | DrawnMask, _Look]], lenient: bool) -> Contents:
-    _grey_as_colors(looks)
+def _by_kind(looks: Sequence[tuple[Path | DrawnMask, MaskLook]], lenient: bool) -> Contents:
+    grey_as_colors(looks)
     kinds = Counter(look.kind for _, look in looks)
     palettes = [(path, look.palette) for path, look in looks if look.palette is not None]
     if palettes and all(palette.grey for _, palette in palettes):  # greys stand for values, also those of grey images
@@ -257,32 +202,8 @@ def _by_kind(looks: Sequence[tuple[Path | DrawnMask, _Look]], lenient: bool) -> 
         )
     if reason:
         for _, look in kept:
-            _to_colors(look)
+            to_colors(look)
     return _summed(kept, reason, {} if reason else _common_palette(palette for _, palette in palettes), lenient)
-
-
-def _grey_as_colors(looks: Sequence[tuple[Path | DrawnMask, _Look]]) -> None:
-    """Take masks of three equal channels for colours where others have colours: one may be black all over."""
-    if not any(look.kind == "colours" for _, look in looks):
-        return
-    for _, look in looks:
-        if look.channels and look.kind == "values":
-            _to_colors(look)
-            look.kind = "colours"
-
-
-def _to_colors(look: _Look) -> None:
-    """Put colours in the place of indices and of greys."""
-    if look.kind == "colours":
-        return
-    used = look.palette.used if look.palette else {code: (code, code, code) for code in look.pixels}
-    turned = {index: COLOR + (r << 16) + (g << 8) + b for index, (r, g, b) in used.items()}
-    for part in (look.pixels, look.solid):
-        moved: Counter[int] = Counter()
-        for index, count in part.items():
-            moved[turned.get(index, COLOR)] += count
-        part.clear()
-        part.update(moved)
 
 
 def _common_palette(palettes: Iterable[Palette]) -> dict[int, tuple[int, int, int]]:
@@ -293,7 +214,7 @@ def _common_palette(palettes: Iterable[Palette]) -> dict[int, tuple[int, int, in
 
 
 def _summed(
-    looks: Sequence[tuple[Path | DrawnMask, _Look]], reason: str, palette: dict[int, tuple[int, int, int]], lenient: bool
+    looks: Sequence[tuple[Path | DrawnMask, MaskLook]], reason: str, palette: dict[int, tuple[int, int, int]], lenient: bool
 ) -> Contents:
     pixels: Counter[int] = Counter()
     solid: Counter[int] = Counter()

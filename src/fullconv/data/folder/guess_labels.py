@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.folder.contents import MOST_CODES, Contents, look_into
+from fullconv.data.folder.contents import Contents
 from fullconv.data.folder.label_names import IGNORED, VOID, Fit, NameList, find_names, fit_names, read_names
+from fullconv.data.folder.mask_look import MOST_CODES
 from fullconv.data.folder.void import SOLID_VOID, TOPS, covers_objects, evenly_spread
 from fullconv.data.pairs import Pair
 from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError
-from fullconv.labelmap import ALPHA, COLOR, codes_of, color_of, show_codes
+from fullconv.labelmap import ALPHA, COLOR, code_of_color, codes_of, color_of, show_codes
 from fullconv.spec import FolderSpec
-
-__all__ = ["NOTHING_SAID", "Choices", "Contents", "LabelGuess", "guess_labels", "look_into", "read_guess", "refuse_swapped"]
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,6 @@ def refuse_swapped(root: Path, folder: FolderSpec, pairs: Sequence[Pair]) -> Non
     raise DataError(
         f"{root}: {folder.masks} holds photographs and {folder.images} what looks like masks; are the two swapped? Rename them"
     )
-
-
-def guess_labels(root: Path, contents: Contents) -> dict[str, object]:
-    """Return the entries of :func:`read_guess` without anything that a person says."""
-    return read_guess(root, contents).entries
 
 
 def read_guess(root: Path, contents: Contents, choices: Choices = NOTHING_SAID, lenient: bool = False) -> LabelGuess:
@@ -229,7 +223,7 @@ def _fit(guess: _Guess, values: Sequence[int], top: int | None) -> Fit:
     listed, contents = guess.listed, guess.contents
     if listed is None:
         return Fit({}, "")
-    colors = {COLOR + (r << 16) + (g << 8) + b: name for (r, g, b), name in listed.colors.items()}
+    colors = {code_of_color(color): name for color, name in listed.colors.items()}
     if contents.colors and (colors or not _greys(contents)):
         if not colors:
             guess.remarks.append(f"{listed.path.name} says nothing of colours: give the classes their names yourself")
