@@ -18,7 +18,7 @@ _CELL, _FONT, _NAME = 0.3, 6.5, 24
 
 
 @contextmanager
-def figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
+def figure(path: Path, size: tuple[float, float], margins: Mapping[str, float] | None = None) -> Iterator[Figure]:
     """Yield an empty figure, and write it as a PNG of 100 dots an inch when the body is done: the file is the old one or whole.
 
     It stands outside pyplot, whose list of figures and choice of backend belong to the whole process.
@@ -29,6 +29,9 @@ def figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
         Of the PNG.
     size
         Width and height in inches.
+    margins
+        What ``Figure.subplots_adjust`` takes, for a figure whose texts are known to fit into them; by default the margins are
+        measured on the figure, which takes longer than drawing it.
 
     Raises
     ------
@@ -44,7 +47,9 @@ def figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
     >>> path.exists()
     True
     """
-    drawn = Figure(figsize=size, layout="constrained")
+    drawn = Figure(figsize=size, layout=None if margins else "constrained")
+    if margins:
+        drawn.subplots_adjust(**margins)
     FigureCanvasAgg(drawn)
     yield drawn
     with replacing(path) as temporary:

@@ -5,6 +5,7 @@ from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import LogFormatter
 from rich.table import Table
 
 from fullconv.evaluation import METRICS, Report
@@ -39,7 +40,7 @@ def write_reports(folder: Path, reports: Mapping[str, Report]) -> None:
 def draw_curves(path: Path, log: MetricsFile, stages: Sequence[Mapping[str, Any]]) -> None:
     """Draw loss, learning rate and the heads' mean IU over the steps of all stages, one after the other, into a PNG."""
     rows = _along_the_run(log, stages)
-    with figure(path, (8, 8)) as drawing:
+    with figure(path, (8, 8), {"left": 0.11, "right": 0.98, "bottom": 0.07, "top": 0.98, "hspace": 0.08}) as drawing:
         plots = drawing.subplots(3, 1, sharex=True)
         heads = [column.removesuffix("_mean_iu") for column in log.columns if column.endswith("_mean_iu")]
         groups = ["loss"], ["learning_rate"], [f"{head}_mean_iu" for head in heads]
@@ -47,13 +48,16 @@ def draw_curves(path: Path, log: MetricsFile, stages: Sequence[Mapping[str, Any]
             for number, column in enumerate(columns):
                 _draw_line(plot, column, rows, f"C{number}")
             plot.set_ylabel(title)
+            plot.yaxis.set_label_coords(-0.09, 0.5)
             plot.grid(alpha=0.3)
             for end in accumulate(stage["steps"] for stage in stages[:-1]):
                 plot.axvline(end, color="grey", linewidth=0.8)
         positive = [row["loss"] for row in rows if "loss" in row and row["loss"] > 0]
-        if positive and max(positive) > 20 * min(positive):
-            plots[0].set_yscale("log")
-        plots[1].set_yscale("log")
+        wide = bool(positive) and max(positive) > 20 * min(positive)
+        for plot in plots[:2] if wide else plots[1:2]:
+            plot.set_yscale("log")
+            plot.yaxis.set_major_formatter(LogFormatter())
+            plot.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
         if len(heads) > 1:
             plots[2].legend()
         plots[2].set_xlabel(f"step ({' → '.join(str(stage['stage']) for stage in stages)})")
