@@ -21,6 +21,9 @@ from fullconv.nn.surgery import asks_size, counts_images, keep_needed, read_grap
 from fullconv.nn.tail import Meaning, Tail, WrongSizeError
 from fullconv.nn.tail_rules import leaves_map, permuted, rule_for
 
+CHANNELS = "channels"
+"""Under which a node's ``meta`` tells how many channels its map has in the classifier."""
+
 
 class DenseClassifier(nn.Module):
     """A classifier as a fully convolutional net.
@@ -115,6 +118,9 @@ def convolutionalize(classifier: nn.Module, native_size: int | tuple[int, int] =
     native_size = (native_size, native_size) if isinstance(native_size, int) else native_size
     values = values_at(graph, native_size)
     data = _data(graph.graph, values)
+    for node in data:
+        if len(shape := _tensor(values[node.name]).shape) > 1:
+            node.meta[CHANNELS] = shape[1]
     end = _features_end(graph, data, values)
     features = data[: data.index(end) + 1]
     _check_features(graph, end)

@@ -7,7 +7,6 @@ Where a classifier ends at stride 16 (SqueezeNet), a 2x2 max pooling takes it to
 Letters: N images, C channels, H W image, h w feature map.
 """
 
-import copy
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from fullconv.geometry.axis import Place
 from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import from_graph, node_names
 from fullconv.nn.backbones import Classifier
-from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
+from fullconv.nn.convolutionalize import CHANNELS, DenseClassifier, convolutionalize
 from fullconv.nn.surgery import keep_needed
 from fullconv.spec import COLORS, STRIDES
 
@@ -38,17 +37,22 @@ class Trunk(nn.Module):
         Of the maps, in that order.
     preprocessing
         What the weights expect of the images, see :class:`fullconv.nn.normalise.Normalise`.
+    geometry
+        The coordinate maps of ``graph``.
     """
 
-    def __init__(self, graph: fx.GraphModule, strides: Sequence[int], preprocessing: Mapping[str, Any]) -> None:
+    def __init__(
+        self, graph: fx.GraphModule, strides: Sequence[int], preprocessing: Mapping[str, Any], geometry: Geometry
+    ) -> None:
         super().__init__()
         self.graph = graph
         self.strides = tuple(strides)
         self.preprocessing = dict(preprocessing)
-        self.geometry = from_graph(graph.graph, graph)
+        self.geometry = geometry
         names = node_names(graph.graph)
-        self.taps = [self.geometry.index[names[node]] for node in _output(graph).args[0]]  # type: ignore[union-attr,index]
-        self.channels = dict(zip(self.strides, _widths(graph), strict=True))
+        taps: list[fx.Node] = list(_output(graph).args[0])  # type: ignore[arg-type]  # a node for each stride
+        self.taps = [geometry.index[names[node]] for node in taps]
+        self.channels = {stride: _channels(graph, node) for stride, node in zip(self.strides, taps, strict=True)}
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return feature maps (N, C, h, w), coarse to fine."""
@@ -112,7 +116,7 @@ def build_trunk(
         first = first_convolution(graph)
         first.weight = nn.Parameter(with_channels(first.weight.detach(), channels))
         first.in_channels = channels
-    return Trunk(graph, strides, entry.preprocessing)
+    return Trunk(graph, strides, entry.preprocessing, geometry)
 
 
 def first_convolution(graph: nn.Module) -> nn.Conv2d:
@@ -208,9 +212,10 @@ def _keep_maps_whole(graph: fx.GraphModule, taps: list[fx.Node]) -> None:
             part.inplace = False  # type: ignore[union-attr]  # checked on the line above
 
 
-def _widths(graph: fx.GraphModule) -> list[int]:
-    """Return the channels of every output, by running the graph without memory (meta tensors)."""
-    shadow = copy.deepcopy(graph).to("meta").eval()
-    channels = first_convolution(shadow).in_channels
-    with torch.no_grad():
-        return [maps.shape[1] for maps in shadow(torch.empty(1, channels, 512, 512, device="meta"))]
+def _channels(graph: fx.GraphModule, node: fx.Node) -> int:
+    """Return the channels of a node's map."""
+    part = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if isinstance(part, nn.Conv2d):
+        return part.out_channels
+    # what stands where the classifier had nothing is a pooling, and keeps the number of channels
+    return int(node.meta[CHANNELS]) if CHANNELS in node.meta else _channels(graph, node.all_input_nodes[0])
