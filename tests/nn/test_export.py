@@ -55,9 +55,9 @@ def every_size(model: FCN) -> tuple[dict[str, dict[int, Dim]]]:
 
 
 def cases(model: FCN, batches: tuple[int, int] = (1, 2)) -> Iterator[tuple[dict[str, Tensor], dict[str, np.ndarray]]]:
-    """Batches of one and two images with what the eager net says of them."""
-    for i, size in enumerate(SIZES):
-        given = inputs(model, size, batches[i % 2])
+    """Batches of two lengths, the longer of small images, with what the eager net says of them."""
+    for size in SIZES:
+        given = inputs(model, size, batches[size[1] in (3, 33, 64, 301)])
         with torch.inference_mode():
             yield given, {head: logits.numpy() for head, logits in model(given).items()}
 
@@ -73,7 +73,7 @@ def test_one_export_runs_at_every_size(name: str, tmp_path: Path) -> None:
     model = build(name)
     program = torch.export.export(model, (inputs(model, (64, 96), 2),), dynamic_shapes=every_size(model))
     file = str(tmp_path / "net.onnx")
-    torch.onnx.export(program, dynamo=True, verbose=False).save(file)
+    torch.onnx.export(program, dynamo=True, optimize=False, verbose=False).save(file)  # the engines simplify the graph themselves
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     # its own choice on some processors is bfloat16
     compiled = openvino.compile_model(openvino.convert_model(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -99,9 +99,8 @@ def test_compiled_whole_once_for_every_size(name: str, smallest: int, graphs: in
     torch.compiler.reset()
     counted = CompileCounterWithBackend("eager")
     compiled = torch.compile(model, dynamic=True, fullgraph=True, backend=counted)
-    for given, truth in cases(
-        model, (2, 4)
-    ):  # 1, and 3 beside three channels, are constants to the compiler, and graphs of their own
+    # 1, and 3 beside three channels, are constants to the compiler, and graphs of their own
+    for given, truth in cases(model, (2, 4)):
         size = next(iter(given.values())).shape[2:]
         if min(size) < smallest or 1 in size:
             continue

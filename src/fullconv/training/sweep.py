@@ -131,6 +131,7 @@ class _Sweep:
             number = len(known) if waiting is None else waiting
             if not self._train(number, self._propose(number, grid, new=waiting is None)):
                 break
+        self._remember()  # what was too short for a trial now is so for the same command again
         return trials_of(self.study)
 
     def _grid(self) -> list[dict[str, Any]]:
