@@ -2,24 +2,22 @@
 
     python benchmarks/large_folder.py --pairs 50000 --out /tmp/large
 
-Images are JPEG of 64×48 that differ, written once and linked for the rest; masks are PNG. Each command runs in a process of its
-own; printed are its seconds, its seconds of all cores, and the largest memory of it and of one of its processes.
+Images are JPEG of 128×96, masks PNG, and all differ. Each command runs in a process of its own; printed are its seconds, its seconds
+of all cores, and the largest memory of it and of one of its processes so far.
 
-Of 50 000 pairs that all differ (JPEG of 128×96, palette PNG), on two cores of a machine that others used at the same time, CPU-s
-are seconds of all cores, about 5 of them imports, which hold 720 to 800 MiB:
+On two cores (AMD EPYC, 2026-11-27), about 5 CPU-s and 720 MiB of each command being Python, torch and matplotlib:
 
-==========================  ==========================================  =========
-``init``                    15.2 CPU-s, 18 s at a load of 2             823 MiB
-``data check``              75 CPU-s, 177 s at a load of 6 to 9         1141 MiB
-``train`` to its first step 20 CPU-s, 150 s at a load of 11             899 MiB
-==========================  ==========================================  =========
+==========================  ======================  ========
+``init``                    12.3 s, 12.4 CPU-s      874 MiB
+``data check``              29.9 s, 45.4 CPU-s      977 MiB
+``train`` to its first step 16.3 s, 17.6 CPU-s      1030 MiB
+==========================  ======================  ========
 
-The memory of ``data check`` was measured before pairs and thumbnails were held only once. Training looks into 2000 pairs of each
-split and validates on all 9908 after its one step, which is left out above and in what is printed for ``val_count`` of 2.
+Training looks into 2000 pairs of each split and validates on all 9908 after its one step, which is left out here by ``val_count`` of
+2.
 """
 
 import argparse
-import os
 import resource
 import subprocess
 import sys
@@ -29,24 +27,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-WRITTEN = 1000
-"""Files that are really written; the others are hard links to them."""
-
 
 def make(root: Path, pairs: int) -> None:
-    """Write a folder of pairs."""
+    """Write a folder of pairs that all differ."""
     random = np.random.default_rng(0)
     for kind in ("images", "masks"):
         (root / kind).mkdir(parents=True)
     for number in range(pairs):
-        files = root / "images" / f"{number:06}.jpg", root / "masks" / f"{number:06}.png"
-        if number >= WRITTEN:
-            for file in files:
-                os.link(file.with_stem(f"{number % WRITTEN:06}"), file)
-            continue
         coarse = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((64, 48), Image.Resampling.BICUBIC).save(files[0], quality=90)
-        Image.fromarray(np.kron(random.integers(0, 3, (6, 8), dtype=np.uint8), np.ones((8, 8), np.uint8))).save(files[1])
+        image = Image.fromarray(coarse).resize((128, 96), Image.Resampling.BICUBIC)
+        image.save(root / "images" / f"{number:06}.jpg", quality=90)
+        mask = np.kron(random.integers(0, 3, (6, 8), dtype=np.uint8), np.ones((16, 16), np.uint8))
+        Image.fromarray(mask).save(root / "masks" / f"{number:06}.png")
 
 
 def measured(name: str, command: list[str]) -> None:
