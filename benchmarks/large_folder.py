@@ -2,7 +2,7 @@
 
     python benchmarks/large_folder.py --pairs 50000 --out /tmp/large
 
-Images are JPEG of 128×96, masks PNG, and all differ. Each command runs in a process of its own; printed are its seconds, its seconds
+Images are JPEG of 128×96, masks PNG, and all differ. Each command runs in a process of its own; printed are its seconds, those
 of all cores, and the largest memory of it and of one of its processes so far.
 
 On two cores (AMD EPYC, 2026-11-27), about 5 CPU-s and 720 MiB of each command being Python, torch and matplotlib:
@@ -13,8 +13,8 @@ On two cores (AMD EPYC, 2026-11-27), about 5 CPU-s and 720 MiB of each command b
 ``train`` to its first step 16.3 s, 17.6 CPU-s      1030 MiB
 ==========================  ======================  ========
 
-Training looks into 2000 pairs of each split and validates on all 9908 after its one step, which is left out here by ``val_count`` of
-2.
+Training looks into 2000 pairs of each split and validates on all 9908 after its one step, which ``val_count`` of 2 leaves out
+here.
 """
 
 import argparse
