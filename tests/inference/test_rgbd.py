@@ -173,6 +173,8 @@ def test_inputs_that_do_not_fit() -> None:
         inputs_for(("rgb", "hha"), image)
     with pytest.raises(DataError, match=r"the depth is \(47, 64\) and the image \(48, 64\)"):
         inputs_for(("rgb", "depth"), image, depth[1:])
+    with pytest.raises(DataError, match=r"^a depth is an array \(H, W\) in metres; got int$"):
+        inputs_for(("rgb", "depth"), image, 3)  # type: ignore[arg-type]  # that is the fault
     with pytest.raises(DataError, match=r"the model reads HHA, which needs the camera's intrinsics"):
         inputs_for(("rgb", "hha"), image, depth)
     with pytest.raises(DataError, match=r"the camera is given for images of 480x640 and this one is 40x64 .*another shape"):

@@ -71,6 +71,18 @@ def test_tensors_that_could_be_misread_are_refused(predictor: Predictor, tensor:
 
 
 @pytest.mark.parametrize(
+    ("tensor", "kind"),
+    [
+        (torch.zeros(3, 4, 6, dtype=torch.uint8).to_sparse(), "sparse_coo"),
+        (torch.zeros(3, 4, 6, dtype=torch.uint8, device="meta"), r"no values \(device meta\)"),
+    ],
+)
+def test_tensors_without_pixels_are_refused(predictor: Predictor, tensor: torch.Tensor, kind: str) -> None:
+    with pytest.raises(DataError, match=rf"one beside the other; got a tensor with {kind}$"):
+        predictor.predict(tensor)
+
+
+@pytest.mark.parametrize(
     ("array", "got"),
     [
         (np.zeros((4, 6, 3)), r"float64 \(4, 6, 3\)"),

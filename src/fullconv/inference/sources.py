@@ -54,6 +54,9 @@ def as_array(source: ImageLike, how: ImageSpec = PLAIN) -> NDArray[np.uint8]:
     if not isinstance(source, Tensor):
         return read_image(source, how)
     channels = (1, 3) if how.channels == 3 else (how.channels,)
+    if source.layout != torch.strided or source.is_meta:
+        kind = "no values (device meta)" if source.is_meta else str(source.layout).removeprefix("torch.")
+        raise DataError(f"an image as tensor holds its pixels one beside the other; got a tensor with {kind}")
     if source.dtype != torch.uint8 or source.dim() != 3 or source.shape[0] not in channels or not source.numel():
         wanted = "(3, H, W) RGB or (1, H, W) grey" if how.channels == 3 else f"({how.channels}, H, W)"
         raise DataError(

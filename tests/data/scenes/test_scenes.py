@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fullconv.data.scenes import scenes as module
 from fullconv.data.scenes.raycast import Ball, Box, Cone, Cylinder, Pose, cast
 from fullconv.data.scenes.scenes import CLASSES, GEOMETRIC, SEMANTIC, SPLITS, Scenes, contact_sheet, object_crop, render
-from fullconv.data.scenes.shading import picture
+from fullconv.data.scenes.shading import shade
 from fullconv.data.scenes.sky import Light, Sky
 from fullconv.data.scenes.textures import TEXTURES, Material, albedo, draw_material
 from fullconv.data.scenes.visibility import FAR, View, labels, trace
@@ -276,7 +276,7 @@ def test_a_shadow_falls_where_the_light_says():
     world = still_life((Ball(0.4), at(0, 1.5, -4)))
     view = View.whole((121, 121), 0.9)
     seen = trace(world, view)
-    image = picture(world, view, seen, np.random.default_rng(0))[0].mean(2)
+    image = shade(world, view, seen, np.random.default_rng(0))[0].mean(2)
     floor = seen.surface.reshape(121, 121) == 1
     ground = (seen.directions * np.where(np.isfinite(seen.depth), seen.depth, 0)).reshape(3, 121, 121)
     distance = np.hypot(ground[0], ground[2] + 4)
@@ -312,7 +312,7 @@ def test_crops_show_their_class(monkeypatch):
     assert_array_equal(images[4][0], object_crop(0, "train", 4)[0])
     assert object_crop(0, "train", 4, (40, 30))[0].shape == (40, 30, 3)
     monkeypatch.setattr(  # the same crops, painted by class
-        module, "picture", lambda world, view, seen, rng: (labels(world, seen.surface)[0].reshape(view.size), None)
+        module, "shade", lambda world, view, seen, rng: (labels(world, seen.surface)[0].reshape(view.size), None)
     )
     for index in range(70):
         classes, label = object_crop(0, "train", index)

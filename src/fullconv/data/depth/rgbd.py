@@ -47,7 +47,7 @@ def inputs_for(
     Raises
     ------
     DataError
-        When the model reads what is not given, or the sizes differ.
+        When the model reads what is not given, the depth is no array, or the sizes differ.
     """
     found: dict[str, NDArray[np.generic]] = {RGB: image}
     if not {DEPTH, HHA} & set(wanted):
@@ -55,6 +55,8 @@ def inputs_for(
     size = (image.shape[0], image.shape[1])
     if depth is None:
         raise DataError(f"the model reads {', '.join(wanted)}: give the depth of the image too (predict: --depth DIR)")
+    if not isinstance(depth, np.ndarray):
+        raise DataError(f"a depth is an array (H, W) in metres; got {type(depth).__name__}")
     if depth.shape != size:
         raise DataError(f"the depth is {depth.shape} and the image {size} (height, width); both must be of one size")
     if DEPTH in wanted:

@@ -1,7 +1,7 @@
 """Scenes: the embedded data set. Rooms and open places with boxes, balls, cylinders and cones, ray-cast on the fly.
 
 A scene is a pure function of (seed, split, index): the same world at every size, with light, shadow and texture in the
-picture and exact truths beside it: classes, geometry, instances, depth, camera, gravity. Paint says nothing about the
+image and exact truths beside it: classes, geometry, instances, depth, camera, gravity. Paint says nothing about the
 class (every surface draws it from one distribution, skies are as varied); shape, shading and place do.
 
 Semantic classes are floor, wall, sky, box, ball, cylinder, cone: every pixel is one of them, there is no background.
@@ -19,7 +19,7 @@ from fullconv.data.depth.hha import hha
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.sample import DEPTH, HHA, RGB, Sample
 from fullconv.data.scenes.raycast import Array
-from fullconv.data.scenes.shading import picture
+from fullconv.data.scenes.shading import shade
 from fullconv.data.scenes.visibility import View, labels, trace
 from fullconv.data.scenes.world import CLASSES, FIRST_THING, draw_world
 from fullconv.errors import DataError
@@ -37,7 +37,7 @@ HEADS = {"semantic": SEMANTIC, "geometric": GEOMETRIC}
 SPLITS = {"train": 4000, "val": 200, "test": 200}
 """Splits and how many scenes each has unless a count is given; any count may be."""
 _SIZE = (128, 160)
-_KEPT = 256 * 2**20  # bytes of pictures that a data set keeps: what is trained on is drawn once, not at every epoch
+_KEPT = 256 * 2**20  # bytes of images that a data set keeps: what is trained on is drawn once, not at every epoch
 _SCOUT = (48, 60)  # a glance at the labels, to find something to crop
 
 
@@ -91,7 +91,7 @@ def render(seed: int, split: str, index: int, size: tuple[int, int] = _SIZE) -> 
     world = draw_world(_generator(seed, split, index))
     view = View.whole(size, world.camera.focal)
     seen = trace(world, view)
-    image, geometric = picture(world, view, seen, _generator(seed, split, index, 1))
+    image, geometric = shade(world, view, seen, _generator(seed, split, index, 1))
     semantic, instances = labels(world, seen.surface)
     return Scene(
         image=image,
@@ -105,7 +105,7 @@ def render(seed: int, split: str, index: int, size: tuple[int, int] = _SIZE) -> 
 
 
 def object_crop(seed: int, split: str, index: int, size: tuple[int, int] = (64, 64)) -> tuple[Array, int]:
-    """Return a picture (H, W, 3) uint8 with one class in its middle, and that class's number, to train a classifier on.
+    """Return an image (H, W, 3) uint8 with one class in its middle, and that class's number, to train a classifier on.
 
     Class ``index % 7`` is shown: a thing that fills about a third to nine tenths of the frame, off its middle by up to
     an eighth, with its surroundings; or a patch of floor, wall or sky. The worlds are others than those of
@@ -131,7 +131,7 @@ def object_crop(seed: int, split: str, index: int, size: tuple[int, int] = (64, 
         view = whole.window(*frame, size)
         seen = trace(world, view)
         if _fills_middle(label, labels(world, seen.surface)[0].reshape(size)):
-            return picture(world, view, seen, rng)[0], label
+            return shade(world, view, seen, rng)[0], label
 
 
 def _encoded(scene: Scene) -> Array:
@@ -237,7 +237,7 @@ def open_scenes(spec: DataSpec, split: str) -> Scenes:
 
 
 def contact_sheet(scenes: Sequence[Scene]) -> Image.Image:
-    """Return one row a scene: picture, semantic classes, geometric classes, depth (near is bright), instances."""
+    """Return one row a scene: image, semantic classes, geometric classes, depth (near is bright), instances."""
     margin, head = 4, 18
     height, width = scenes[0].image.shape[:2]
     titles = ("image", "semantic", "geometric", "depth", "instances")
@@ -250,14 +250,14 @@ def contact_sheet(scenes: Sequence[Scene]) -> Image.Image:
     things[0] = 0
     for row, scene in enumerate(scenes):
         near = np.where(scene.depth > 0, 1 / np.maximum(scene.depth, 1) ** 0.5, 0)
-        pictures = (
+        images = (
             scene.image,
             SEMANTIC.colorize(scene.semantic),
             GEOMETRIC.colorize(scene.geometric),
             (colormaps["magma"](near)[..., :3] * 255).astype(np.uint8),
             things.astype(np.uint8)[scene.instances],
         )
-        for column, pixels in enumerate(pictures):
+        for column, pixels in enumerate(images):
             place = (margin + column * (width + margin), head + row * (height + margin))
             sheet.paste(Image.fromarray(pixels), place)
     return sheet
@@ -291,7 +291,7 @@ def _frame(rng: np.random.Generator, label: int, classes: Array, instances: Arra
 
 
 def _fills_middle(label: int, classes: Array) -> bool:
-    """Return whether a class takes at least half of the middle of a picture."""
+    """Return whether a class takes at least half of the middle of an image."""
     height, width = classes.shape
     middle = classes[height // 4 : height - height // 4, width // 4 : width - width // 4]
     return bool((middle == label).mean() >= 0.5)

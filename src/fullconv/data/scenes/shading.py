@@ -1,4 +1,4 @@
-"""From the surfaces that pixels see to a picture: paint, light, soft shadows, dark corners, highlights, haze, exposure.
+"""From the surfaces that pixels see to an image: paint, light, soft shadows, dark corners, highlights, haze, exposure.
 
 The pixels are sorted by surface first, so that each surface is a slice and its paint is one call. Soft shadows cost
 one ray a pixel: each pixel of a 3 x 3 block aims at another point of the light, and the result is averaged over 3 x 3.
@@ -33,7 +33,7 @@ class _Points:
     gloss: Array
 
 
-def picture(world: World, view: View, seen: Surfaces, grain: np.random.Generator) -> tuple[Array, Array]:
+def shade(world: World, view: View, seen: Surfaces, grain: np.random.Generator) -> tuple[Array, Array]:
     """RGB (height, width, 3) uint8 and geometric classes (height, width) uint8 of the surfaces that pixels see.
 
     Geometric classes go by the angle between surface normal and gravity: ``HORIZONTAL`` within 45 degrees of it,

@@ -19,7 +19,7 @@ FIRST_BODY = 6  # surfaces: 0 sky, 1 floor, 2..5 walls of the room, then the bod
 
 @dataclass(frozen=True)
 class View:
-    """A pinhole picture: ``size`` (height, width), ``focal`` and the principal point ``cx, cy`` in pixels.
+    """A pinhole image: ``size`` (height, width), ``focal`` and the principal point ``cx, cy`` in pixels.
 
     Pixel (row i, column j) has its centre at ``x = j, y = i``.
     """
@@ -31,7 +31,7 @@ class View:
 
     @classmethod
     def whole(cls, size: tuple[int, int], focal: float) -> "View":
-        """Return the usual view: principal point in the middle, ``focal`` in longer sides of the picture."""
+        """Return the usual view: principal point in the middle, ``focal`` in longer sides of the image."""
         return cls(size, focal * max(size), (size[1] - 1) / 2, (size[0] - 1) / 2)
 
     def window(self, y: float, x: float, side: float, size: tuple[int, int]) -> "View":

@@ -2,7 +2,7 @@
 
 :func:`draw_world` is a pure function of the random generator it is given. World axes: ``y`` up, the floor at ``y = 0``,
 metres. Camera axes: ``x`` right, ``y`` down, ``z`` forward. Sizes of things are drawn as the camera sees them (evenly
-in the logarithm, 9 to 42 % of the picture's longer side, for every class alike), so a scene is full of edges and
+in the logarithm, 9 to 42 % of the image's longer side, for every class alike), so a scene is full of edges and
 things of middling size, which is what fine strides are for.
 """
 
@@ -19,7 +19,7 @@ from fullconv.data.scenes.textures import Material, draw_material
 CLASSES = ("floor", "wall", "sky", "box", "ball", "cylinder", "cone")
 """Semantic classes in the order of their numbers; things begin with ``box``."""
 FLOOR, WALL, SKY, FIRST_THING = 0, 1, 2, 3
-_ASPECT = 0.8  # height / width of the picture that things are placed for
+_ASPECT = 0.8  # height / width of the image that things are placed for
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Camera:
-    """``position`` (3,), ``rotation`` (3, 3) world to camera, ``focal`` length in longer sides of the picture."""
+    """``position`` (3,), ``rotation`` (3, 3) world to camera, ``focal`` length in longer sides of the image."""
 
     position: Array
     rotation: Array
@@ -136,7 +136,7 @@ def _draw_walls(rng: np.random.Generator, camera: Camera, indoor: bool) -> list[
             shape, z = Box(rng.uniform(1.5, 9), rng.uniform(0.5, 2.6), rng.uniform(0.06, 0.2)), rng.uniform(6, 15)
         x, y = _ground(camera, rng.uniform(-0.6, 0.6) * z / camera.focal, z)
         wall = Body(shape, _upright(rng.uniform(0, math.pi), x, shape.y, y), draw_material(rng), WALL, 0)
-        if _distance(wall, camera) > (2.5 if indoor else 4):  # none fills the picture
+        if _distance(wall, camera) > (2.5 if indoor else 4):  # none fills the image
             walls.append(wall)
     return walls
 
