@@ -24,7 +24,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
@@ -117,7 +116,8 @@ def save_checkpoint(
     label_maps
         What the masks that it learned from stored, by head; ``fullconv predict --values original`` writes the same again.
     half
-        Store weights as float16, in half the bytes; :func:`load_checkpoint` makes float32 of them. See :mod:`fullconv.interop.half`.
+        Store weights as float16, in half the bytes; :func:`load_checkpoint` makes float32 of them. See
+        :mod:`fullconv.interop.half`.
 
     Raises
     ------

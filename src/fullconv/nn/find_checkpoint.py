@@ -32,8 +32,8 @@ def find_checkpoint(source: str | os.PathLike[str]) -> Path:
     Raises
     ------
     WeightsError
-        When the hub does not give it (see :func:`fullconv.nn.hub.fetch`); when it is a model of ours that is not installed, or one
-        whose file is missing.
+        When the hub does not give it (see :func:`fullconv.nn.hub.fetch`); when it is one of our models and not
+        installed; when an installed one has lost its file.
     """
     address = hub_address(source)
     if address is not None:

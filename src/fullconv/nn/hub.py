@@ -1,12 +1,12 @@
-"""Checkpoints on the Hugging Face hub: ``hf://owner/name[@revision][/file]`` becomes a file of the cache that all its users share.
+"""Checkpoints on the Hugging Face hub: ``hf://owner/name[@revision][/file]`` becomes a file of the cache that is shared.
 
 A branch, tag or commit stands behind ``@``; without it the newest state of ``main`` is taken. Without a file it is
-``model.safetensors``. The hub states a checksum of every file (SHA-256, or git's SHA-1 of small ones), and the file is compared with
-it each time that it is named. Only ``.safetensors`` is taken: it holds numbers and text, and nothing that could run.
+``model.safetensors``. The hub states a checksum of every file (SHA-256, or git's SHA-1 of small ones), and the file is compared
+with it each time that it is named. Only ``.safetensors`` is taken: it holds numbers and text, and nothing that could run.
 
-Needs ``huggingface_hub`` (``pip install 'fullconv[hub]'``), which is imported when a name of the hub is met, and not before. Who is
-asked (``HF_ENDPOINT``), where the cache is (``HF_HOME``), that nobody is to be asked (``HF_HUB_OFFLINE``) and who one is (``HF_TOKEN``
-or ``hf auth login``) are that library's own settings.
+Needs ``huggingface_hub`` (``pip install 'fullconv[hub]'``), which is imported when a name of the hub is met, and not before. Who
+is asked (``HF_ENDPOINT``), where the cache is (``HF_HOME``), that nobody is to be asked (``HF_HUB_OFFLINE``) and who one is
+(``HF_TOKEN`` or ``hf auth login``) are that library's own settings.
 """
 
 import hashlib
@@ -97,8 +97,8 @@ def fetch(
     Raises
     ------
     WeightsError
-        When the address is wrong; there is no such model, revision or file, or one may not see it; the hub cannot be reached and the
-        cache does not have it; the file's checksum is wrong.
+        When the address is wrong; there is no such model, revision or file, or one may not see it; the hub cannot be reached
+        and the cache does not have it; the file's checksum is wrong.
     """
     asked = parse_address(address)
     revision = asked.revision or revision

@@ -1,8 +1,8 @@
 """``from_pretrained``, ``save_pretrained`` and ``push_to_hub``, as users of the hub know them from other libraries.
 
 ``huggingface_hub.ModelHubMixin`` would have to be imported, for half a second and by everybody, to stand among the bases of
-:class:`fullconv.FCN`; and it builds a model from the arguments of its constructor as JSON, where ours says in its own header how it is
-built. So these are methods with the mixin's names and keywords, which call the same library when they are called.
+:class:`fullconv.FCN`; and it builds a model from its constructor's arguments as JSON, where our file says in its header how it
+is built. So these are methods with the mixin's names and keywords, which call the same library when they are called.
 """
 
 import os
@@ -102,8 +102,8 @@ class HubMethods:
         """Put the model and its card on the hub; return the address of the commit.
 
         ``repo_id`` is ``owner/name``, which is made when it is not there; a card that is there stays. ``commit_message``,
-        ``private``, ``token`` and ``branch`` are those of ``huggingface_hub.ModelHubMixin.push_to_hub``; ``labels``, ``license`` and
-        errors are those of :meth:`save_pretrained`, and a WeightsError where the hub refuses.
+        ``private``, ``token`` and ``branch`` are those of ``huggingface_hub.ModelHubMixin.push_to_hub``; ``labels``, ``license``
+        and errors are those of :meth:`save_pretrained`, and a WeightsError where the hub refuses.
         """
         from fullconv.interop.hub import push_model
 
