@@ -34,13 +34,18 @@ def hub(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """An empty hub, and an empty cache; what HF_ENDPOINT, HF_HOME and HF_TOKEN say when the library is imported."""
     fresh = {"repositories": {}, "large": {}, "asked": [], "status": None, "spoil": False}
     server.__dict__.update(fresh)
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    point_at(server.url, monkeypatch)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     return server
+
+
+def point_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
 
 
 @pytest.fixture
@@ -151,7 +156,7 @@ def test_without_hub_and_cache(published: Hub, how: str, monkeypatch: pytest.Mon
     elif how == "offline":
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     else:
-        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # a port that nobody listens on
+        point_at("http://127.0.0.1:9", monkeypatch)  # a port that nobody listens on
     why = "HF_HUB_OFFLINE is set" if how == "offline" else r"http\S+ cannot be reached"
     with pytest.raises(WeightsError, match=f"hf://maria/street: it is not in the cache .*, and {why}; go online once"):
         fullconv.load_checkpoint(ADDRESS)

@@ -78,7 +78,11 @@ class CardFacts:
 
 
 def gather(
-    checkpoint: str | Path, reports: Sequence[Path] = (), license: str | None = None, called: str | None = None
+    checkpoint: str | Path,
+    reports: Sequence[Path] = (),
+    license: str | None = None,
+    called: str | None = None,
+    file: Path | None = None,
 ) -> CardFacts:
     """Return what is known of a checkpoint.
 
@@ -92,6 +96,8 @@ def gather(
         Of the model, as the hub calls it, such as ``apache-2.0``; unknown by default.
     called
         What one writes to use it; the checkpoint's own name by default.
+    file
+        The file that is shared, where it is another form of the checkpoint, which lies in the run's folder; such as in float16.
 
     Raises
     ------
@@ -106,9 +112,10 @@ def gather(
         raise SpecError(
             f"--license {license}: the hub's names are in small letters without spaces, such as apache-2.0 or cc-by-4.0"
         )
-    file = find_checkpoint(checkpoint)
+    origin = find_checkpoint(checkpoint)
+    file = file or origin
     found = load_checkpoint(file)
-    run = _run_of(file, found)
+    run = _run_of(origin, found)
     scores = {head: report for head, report in _last_heads(found).items() if head in found.labels}
     scores |= dict(_read_report(path, found.labels) for path in reports)
     is_kept = run is not None and bool(scores) and _same(run.finished()[-1]["heads"], _last_heads(found))
