@@ -166,7 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, content, headers | {"ETag": f'"{_blob(content)}"'})
         sha = hashlib.sha256(content).hexdigest()
         self.hub.large[sha] = content
-        linked = {"X-Linked-Etag": f'"{sha}"', "X-Linked-Size": str(len(content)), "Location": f"{self.hub.url}/large/{sha}"}
+        elsewhere = self.hub.url.replace("127.0.0.1", "localhost")  # the hub keeps large files with another host
+        linked = {"X-Linked-Etag": f'"{sha}"', "X-Linked-Size": str(len(content)), "Location": f"{elsewhere}/large/{sha}"}
         return self._send(302, b"", headers | linked)
 
     def _body(self) -> bytes:

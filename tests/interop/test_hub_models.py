@@ -21,6 +21,8 @@ from fullconv.nn.find_checkpoint import beside
 from fullconv.nn.fusion import is_trained_model
 
 ADDRESS = "hf://maria/street"
+# of huggingface_hub's own way to upload, which calls its HTTP client as that no longer wants it
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
