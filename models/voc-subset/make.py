@@ -1,6 +1,6 @@
 """Make the package's files of a trained model: float16 weights, compared with the model's own labels, and the card.
 
-    python models/voc-subset/make.py RUN/model.safetensors --report REPORT --license LICENCE --images PHOTO …
+python models/voc-subset/make.py RUN/model.safetensors --report REPORT --license LICENCE --images PHOTO …
 """
 
 import argparse
@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None, folder: Path = HERE) -> int:
     parser.add_argument("checkpoint", type=Path, help="model.safetensors in the folder of its run")
     parser.add_argument("--report", type=Path, action="append", default=[], help="folder of `fullconv evaluate --out` for it")
     parser.add_argument("--license", help="of the model, as the hub calls it")
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="photographs to compare labels on; the first is drawn")
+    parser.add_argument(
+        "--images", type=Path, nargs="+", required=True, help="photographs to compare labels on; the first is drawn"
+    )
     given = parser.parse_args(arguments)
     out = folder / "src" / "fullconv_voc_subset" / "model.safetensors"
     try:

@@ -1,4 +1,4 @@
-"""A stand-in of the hub's HTTP interface, as far as models are fetched and pushed: repositories in memory, behind ``http.server``."""
+"""A stand-in of the hub's HTTP interface, as far as models are fetched and pushed: repositories in memory."""
 
 import base64
 import contextlib
@@ -67,10 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         pass
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._answer()
 
-    do_GET = do_POST = do_PUT = do_HEAD
+    do_GET = do_POST = do_PUT = do_HEAD  # noqa: N815  # as http.server names them
 
     def _answer(self) -> None:
         body = self._body()
@@ -98,13 +98,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _of(self, repository: Repository, name: str, parts: list[str], body: bytes) -> None:
         if parts[-3:-1] == ["lfs", "objects"]:
-            return self._batch(json.loads(body))
-        if parts[0] != "api":
-            return self._resolve(repository, parts[3], "/".join(parts[4:]))
+            self._batch(json.loads(body))
+        elif parts[0] != "api":
+            self._resolve(repository, parts[3], "/".join(parts[4:]))
+        else:
+            self._interface(repository, name, parts, body)
+
+    def _interface(self, repository: Repository, name: str, parts: list[str], body: bytes) -> None:
         what, revision = (parts[4], parts[5]) if len(parts) > 5 else ("revision", "main")
         oid = repository.branches.get(revision, revision)
         if oid not in repository.commits and (what != "commit" or revision != "main"):
-            return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            return
         files = repository.commits.get(oid, {})
         match what:
             case "revision":

@@ -29,7 +29,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_an_installed_model_is_found_by_its_name(site: Path, checkpoint: Path) -> None:
     file = site / "toy_model" / "model.safetensors"
-    with pytest.raises(WeightsError, match="the model toy is installed in .*toy_model, but its model.safetensors is missing"):
+    with pytest.raises(WeightsError, match=r"the model toy is installed in .*toy_model, but its model.safetensors is missing"):
         find_checkpoint("toy")
     file.write_bytes(checkpoint.read_bytes())
     assert find_checkpoint("toy") == find_checkpoint(Path("toy")) == file
@@ -45,7 +45,9 @@ def test_a_file_goes_before_a_model_of_its_name(site: Path, tmp_path: Path, monk
 
 
 def test_our_models_are_there_in_the_repository(site: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="voc-subset is not installed; in a copy .*: pip install ./models/voc-subset; or name"):
+    with pytest.raises(
+        WeightsError, match=r"voc-subset is not installed; in a copy .*: pip install ./models/voc-subset; or name"
+    ):
         fullconv.load_checkpoint("voc-subset")
     file = tmp_path / "repository" / "models" / "voc-subset" / "src" / "fullconv_voc_subset" / "model.safetensors"
     file.parent.mkdir(parents=True)

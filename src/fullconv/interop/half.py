@@ -58,7 +58,7 @@ def write_half(
         changed, pixels = _compare(before, load(temporary, "cpu"), images)
         if changed > most * pixels:
             raise WeightsError(
-                f"{changed} of {pixels} pixels get another label in float16, and {100 * most:g} % may; share {checkpoint} as it is"
+                f"{changed} of {pixels} pixels get another label in float16, and {100 * most:g} % may; share it as it is"
             )
     return Halved(Path(out).stat().st_size, changed / pixels, pixels)
 

@@ -27,6 +27,7 @@ LOG_IN = "log in by `hf auth login` or set HF_TOKEN"
 _START = re.compile(r"hf:/{1,2}(?!/)")
 """A Path keeps one of the two slashes."""
 _PIECE = 1 << 20
+_CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def hub_address(source: str | os.PathLike[str]) -> str | None:
@@ -102,56 +103,67 @@ def fetch(
     """
     asked = parse_address(address)
     revision = asked.revision or revision
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled, XetDownloadError
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import HTTPError, XetDownloadError
 
-    where = {"repo_id": asked.id, "filename": asked.path_in_repo, "revision": revision}
     try:
-        stated = None
-        if not local_files_only:
-            # asked beforehand, as hf_hub_download tries for half a minute while nobody answers
-            try:
-                stated = get_hf_file_metadata(hf_hub_url(**where), token=token, library_name="fullconv").etag
-            except HfHubHTTPError as error:
-                local_files_only = error.response.status_code >= 500
-                if not local_files_only:
-                    raise
-            except (OfflineModeIsEnabled, HTTPError):
-                local_files_only = True
+        stated = None if local_files_only else _checksum(asked, revision, token)
+        only_local = stated is None
         for force in (force_download, True):
             path = Path(
                 hf_hub_download(
-                    **where,
+                    *(asked.id, asked.path_in_repo),
+                    revision=revision,
                     token=token,
-                    cache_dir=cache_dir,
-                    force_download=force and not local_files_only,
-                    local_files_only=local_files_only,
+                    cache_dir=None if cache_dir is None else Path(cache_dir),
+                    force_download=force and not only_local,
+                    local_files_only=only_local,
                     library_name="fullconv",
                 )
             )
             if _is_whole(path, stated):
                 return path
-            if local_files_only:
+            if only_local:
                 break
     except (HTTPError, XetDownloadError, OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{address}: {refusal(error, asked)}") from error
-    again = "the hub cannot be reached to fetch it again" if local_files_only else "it was fetched twice; try again later"
+    again = "the hub cannot be reached to fetch it again" if only_local else "it was fetched twice; try again later"
     raise WeightsError(
         f"{address}: {path} is not what the hub's checksum says, so it is damaged, and {again}; cache: {constants.HF_HUB_CACHE}"
     )
 
 
+def _checksum(asked: "HfUri", revision: str | None, token: str | bool | None) -> str | None:
+    """Return the checksum that the hub states of a file; ``None`` where it cannot be reached.
+
+    It is asked beforehand, as ``hf_hub_download`` tries for half a minute while nobody answers.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+
+    try:
+        url = hf_hub_url(asked.id, asked.path_in_repo, revision=revision)
+        found = get_hf_file_metadata(url, token=token, library_name="fullconv").etag
+    except HfHubHTTPError as error:
+        if error.response.status_code < 500:
+            raise
+        return None
+    except (OfflineModeIsEnabled, HTTPError):
+        return None
+    if found is None or not _CHECKSUM.fullmatch(found):
+        raise ValueError(f"it states no checksum that is known, but {found!s:.80}")
+    return found
+
+
 def _is_whole(path: Path, stated: str | None) -> bool:
     """Return whether a file of the cache has the checksum that the hub states, or else that the cache calls it by."""
     expected = stated or path.resolve().name  # where links cannot be made it has its own name, and was compared when it came
-    if re.fullmatch(r"[0-9a-f]{64}", expected):
+    if not _CHECKSUM.fullmatch(expected):
+        return True
+    if len(expected) == 64:
         return sha256_of(path) == expected
-    if re.fullmatch(r"[0-9a-f]{40}", expected):
-        content = path.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == expected
-    if stated is not None:
-        raise ValueError(f"it states no checksum that is known, but {stated:.80}")
-    return True
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == expected
 
 
 def sha256_of(path: Path) -> str:

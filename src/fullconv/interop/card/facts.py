@@ -195,9 +195,9 @@ def _read_report(path: Path, labels: Mapping[str, LabelSet]) -> tuple[str, dict[
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if "models" in content:
-            names = ", ".join(content["models"])
+            models = ", ".join(content["models"])
             raise DataError(
-                f"{file} is of several models ({names}); run `fullconv evaluate` with this one alone, and give its --out"
+                f"{file} is of several models ({models}); run `fullconv evaluate` with this one alone, and give its --out"
             )
         names = tuple(content["iu"])
         if not {*METRICS, "dataset", "images", "absent", "accuracy", "pixels", "intervals"} <= set(content):
