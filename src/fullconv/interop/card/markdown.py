@@ -39,7 +39,7 @@ def card_text(facts: CardFacts, picture: Picture | None = None) -> str:
         _limits(facts),
         _terms(facts),
     )
-    return front_matter(facts) + "\n" + "\n".join(line for section in sections for line in section) + "\n"
+    return front_matter(facts) + "\n" + "\n".join(line for section in sections for line in section)
 
 
 def _summary(facts: CardFacts, picture: Picture | None) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _protocol(facts: CardFacts, found: Mapping[str, Any]) -> Iterator[str]:
     yield "Measured at the end of training; intervals were not measured."
     kept = facts.last.get("kept") or {}
     if kept.get("keep") == "best":
-        chosen = f"The step that was kept ({kept['step']}) was chosen by {kept['metric']} on the same images"
+        chosen = f"The step that was kept ({kept['step']}) was chosen by {_text(str(kept['metric']))} on the same images"
         yield f"{chosen}, so the numbers flatter a little."
 
 
