@@ -42,7 +42,7 @@ def card(
         raise SpecError("--image is drawn into a file beside the card; say --out CARD.md")
     facts = gather(checkpoint, report, license)
     if out is None:
-        show(card_text(facts))
+        show(card_text(facts).rstrip())
     else:
         log(f"card in {' with '.join(map(str, write_card(facts, out, image)))}")
     if license is None:

@@ -39,7 +39,7 @@ def card_text(facts: CardFacts, picture: Picture | None = None) -> str:
         _limits(facts),
         _terms(facts),
     )
-    return front_matter(facts) + "\n" + "\n".join(line for section in sections for line in section)
+    return front_matter(facts) + "\n" + "\n".join(line for section in sections for line in section) + "\n"
 
 
 def _summary(facts: CardFacts, picture: Picture | None) -> Iterator[str]:
