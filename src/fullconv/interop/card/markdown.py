@@ -167,7 +167,7 @@ def _training(facts: CardFacts) -> Iterator[str]:
 def _limits(facts: CardFacts) -> Iterator[str]:
     yield from ("## Limits", "")
     yield "- It knows the classes above and nothing else: whatever is in an image becomes one of them."
-    yield "- Scores hold for images like those they were measured on."
+    yield from ["- Scores hold for images like those they were measured on."] if facts.scores else []
     for head, found in facts.scores.items():
         of = f" ({head})" if len(facts.scores) > 1 else ""
         if weak := [f"{name} ({percent(iu)} %)" for name, iu in found["iu"].items() if iu is not None and iu < WEAK]:
