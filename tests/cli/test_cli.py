@@ -120,7 +120,7 @@ def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
         (["trian", "recipe"], 'Did you mean "train"?'),
         (["predict", "m.safetensors", "a.jpg", "--outt", "x"], "Did you mean --out?"),
         (["predict", "m.safetensors", "a.jpg", "--out", "x", "--overlays"], "Did you mean --overlay?"),
-        (["predict", "m.safetensors", "a.jpg"], "--out requires an argument"),
+        (["heatmap", "squeezenet1_1", "a.jpg"], "--out requires an argument"),
         (["train"], "RECIPE requires an argument"),
         (["train", "scenes-fcn8s-minivgg", "--rseume"], "Did you mean --resume?"),
         (["train", "scenes-fcn8s-minivgg", "--oot", "x"], "Did you mean --out?"),

@@ -16,6 +16,7 @@ from importlib import metadata
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
+from fullconv.cli.card import card
 from fullconv.cli.crossval import crossval
 from fullconv.cli.data import data
 from fullconv.cli.demo import demo
@@ -27,6 +28,7 @@ from fullconv.cli.init import init
 from fullconv.cli.models import models
 from fullconv.cli.paper import paper
 from fullconv.cli.predict import predict
+from fullconv.cli.push import push
 from fullconv.cli.recipes import recipes
 from fullconv.cli.runs import runs
 from fullconv.cli.sweep import sweep
@@ -43,7 +45,25 @@ app = App(
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
 for command in (
-    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, heatmap, geometry, models, recipes, data),
+    *(
+        demo,
+        init,
+        train,
+        crossval,
+        sweep,
+        runs,
+        paper,
+        evaluate,
+        tune,
+        predict,
+        heatmap,
+        geometry,
+        models,
+        recipes,
+        data,
+        card,
+        push,
+    ),
 ):
     app.command(command)
 app.command(import_, name="import")

@@ -81,7 +81,7 @@ def predict(
     checkpoint: Path,
     /,
     *inputs: str,
-    out: Path,
+    out: Path = Path("labels"),
     listed: Annotated[bool, Parameter("-", negative="")] = False,
     also: Also = Also(),
     depth: Depth = Depth(),
@@ -102,7 +102,7 @@ def predict(
     Parameters
     ----------
     checkpoint
-        A model.safetensors that training wrote.
+        A model.safetensors that training wrote; or hf://owner/name of the hub; or the name of an installed model: voc-subset.
     inputs
         Images, folders (searched through, results mirror their tree) or glob patterns.
     out

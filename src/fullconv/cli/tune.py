@@ -56,8 +56,9 @@ def tune(
     from fullconv.crf.tune import tune as search
     from fullconv.evaluation.report import percent
     from fullconv.inference.predictor import load
+    from fullconv.nn.find_checkpoint import beside
 
-    path = out or checkpoint.with_name("crf.json")
+    path = out or beside(checkpoint, "crf.json")
     if path.suffix.lower() != ".json":
         raise SpecError(f"--out {path}: settings are written as JSON; end the name in .json")
     if path.exists() and Path(start).resolve() != path.resolve():

@@ -24,7 +24,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
@@ -38,7 +37,9 @@ from fullconv.labels import LabelSet
 from fullconv.nn.assemble import assemble
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.fcn import FCN
+from fullconv.nn.find_checkpoint import find_checkpoint
 from fullconv.nn.first_format import translate
+from fullconv.nn.float16 import as_float16
 from fullconv.spec import ImageSpec, ModelSpec
 from fullconv.spec.image import PLAIN
 
@@ -52,7 +53,7 @@ SAID = 200
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
-"""A path, or the content of a file, or an open one."""
+"""A path or a name (see :mod:`fullconv.nn.find_checkpoint`), or the content of a file, or an open one."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def save_checkpoint(
     scale: float = 1.0,
     image: ImageSpec = PLAIN,
     label_maps: Mapping[str, LabelMap] | None = None,
+    half: bool = False,
 ) -> None:
     """Write a model to ``path``: the whole file, or none (a file that was there stays as it was).
 
@@ -113,13 +115,16 @@ def save_checkpoint(
         The recipe's ``data.image``: bands, range and pages of its images.
     label_maps
         What the masks that it learned from stored, by head; ``fullconv predict --values original`` writes the same again.
+    half
+        Store weights as float16, in half the bytes; :func:`load_checkpoint` makes float32 of them. See
+        :mod:`fullconv.interop.half`.
 
     Raises
     ------
     FullconvError
         When the folder cannot be written or the disk is full.
     WeightsError
-        When label sets and heads do not fit together.
+        When label sets and heads do not fit together; when a weight does not fit into float16.
     """
     if not isinstance(labels, Mapping) or not all(isinstance(classes, LabelSet) for classes in labels.values()):
         head = next(iter(model.heads))
@@ -140,6 +145,7 @@ def save_checkpoint(
     stated = model.preprocessing_tensors()
     state = model.state_dict().items()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state if name not in stated}
+    tensors = as_float16(tensors) if half else tensors
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, {KEY: json.dumps(header)})
@@ -153,13 +159,14 @@ def load_checkpoint(source: Source) -> Checkpoint:
     Parameters
     ----------
     source
-        A path; or the file's content as bytes, or an open binary file, which is read from where it stands to its end.
+        A path, ``hf://owner/name[@revision][/file]`` of the hub, or the name of an installed model such as ``voc-subset``; or the
+        file's content as bytes, or an open binary file, which is read from where it stands to its end.
 
     Raises
     ------
     WeightsError
         When the file is missing, empty, cut short, a pickle, of another kind, of a newer format, or its weights do not fit
-        its own header.
+        its own header; when the hub does not give it.
     """
     file, header, tensors = _read(source)
     if header.get("format") not in (1, FORMAT):
@@ -187,6 +194,8 @@ def load_checkpoint(source: Source) -> Checkpoint:
             raise WeightsError(f"its scale is {scale:g}, and a factor on height and width is above 0")
     except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
+    stored = {"labels": labels, "history": history, "scale": scale, "image": image, "label_maps": label_maps}
+    model.stored = {"file": file if isinstance(source, str | os.PathLike) else None, **stored}
     return Checkpoint(model.eval(), labels, history, scale, image, label_maps, header)
 
 
@@ -247,7 +256,7 @@ def _parts_of_bytes(content: bytes) -> tuple[Mapping[str, str], dict[str, torch.
 def _name_and_content(source: Source) -> tuple[str, bytes | None]:
     """Return what to call a source, and the content of what is no path; what is plainly no checkpoint is refused."""
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
+        path = find_checkpoint(source)
         try:
             if not path.is_file():
                 raise WeightsError(f"no checkpoint {path}: {'it is a folder' if path.is_dir() else 'no such file'}; {ADVICE}")

@@ -29,6 +29,7 @@ from fullconv.geometry.trace import trace
 from fullconv.nn.align import Alignment, align
 from fullconv.nn.fit import Fit, Overlap
 from fullconv.nn.head import Head
+from fullconv.nn.hub_methods import HubMethods
 from fullconv.nn.inputs import check_inputs
 from fullconv.nn.normalise import Normalise, NormaliseDepth, normaliser, preprocessing_of
 from fullconv.nn.trunk import Trunk
@@ -61,7 +62,7 @@ class Core(nn.Module):
         return {stream: trunk(_joined(stream, images)) for stream, trunk in self.trunks.items()}
 
 
-class FCN(nn.Module):
+class FCN(HubMethods, nn.Module):
     """Images of any size to logits for every class at every pixel.
 
     Parameters

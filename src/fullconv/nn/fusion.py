@@ -14,6 +14,7 @@ from fullconv.errors import WeightsError
 from fullconv.nn.checkpoint import Checkpoint, load_checkpoint, read_header
 from fullconv.nn.class_rows import match_rows, row_tensors
 from fullconv.nn.fcn import FCN
+from fullconv.nn.find_checkpoint import is_published
 from fullconv.nn.weights import TransplantReport, Weights, transplant
 from fullconv.spec import inputs_of
 
@@ -105,6 +106,8 @@ def _strides(trained: FCN, model: FCN) -> list[str]:
 
 def is_trained_model(name: str) -> bool:
     """Return whether a path is that of a file that :func:`fullconv.nn.checkpoint.save_checkpoint` wrote, not of a backbone's."""
+    if is_published(name):
+        return True
     if not Path(name).is_file():
         return False
     try:
