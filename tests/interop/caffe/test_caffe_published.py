@@ -10,42 +10,26 @@ import numpy as np
 import pytest
 import torch
 from caffe_files import L, caffemodel, evaluate, reference
+from published_nets import HEADS, MEANS, TWINS, inputs, thin_nets
 from safetensors.torch import load_file
-from torch import Tensor
 
 from fullconv.errors import SpecError, WeightsError
 from fullconv.interop.caffe import PUBLISHED, import_caffemodel, read_caffemodel
 from fullconv.interop.caffe.importing import KNOWN
 from fullconv.interop.caffe.published import CLASSIFIERS
-from fullconv.nn.backbones import BACKBONES, Classifier, caffe, use_backbone
+from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.backbones.narrow import narrow
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.nn.normalise import CAFFE
 
-MEANS = {
-    "voc": (104.00699, 116.66877, 122.67892),
-    "nyud": (116.190, 97.203, 92.318),
-    "siftflow": (114.578, 115.294, 108.353),
-    "pascalcontext": (104.007, 116.669, 122.679),
-}
-HEADS = {"semantic": ("score", "score_sem"), "geometric": ("score_geo",)}
-TWINS = ("nyud-fcn32s-color", "nyud-fcn32s-hha")
-"""Models whose layers are the same."""
 LARGE = {"voc-fcn8s", "voc-fcn-alexnet"}
 """Models that are tried at large sizes too; by hand all were."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def narrow_nets() -> Iterator[None]:
-    """The published models with a sixteenth of the channels, under the backbones' names ``thin-``."""
-    for name, side in (("vgg16", 224), ("alexnet", 227)):
-        with torch.device("meta"):
-            whole = getattr(caffe, name)()
-        net = narrow(whole, 1 / 16, side)
-        use_backbone(f"thin-{name}", Classifier(lambda net=net: copy.deepcopy(net), side, CAFFE, "paper", "pool"))
-    for name, entry in PUBLISHED.items():
-        KNOWN[name] = dataclasses.replace(entry, model=entry.model.replace("caffe", "thin"))
+    """The published models with a sixteenth of the channels."""
+    thin_nets()
     yield
     KNOWN.update(PUBLISHED)
     for name in ("thin-vgg16", "thin-alexnet"):
@@ -56,17 +40,6 @@ def written(folder: Path, layers: list[L], **how: bool) -> Path:
     path = folder / "net.caffemodel"
     path.write_bytes(caffemodel(layers, **how))
     return path
-
-
-def inputs(name: str, height: int, width: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return random inputs as our nets take them, and as the reference's data layers hand them on."""
-    random = np.random.default_rng(height)
-    rgb, hha = (torch.from_numpy(random.integers(0, 256, (1, 3, height, width))).float() for _ in range(2))
-    depth = torch.from_numpy(random.uniform(0.5, 9, (1, 1, height, width))).float()
-    color = rgb.flip(1) - torch.tensor(MEANS[name.split("-")[0]])[:, None, None]
-    encoded = hha - torch.tensor([132.431, 94.076, 118.477])[:, None, None]
-    data = {"data": encoded if name == "nyud-fcn32s-hha" else color, "color": color, "hha": encoded}
-    return {"rgb": rgb, "hha": hha, "depth": depth}, data | {"depth": torch.log(depth * 1000) - 7.844}
 
 
 def same_logits(name: str, net: torch.nn.Module, layers: list[L], size: tuple[int, int]) -> None:

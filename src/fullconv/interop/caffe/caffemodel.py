@@ -68,11 +68,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class CaffeModel:
-    """What a ``.caffemodel`` holds: ``layers`` in their order; ``source`` names the file in messages."""
+    """What a ``.caffemodel`` holds: ``layers`` in their order; ``source`` names the file, ``mapped`` is its content."""
 
     source: str
     layers: tuple[Layer, ...]
-    mapped: mmap.mmap = field(repr=False)
+    mapped: mmap.mmap | None = field(default=None, repr=False)
 
     @property
     def weighted(self) -> dict[str, Layer]:
@@ -81,7 +81,7 @@ class CaffeModel:
 
     def release(self) -> None:
         """Let the system take back the memory of what was read of the file; it is read again when it is needed."""
-        if hasattr(mmap, "MADV_DONTNEED"):
+        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
