@@ -24,7 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "interop" / "caffe"))
 from caffe_files import L, caffemodel, evaluate, prototxt, reference
 from opencv import VARIABLE, OpenCV
-from published_nets import HEADS, TWINS, inputs, thin_nets
+from published_nets import HEADS, TWINS, fed, inputs, thin_nets
 
 from fullconv.interop.caffe import PUBLISHED, import_caffemodel
 from fullconv.nn.fcn import FCN
@@ -77,8 +77,7 @@ def compare(name: str, divide: int, folder: Path) -> float:
     worst = 0.0
     for size in SIZES:
         given, data = inputs(name, *size)
-        used = {key for layer in layers for key in layer.bottoms if key in data}
-        data = {key: data[key] for key in used}
+        data = fed(layers, data)
         with torch.no_grad():
             found = nets[0]({key: given[key] for key in nets[0].inputs})
             plain = evaluate(layers, data)

@@ -18,7 +18,7 @@ from fullconv.errors import SpecError, WeightsError, nearest, some
 from fullconv.files import replacing
 from fullconv.interop.caffe.caffemodel import Blob, CaffeModel, Layer
 from fullconv.interop.caffe.importing import KNOWN, Imported, guess, transplanted
-from fullconv.interop.caffe.published import PUBLISHED, Published
+from fullconv.interop.caffe.published import Published
 from fullconv.labels import LabelSet
 from fullconv.nn.backbones import BACKBONES, Classifier, find_backbone
 from fullconv.nn.backbones.timm_models import PREFIX
@@ -85,20 +85,22 @@ def import_state_dict(
             raise SpecError(f"{source} is the name of a backbone, and --model says {model}: leave one of them out")
         return _backbone(find_weights(str(source)), str(source))
     weights = read_weights(Path(source))
-    if model is None or model in KNOWN or _is_ours(model):
+    if model is None or model in KNOWN or model in _our_nets():
         return _fcn(weights, str(source), model, classes)
     return _backbone(weights, model)
 
 
-def _is_ours(model: str) -> bool:
-    return any(model == entry.model for entry in PUBLISHED.values())
+def _our_nets() -> dict[str, Published]:
+    """Return a published model by our name of its net, the first of those with one head and colour."""
+    entries = [entry for entry in KNOWN.values() if isinstance(entry, Published)]
+    return {entry.model: entry for entry in reversed(entries)}
 
 
 def _backbone(weights: Weights, name: str) -> ImportedBackbone:
     try:
         entry = find_backbone(name)
     except SpecError as error:
-        near = nearest(name, [*KNOWN, *(entry.model for entry in PUBLISHED.values()), *BACKBONES])
+        near = nearest(name, [*KNOWN, *_our_nets(), *BACKBONES])
         hint = f"; nearest: {', '.join(dict.fromkeys(near))}" if near else f" ({error})"
         raise SpecError(f"no published model, net or backbone is called {name!r}{hint}. {ADVICE}") from error
     with torch.device("meta"):
@@ -119,7 +121,7 @@ def _fcn(weights: Weights, source: str, model: str | None, classes: tuple[str, .
         if classes:
             raise SpecError(f"{model} has classes of its own; leave out --classes, or say --model {_ours(model)}")
         return transplanted(read, model, entry)
-    stem = next(entry for entry in PUBLISHED.values() if entry.model == model)
+    stem = _our_nets()[model]
     entry = replace(stem, labels={"semantic": _labels(read, stem, model, classes)}, scaled=False)
     return transplanted(read, model, entry)
 

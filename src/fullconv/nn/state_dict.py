@@ -26,9 +26,10 @@ WRAPPERS = ("model_state_dict", "state_dict", "model", "net", "network", "weight
 PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
 ADVICE = "give a file that torch.save(model.state_dict(), FILE) wrote, or a .safetensors"
-NUMBERS = [
+SCALAR = np.float64(0).__reduce__()[0]
+NUMBERS: list[Any] = [
     np.dtype,
-    *((np._core.multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")),
 ]
 """Single numbers of numpy's, such as a best score, that training scripts save beside their tensors."""

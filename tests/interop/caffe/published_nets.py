@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import torch
+from caffe_files import L
 from torch import Tensor
 
 from fullconv.interop.caffe import PUBLISHED
@@ -33,6 +34,13 @@ def thin_nets(divide: int = 16) -> None:
         use_backbone(f"thin-{name}", Classifier(lambda net=net: copy.deepcopy(net), side, CAFFE, "paper", "pool"))
     for name, entry in PUBLISHED.items():
         KNOWN[name] = dataclasses.replace(entry, model=entry.model.replace("caffe", "thin"))
+
+
+def fed(layers: list[L], data: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return what of ``data`` the net reads and no layer of it makes."""
+    made = {top for layer in layers for top in layer.tops}
+    read = dict.fromkeys(bottom for layer in layers for bottom in layer.bottoms)
+    return {name: data[name] for name in read if name not in made}
 
 
 def inputs(name: str, height: int, width: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
