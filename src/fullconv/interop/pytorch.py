@@ -139,7 +139,7 @@ def _labels(read: CaffeModel, entry: Published, model: str, classes: tuple[str, 
     count = score.blobs[0].shape[0]
     if not classes and count == len(entry.labels["semantic"]):
         return entry.labels["semantic"]
-    if len(classes) != count:
+    if len(classes) != count or not all(classes):
         said = f"--classes names {len(classes)}" if classes else "a state dict does not hold their names"
         raise SpecError(f"{read.source} tells {count} classes apart, and {said}: give --classes NAME,NAME,… with {count} names")
     return LabelSet(classes)
@@ -153,6 +153,8 @@ def as_layers(tensors: Mapping[str, Tensor], source: str) -> CaffeModel:
     WeightsError
         When a tensor is called otherwise.
     """
+    if any(name.startswith("core.heads.") for name in tensors):
+        raise WeightsError(f"{source} holds a net of fullconv's: a checkpoint is used as it is, by predict and fullconv.load")
     blobs: dict[str, list[tuple[int, Blob]]] = {}
     for name, tensor in tensors.items():
         layer, _, kind = name.rpartition(".")

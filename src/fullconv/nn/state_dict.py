@@ -147,6 +147,8 @@ def _tensors(file: Path, found: Any) -> dict[str, Tensor]:
 def _plain(file: Path, name: str, tensor: Tensor) -> Tensor:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
         raise WeightsError(f"{file}: {name!r:.80} is a sparse, quantised, complex or empty tensor; accepted are plain numbers")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise WeightsError(f"{file}: {name!r:.80} says {tuple(tensor.shape)} and stores fewer numbers; copy the file again")
     return tensor.detach()
 
 

@@ -58,6 +58,10 @@ def test_other_files_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "x.caffemodel"
     refused(path, b"", "is empty")
     refused(path, b'name: "net" layer { name: "conv" type: "Convolution" bottom: "data" top: "x" }', "is text")
+    refused(path, b"<!DOCTYPE html><html><head><title>Not Found</title></head><body></body></html>", "is text")
+    refused(
+        path, b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 537979616\n", "fetch it by git lfs pull"
+    )
     refused(path, b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5 form")
     refused(path, b"PK\x03\x04" + bytes(64), "zip file")
     refused(path, bytes(64), "byte 0 starts no field")

@@ -180,6 +180,7 @@ def test_nothing_but_tensors_is_unpickled(archive: bool, tmp_path: Path) -> None
     refused(torch.nn.Conv2d(1, 1, 1), r"holds more than tensors \(torch.nn.modules.conv.Conv2d\)")
     refused([torch.ones(2)], "holds a list and not tensors by name")
     refused({"epoch": 3, "lr": 0.1}, "holds no mapping of names to tensors alone, but 'epoch', 'lr'")
+    refused({"x": torch.ones(1).expand(1 << 40)}, r"'x' says \(1099511627776,\) and stores fewer numbers")
     refused({"x": torch.ones(2).to_sparse()}, "'x' is a sparse, quantised, complex or empty tensor")
     assert not mark.exists()
 

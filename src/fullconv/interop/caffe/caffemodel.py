@@ -32,6 +32,7 @@ MOST_SETTINGS = 1 << 20
 """Bytes of a layer, or of a net, that are no weights."""
 ADVICE = "give a .caffemodel, such as voc-fcn8s's fcn8s-heavy-pascal.caffemodel"
 STARTS = (
+    (b"version https://git-lfs", "is git-lfs's note of a file and not the file; fetch it by git lfs pull"),
     (b"\x89HDF", "is a file of Caffe's HDF5 form (.caffemodel.h5), which is not read; save it as .caffemodel"),
     (b"PK\x03\x04", "is a zip file; unpack it first"),
     (b"\x1f\x8b", "is packed by gzip; unpack it first"),
