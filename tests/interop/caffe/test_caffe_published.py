@@ -10,42 +10,26 @@ import numpy as np
 import pytest
 import torch
 from caffe_files import L, caffemodel, evaluate, reference
+from published_nets import HEADS, MEANS, TWINS, inputs, thin_nets
 from safetensors.torch import load_file
-from torch import Tensor
 
 from fullconv.errors import SpecError, WeightsError
 from fullconv.interop.caffe import PUBLISHED, import_caffemodel, read_caffemodel
 from fullconv.interop.caffe.importing import KNOWN
 from fullconv.interop.caffe.published import CLASSIFIERS
-from fullconv.nn.backbones import BACKBONES, Classifier, caffe, use_backbone
+from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.backbones.narrow import narrow
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
-from fullconv.nn.normalise import CAFFE
 
-MEANS = {
-    "voc": (104.00699, 116.66877, 122.67892),
-    "nyud": (116.190, 97.203, 92.318),
-    "siftflow": (114.578, 115.294, 108.353),
-    "pascalcontext": (104.007, 116.669, 122.679),
-}
-HEADS = {"semantic": ("score", "score_sem"), "geometric": ("score_geo",)}
-TWINS = ("nyud-fcn32s-color", "nyud-fcn32s-hha")
-"""Models whose layers are the same."""
 LARGE = {"voc-fcn8s", "voc-fcn-alexnet"}
 """Models that are tried at large sizes too; by hand all were."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def narrow_nets() -> Iterator[None]:
-    """The published models with a sixteenth of the channels, under the backbones' names ``thin-``."""
-    for name, side in (("vgg16", 224), ("alexnet", 227)):
-        with torch.device("meta"):
-            whole = getattr(caffe, name)()
-        net = narrow(whole, 1 / 16, side)
-        use_backbone(f"thin-{name}", Classifier(lambda net=net: copy.deepcopy(net), side, CAFFE, "paper", "pool"))
-    for name, entry in PUBLISHED.items():
-        KNOWN[name] = dataclasses.replace(entry, model=entry.model.replace("caffe", "thin"))
+    """The published models with a sixteenth of the channels."""
+    thin_nets()
     yield
     KNOWN.update(PUBLISHED)
     for name in ("thin-vgg16", "thin-alexnet"):
@@ -56,17 +40,6 @@ def written(folder: Path, layers: list[L], **how: bool) -> Path:
     path = folder / "net.caffemodel"
     path.write_bytes(caffemodel(layers, **how))
     return path
-
-
-def inputs(name: str, height: int, width: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return random inputs as our nets take them, and as the reference's data layers hand them on."""
-    random = np.random.default_rng(height)
-    rgb, hha = (torch.from_numpy(random.integers(0, 256, (1, 3, height, width))).float() for _ in range(2))
-    depth = torch.from_numpy(random.uniform(0.5, 9, (1, 1, height, width))).float()
-    color = rgb.flip(1) - torch.tensor(MEANS[name.split("-")[0]])[:, None, None]
-    encoded = hha - torch.tensor([132.431, 94.076, 118.477])[:, None, None]
-    data = {"data": encoded if name == "nyud-fcn32s-hha" else color, "color": color, "hha": encoded}
-    return {"rgb": rgb, "hha": hha, "depth": depth}, data | {"depth": torch.log(depth * 1000) - 7.844}
 
 
 def same_logits(name: str, net: torch.nn.Module, layers: list[L], size: tuple[int, int]) -> None:
@@ -129,6 +102,46 @@ def test_training_layers_are_passed_over_by_name(tmp_path: Path) -> None:
     assert import_caffemodel(written(tmp_path, layers)).report.dropped == ["data", "loss"]
 
 
+FIRST_RELEASE = {"score_fr": "score-fr", "score_pool4": "score-pool4", "score_pool3": "score-pool3", "upscore2": "score2"}
+OLDER = {
+    "voc-fcn32s": {"score_fr": "score", "upscore": "upsample"},
+    "voc-fcn16s": FIRST_RELEASE | {"upscore16": "upsample-fused-16"},
+    "voc-fcn8s": FIRST_RELEASE | {"upscore_pool4": "score4", "upscore8": "upsample"},
+    "pascalcontext-fcn16s": FIRST_RELEASE | {"score_fr": "score59", "upscore16": "bigscore"},
+    "siftflow-fcn32s": {"score_fr_sem": "score_sem", "score_fr_geo": "score-geo", "upscore_sem": "upsample_sem"},
+}
+"""What layers were called in older files, by what the reference calls them."""
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_older_names_are_known(name: str, tmp_path: Path) -> None:
+    layers = reference(name)
+    # the first release's upsampling of the coarse score adds an offset to each class
+    offset = next((layer for layer in layers if layer.name == "upscore2"), None)
+    if offset is not None:
+        offset.blobs.append(np.linspace(-1, 1, len(offset.blobs[0]), dtype=np.float32))
+    older = [dataclasses.replace(layer, name=OLDER[name].get(layer.name, layer.name)) for layer in layers]
+    found = import_caffemodel(written(tmp_path, older, old=True))
+    assert found.name == name
+    same_logits(name, found.net, layers, (33, 40))
+    twice = [*older, dataclasses.replace(older[0], name="upsample9")]
+    with pytest.raises(WeightsError, match="none of the published"):
+        import_caffemodel(written(tmp_path, twice))
+
+
+def test_an_offset_that_has_no_place_is_refused(tmp_path: Path) -> None:
+    layers = reference("voc-fcn32s")
+    upscore = next(layer for layer in layers if layer.name == "upscore")
+    upscore.blobs.append(np.zeros(21, np.float32))
+    import_caffemodel(written(tmp_path, layers))
+    upscore.blobs[1] = np.full(21, 0.5, np.float32)
+    with pytest.raises(WeightsError, match="its last upsampling adds an offset to each class, and no published model's does"):
+        import_caffemodel(written(tmp_path, layers))
+    upscore.blobs[1] = np.ones(20, np.float32)
+    with pytest.raises(WeightsError, match="layer 'upscore' is 20 in the file, and the net's is 21"):
+        import_caffemodel(written(tmp_path, layers))
+
+
 def test_twins_are_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, reference("nyud-fcn32s-hha"))
     with pytest.raises(WeightsError, match=r"could be nyud-fcn32s-color or nyud-fcn32s-hha, .*say which by --model"):
@@ -189,7 +202,9 @@ def classifier(name: str, cast: bool) -> list[L]:
 @pytest.mark.parametrize("name", ["caffenet", "alexnet", "googlenet"])
 def test_classifiers_become_weights_of_a_backbone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = CLASSIFIERS[name]
-    slim = narrow(BACKBONES[entry.backbone].build(), 1 / 16, BACKBONES[entry.backbone].native_side)
+    with torch.device("meta"):
+        whole = BACKBONES[entry.backbone].build()
+    slim = narrow(whole, 1 / 16, BACKBONES[entry.backbone].native_side)
     monkeypatch.setitem(
         BACKBONES, entry.backbone, dataclasses.replace(BACKBONES[entry.backbone], build=lambda: copy.deepcopy(slim))
     )
@@ -208,7 +223,9 @@ def test_classifiers_become_weights_of_a_backbone(name: str, tmp_path: Path, mon
 
 
 def test_a_cast_without_classes_is_a_trunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slim = narrow(BACKBONES["caffe-alexnet"].build(), 1 / 16, 227)
+    with torch.device("meta"):
+        whole = BACKBONES["caffe-alexnet"].build()
+    slim = narrow(whole, 1 / 16, 227)
     monkeypatch.setitem(BACKBONES, "caffe-alexnet", dataclasses.replace(BACKBONES["caffe-alexnet"], build=lambda: slim))
     layers = [L("norm1", "LRN", ["pool1"], ["norm1"]), *classifier("caffenet", True)[:-1]]
     found = import_caffemodel(written(tmp_path, layers))

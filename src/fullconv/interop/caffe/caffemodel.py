@@ -32,6 +32,7 @@ MOST_SETTINGS = 1 << 20
 """Bytes of a layer, or of a net, that are no weights."""
 ADVICE = "give a .caffemodel, such as voc-fcn8s's fcn8s-heavy-pascal.caffemodel"
 STARTS = (
+    (b"version https://git-lfs", "is git-lfs's note of a file and not the file; fetch it by git lfs pull"),
     (b"\x89HDF", "is a file of Caffe's HDF5 form (.caffemodel.h5), which is not read; save it as .caffemodel"),
     (b"PK\x03\x04", "is a zip file; unpack it first"),
     (b"\x1f\x8b", "is packed by gzip; unpack it first"),
@@ -68,11 +69,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class CaffeModel:
-    """What a ``.caffemodel`` holds: ``layers`` in their order; ``source`` names the file in messages."""
+    """What a ``.caffemodel`` holds: ``layers`` in their order; ``source`` names the file, ``mapped`` is its content."""
 
     source: str
     layers: tuple[Layer, ...]
-    mapped: mmap.mmap = field(repr=False)
+    mapped: mmap.mmap | None = field(default=None, repr=False)
 
     @property
     def weighted(self) -> dict[str, Layer]:
@@ -81,7 +82,7 @@ class CaffeModel:
 
     def release(self) -> None:
         """Let the system take back the memory of what was read of the file; it is read again when it is needed."""
-        if hasattr(mmap, "MADV_DONTNEED"):
+        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.mapped.madvise(mmap.MADV_DONTNEED)
 
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
@@ -22,21 +24,23 @@ from fullconv.nn.normalise import CAFFE, preprocessing_of
 from fullconv.nn.weights import TransplantReport
 
 KNOWN: dict[str, Published | PublishedClassifier] = {**PUBLISHED, **CLASSIFIERS}
+ADVICE = "Say --model if you know it, or give its definition by --prototxt to import it as a plain net"
 CAST = ("", "-conv", "_conv")
 """What casts of classifiers have behind the names of dense layers."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What a caffemodel became: the model's ``name``, the ``net`` in evaluation mode, and what became of every tensor."""
+    """What a file became: the model's ``name`` and ``entry``, the ``net`` in evaluation mode, what became of every tensor."""
 
     name: str
+    entry: Published | PublishedClassifier
     net: nn.Module
     report: TransplantReport
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, or of a classifier the weights of a backbone with their preprocessing; ends in ``.safetensors``."""
-        entry = KNOWN[self.name]
+        entry = self.entry
         if isinstance(self.net, FCN) and isinstance(entry, Published):
             history = [{"stage": f"imported from {os.path.basename(self.report.source)}", "published": self.name}]  # noqa: PTH119  # a text, of which the last part is shown
             save_checkpoint(path, self.net, entry.labels, history)
@@ -72,12 +76,16 @@ def import_caffemodel(path: str | os.PathLike[str], model: str | None = None) ->
         )
     read = read_caffemodel(path)
     name = model or guess(read)
-    entry = KNOWN[name]
-    net, report = _fcn(read, entry) if isinstance(entry, Published) else _classifier(read, entry)
-    return Imported(name, net.eval(), report)
+    return transplanted(read, name, KNOWN[name])
 
 
-def guess(model: CaffeModel) -> str:
+def transplanted(model: CaffeModel, name: str, entry: Published | PublishedClassifier) -> Imported:
+    """Return the net of ``entry``, called ``name``, with the weights of a file; errors as :func:`import_caffemodel`."""
+    net, report = _fcn(model, entry) if isinstance(entry, Published) else _classifier(model, entry)
+    return Imported(name, entry, net.eval(), report)
+
+
+def guess(model: CaffeModel, advice: str = ADVICE) -> str:
     """Return which published model a file is, by the names of its layers and the number of its classes; errors as above."""
     faults = {name: _mismatch(model, entry) for name, entry in KNOWN.items()}
     found = [name for name, fault in faults.items() if not fault]
@@ -87,8 +95,7 @@ def guess(model: CaffeModel) -> str:
         raise WeightsError(f"{model.source} could be {' or '.join(found)}, which have the same layers; say which by --model")
     near = min(faults, key=lambda name: len(faults[name]))
     raise WeightsError(
-        f"{model.source} is none of the published models; nearest: {near}, without {some(sorted(faults[near]), 4)}. Say --model "
-        "if you know it, or give its definition by --prototxt to import it as a plain net"
+        f"{model.source} is none of the published models; nearest: {near}, without {some(sorted(faults[near]), 4)}. {advice}"
     )
 
 
@@ -99,8 +106,8 @@ def _mismatch(model: CaffeModel, entry: Published | PublishedClassifier) -> set[
         places = _cast_places(model, entry)
         fault = {n for n in {*places.values()} ^ set(own) if not (n.startswith(entry.dropped or ("\0",)))}
         return fault if _norm_reads(model) in (entry.norm_reads, None) else fault | {"norm1"}
-    wanted = {*entry.places.values(), *entry.scales.values()}
-    classes = {name for name, count in entry.classes.items() if name in own and count not in own[name].blobs[0].shape[:1]}
+    wanted = {*entry.places_in(own).values(), *entry.scales.values()}
+    classes = {name for name, count in entry.classes_in(own).items() if name in own and count not in own[name].blobs[0].shape[:1]}
     return (wanted ^ set(own)) | classes
 
 
@@ -121,17 +128,36 @@ def _cast_places(model: CaffeModel, entry: PublishedClassifier) -> dict[str, str
 
 def _fcn(model: CaffeModel, entry: Published) -> tuple[FCN, TransplantReport]:
     scales = {stride: _scale(model, name) for stride, name in entry.scales.items()}
-    refuse_left_over(model, {*entry.places.values(), *entry.scales.values()})
+    places = entry.places_in(model.weighted)
+    refuse_left_over(model, {*places.values(), *entry.scales.values()})
     spec = entry.spec.model_copy(update={"skip_scales": scales})
     # without memory first: what random weights would fill is filled once, from the file
     net = build_on_meta(spec, {head: len(labels) for head, labels in entry.labels.items()}).to_empty(device="cpu")
     colors = find_backbone(spec.backbone).preprocessing
     net.set_preprocessing({name: preprocessing_of(name, colors) for name in net.inputs} | entry.preprocessing())
     work = Transplant(model)
-    work.fill(net, entry.places)
+    work.fill(net, places)
+    _fold_offsets(model, net, work.offsets)
     work.report.cast.extend(f"skip_scales.{stride}" for stride in scales)
     work.drop([layer.name for layer in model.layers if is_for_training(layer.kind)])
     return net, work.report
+
+
+def _fold_offsets(model: CaffeModel, net: FCN, offsets: Mapping[str, NDArray[np.float32]]) -> None:
+    """Put what an upsampling adds to each class into the skip that it is added to, in place: the sums are the same.
+
+    The first release's ``score2`` has such an offset, and ours have none.
+    """
+    for path, offset in offsets.items():
+        head, step = path.split(".")[2], int(path.split(".")[-1])
+        if step + 1 == len(net.strides):
+            raise WeightsError(
+                f"{model.source}: its last upsampling adds an offset to each class, and no published model's does; "
+                "import it as a plain net with --prototxt"
+            )
+        score = net.get_submodule(f"core.heads.{head}.score.{next(iter(net.trunks))}.{step + 1}")
+        with torch.no_grad():
+            score.get_parameter("bias").add_(torch.from_numpy(offset))
 
 
 def _scale(model: CaffeModel, name: str) -> float:

@@ -4,13 +4,14 @@ Source: the ``net.py`` of each folder of shelhamer/fcn.berkeleyvision.org, and t
 definitions of the Caffe model zoo for the classifiers. Names and numbers only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fullconv.data.sets.nyud_layouts import NYUDV2
 from fullconv.data.sets.pascal_context import CONTEXT
 from fullconv.data.sets.siftflow import HEADS
+from fullconv.interop.caffe.older_names import name_in_file
 from fullconv.labels import VOC, LabelSet
 from fullconv.nn.normalise import CAFFE
 from fullconv.spec import ModelSpec, inputs_of
@@ -68,27 +69,25 @@ class Published:
         """Names of the layers that scale skips, by stride."""
         return {stride: name for stride, name in SCALES.items() if self.scaled and stride >= self.spec.stride}
 
-    @property
-    def places(self) -> dict[str, str]:
-        """Caffe's name of every layer with weights, by the path of our module."""
+    def places_in(self, own: Container[str]) -> dict[str, str]:
+        """Return the name of every layer with weights in a file that has the layers ``own``, by the path of our module."""
         found = {}
+        upscores = UPSCORES[self.spec.stride]
         for stream, suffix in self.streams.items():
             for name in self.trunk:
                 found[f"core.trunks.{stream}.graph.{name}"] = self.renamed.get(name, name) + suffix
             for head, ending in self.heads.items():
-                for level in range(len(UPSCORES[self.spec.stride])):
-                    found[f"core.heads.{head}.score.{stream}.{level}"] = SCORES[level] + ending + suffix
+                for level in range(len(upscores)):
+                    found[f"core.heads.{head}.score.{stream}.{level}"] = name_in_file(SCORES[level], ending + suffix, own)
         for head, ending in self.heads.items():
-            for step, name in enumerate(UPSCORES[self.spec.stride]):
-                found[f"core.heads.{head}.upsample.{step}"] = name + ending
+            for step, name in enumerate(upscores):
+                found[f"core.heads.{head}.upsample.{step}"] = name_in_file(name, ending, own)
         return found
 
-    @property
-    def classes(self) -> dict[str, int]:
-        """Number of classes that each score layer gives, by Caffe's name."""
-        return {
-            name: len(self.labels[path.split(".")[2]]) for path, name in self.places.items() if path.startswith("core.heads.")
-        }
+    def classes_in(self, own: Container[str]) -> dict[str, int]:
+        """Return the number of classes that each score layer gives, by its name in a file that has the layers ``own``."""
+        places = self.places_in(own).items()
+        return {name: len(self.labels[path.split(".")[2]]) for path, name in places if path.startswith("core.heads.")}
 
     def preprocessing(self) -> dict[str, dict[str, Any]]:
         """Return the colour part of the preprocessing, by input; other inputs have the net's own."""

@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fullconv.errors import WeightsError, some
@@ -43,6 +44,8 @@ class Transplant:
     model: CaffeModel
     any_padding: str | None = None
     report: TransplantReport = field(init=False)
+    offsets: dict[str, NDArray[np.float32]] = field(init=False, default_factory=dict)
+    """What upsamplings add to each class, by the path of our module, which has no place for it; those of zeros are not noted."""
 
     def __post_init__(self) -> None:
         self.report = TransplantReport(self.model.source)
@@ -64,18 +67,34 @@ class Transplant:
                 raise WeightsError(f"{self.model.source} has no weights for the layer {name!r}, which this model needs")
             self._check_work(layer, part)
             targets = dict(part.named_parameters(recurse=False)) | dict(part.named_buffers(recurse=False))
-            if len(layer.blobs) != len(targets):
+            blobs = layer.blobs
+            if isinstance(part, Deconvolution) and len(blobs) == 2:
+                self._note_offset(path, layer, part)
+                blobs = blobs[:1]
+            if len(blobs) != len(targets):
                 raise WeightsError(
                     f"{self.model.source}: layer {name!r} has {len(layer.blobs)} blobs and not {len(targets)} "
                     f"({', '.join(targets)}): it is of another net"
                 )
-            for (kind, target), blob in zip(targets.items(), layer.blobs, strict=True):
+            for (kind, target), blob in zip(targets.items(), blobs, strict=True):
                 dense = isinstance(part, Deconvolution) and not fits(blob.shape, tuple(target.shape))
                 taken = _depth_wise(layer, blob, target) if dense else blob
                 _check_shape(layer, taken, target)
                 copy_numbers(self.model, name, taken, target)
                 same = tuple(target.shape) == blob.shape and blob.values.dtype == np.float32
                 (self.report.copied if same else self.report.cast).append(f"{path}.{kind}")
+
+    def _note_offset(self, path: str, layer: Layer, part: Deconvolution) -> None:
+        offset = layer.blobs[1]
+        if not fits(offset.shape, (len(part.weight),)):
+            raise _wrong_shape(layer, offset, (len(part.weight),))
+        numbers = offset.array().ravel()
+        if not np.isfinite(numbers).all():
+            raise WeightsError(
+                f"{self.model.source}: layer {layer.name!r} holds numbers that are not finite; copy the file again"
+            )
+        if numbers.any():
+            self.offsets[path] = numbers
 
     def drop(self, names: list[str]) -> None:
         """Note layers that are passed over."""
