@@ -88,11 +88,18 @@ def test_weights_that_are_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         find_weights("minivgg")
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x02}q\x00.", b"x" * 100])
-def test_damaged_files(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"is not a whole \.safetensors file"),
+        (b"\x80\x02}q\x00.", r"is cut short, damaged or of another kind .*torch\.save\(model\.state_dict\(\), FILE\)"),
+        (b"x" * 100, r"is not a whole \.safetensors file"),
+    ],
+)
+def test_damaged_files(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"is not a whole \.safetensors file"):
+    with pytest.raises(WeightsError, match=message):
         find_weights(str(path))
     with pytest.raises(WeightsError, match="no weights file"):
         find_weights(str(tmp_path / "b.safetensors"))
