@@ -152,7 +152,7 @@ def predict(
     jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint, device, threshold)
     predictor.head(head)
-    depths = depths_for(predictor.model.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
+    depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
     log_head(predictor.labels, head)
     if depths is not None:
         with contextlib.suppress(DataError):  # it will be told with the others

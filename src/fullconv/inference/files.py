@@ -182,7 +182,7 @@ def _read(job: Job, predictor: Predictor, depths: Depths | None) -> Read:
     try:
         image = read_image(job.source, predictor.image)
         depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)
-        return Loaded(picture_of(image), inputs_for(predictor.model.inputs, image, depth, camera))
+        return Loaded(picture_of(image), inputs_for(predictor.engine.inputs, image, depth, camera))
     except DataError as error:
         return DataError(str(error))  # without the frames that it came from, which hold on to the image
 

@@ -12,7 +12,7 @@ from typing import TypeVar, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from fullconv.crf.mean_field import CRFSpec, refine
 from fullconv.data.depth.intrinsics import Intrinsics
@@ -22,6 +22,8 @@ from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.evaluation.at_scale import logits_at_scale
 from fullconv.inference.device import find_device, memory_for
+from fullconv.inference.engine import Engine
+from fullconv.inference.engines.eager import EagerEngine
 from fullconv.inference.heads import check_heads, find_head
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.sources import ImageLike, as_array
@@ -52,7 +54,7 @@ class Predictor:
     Parameters
     ----------
     model
-        Is put in evaluation mode.
+        A net, which is put in evaluation mode and run as it is; or an engine (:mod:`fullconv.inference.engine`).
     labels
         The classes of each head.
     scale
@@ -80,7 +82,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: FCN,
+        model: FCN | Engine,
         labels: Mapping[str, LabelSet],
         scale: float = 1.0,
         threshold: float | None = None,
@@ -92,8 +94,7 @@ class Predictor:
             raise SpecError(
                 f"the scale is {scale:g}; it is the factor on height and width that the model was trained at, above 0"
             )
-        # the layout that CPUs run convolutions fastest in
-        self.model = model.eval().to(memory_format=torch.channels_last)
+        self.engine: Engine = EagerEngine(model) if isinstance(model, nn.Module) else model
         self.labels = dict(labels)
         self.scale = scale
         self.threshold = threshold
@@ -183,7 +184,7 @@ class Predictor:
         return [found[place] for place in range(len(images))]
 
     def _inputs(self, image: ImageLike, depth: Depth | None, camera: Intrinsics | None) -> dict[str, NDArray[np.generic]]:
-        return inputs_for(self.model.inputs, as_array(image, self.image), depth, camera)
+        return inputs_for(self.engine.inputs, as_array(image, self.image), depth, camera)
 
     def _batches(self, read: Sequence[Mapping[str, NDArray[np.generic]]]) -> Iterator[list[int]]:
         """Yield the places of images of one size, at most :attr:`together` at a time."""
@@ -209,7 +210,7 @@ class Predictor:
         # copies, as torch warns of arrays that it must not write to
         batch = {
             key: torch.from_numpy(np.ascontiguousarray(np.stack([image[key] for image in images]).transpose(0, 3, 1, 2)))
-            for key in self.model.inputs
+            for key in self.engine.inputs
         }
         with torch.inference_mode(), memory_for(next(iter(batch.values()))):
             logits = self._finite(batch)[name]
@@ -241,9 +242,9 @@ class Predictor:
         WeightsError
             When a logit is not finite.
         """
-        batch = {stream: image[None] for stream, image in inputs.items() if stream in self.model.inputs}
-        if missing := [name for name in self.model.inputs if name not in batch]:
-            raise SpecError(f"the model reads {', '.join(self.model.inputs)}; {', '.join(missing)} is missing")
+        batch = {stream: image[None] for stream, image in inputs.items() if stream in self.engine.inputs}
+        if missing := [name for name in self.engine.inputs if name not in batch]:
+            raise SpecError(f"the model reads {', '.join(self.engine.inputs)}; {', '.join(missing)} is missing")
         with torch.inference_mode(), memory_for(next(iter(batch.values()))):
             return self._finite(batch)
 
@@ -256,18 +257,31 @@ class Predictor:
         return labels_at(self.logits(inputs)[name], self.labels[name], self.threshold)[0].cpu().numpy()
 
     def _finite(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = logits_at_scale(self._run, batch, self.scale)
+        found = logits_at_scale(self.engine, batch, self.scale)
         if not all(logits.isfinite().all() for logits in found.values()):
             raise WeightsError("the model gives logits that are no numbers: its weights are damaged or its training diverged")
         return found
 
-    def _run(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return self.model({stream: images.to(self.device) for stream, images in batch.items()})
+    @property
+    def model(self) -> FCN:
+        """The net that the engine runs.
+
+        Raises
+        ------
+        SpecError
+            When it has none, as one that runs an exported file.
+        """
+        found = getattr(self.engine, "model", None)
+        if found is None:
+            raise SpecError(
+                "an exported file holds no net that could be looked into; load the model.safetensors it was made from"
+            )
+        return found
 
     @property
     def device(self) -> torch.device:
         """Where the model computes."""
-        return next(self.model.parameters()).device
+        return self.engine.device
 
     @property
     def together(self) -> int:
@@ -282,7 +296,7 @@ class Predictor:
         SpecError
             When the model has no such head.
         """
-        return find_head(self.model.heads, name)
+        return find_head(self.engine.heads, name)
 
 
 def load(source: Source, device: str = "auto", threshold: float | None = None) -> Predictor:
