@@ -1,12 +1,12 @@
 """What computes logits for a :class:`fullconv.Predictor`: the net itself, or the net in another runtime.
 
-An engine is anything with these four; ``fullconv.inference.engines`` holds ours, one a file.
+``fullconv.inference.engines`` holds ours: eager, compiled, openvino, onnxruntime; docs/engines.md says which to take when.
 
 Letters: N images, C channels, H height, W width, K classes.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -38,4 +38,13 @@ class Engine(Protocol):
         batch
             By input: uint8 or float 0–255 (N, C, H, W), RGB and further bands; depth float in metres.
         """
+        ...
+
+
+@runtime_checkable
+class InStrips(Protocol):
+    """An engine that can also give logits strip by strip, so that those of a large image are never in memory at once."""
+
+    def strips(self, batch: Mapping[str, Tensor], head: str) -> Iterator[Tensor]:
+        """Yield logits float (N, K, rows, W) of one head from the top of the images to their end."""
         ...

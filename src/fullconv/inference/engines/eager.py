@@ -1,20 +1,29 @@
-"""The engine ``eager``: the net as PyTorch runs it, one operation after another."""
+"""The engine ``eager``: the net as PyTorch runs it, one operation after another. It needs nothing but PyTorch."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from fullconv.inference.engines.net import NetEngine
+from fullconv.inference.engines.precision import TORCH_TYPES, check_torch_precision
 from fullconv.nn.fcn import FCN
 
 
-class EagerEngine:
+class EagerEngine(NetEngine):
     """A net in evaluation mode, in the layout of memory that convolutions are fastest in.
 
     Parameters
     ----------
     model
         Is put in evaluation mode.
+    precision
+        ``fp32``; ``bf16`` or ``fp16``: in which convolutions compute, by autocast; weights stay float32.
+
+    Raises
+    ------
+    SpecError
+        When the processor lacks the precision.
 
     Examples
     --------
@@ -24,16 +33,13 @@ class EagerEngine:
     torch.Size([1, 2, 37, 50])
     """
 
-    def __init__(self, model: FCN) -> None:
-        self.model = model.eval().to(memory_format=torch.channels_last)
-        self.inputs = tuple(model.inputs)
-        self.heads = dict(model.heads)
+    def __init__(self, model: FCN, precision: str = "fp32") -> None:
+        super().__init__(model.eval().to(memory_format=torch.channels_last), self._run)
+        self.precision = precision
+        check_torch_precision("eager", precision, self.device)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the net's weights are."""
-        return next(self.model.parameters()).device
-
-    def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return logits float (N, K, H, W) of each head; see :class:`fullconv.inference.engine.Engine`."""
-        return self.model({stream: images.to(self.device) for stream, images in batch.items()})
+    def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if self.precision == "fp32":
+            return self.model.coarse(batch)
+        with torch.autocast(self.device.type, TORCH_TYPES[self.precision]):
+            return self.model.coarse(batch)
