@@ -1,5 +1,6 @@
 """Predictions are the model's own, at the picture's own size; files hold exactly them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 import fullconv
 from fullconv.errors import DataError, SpecError
 from fullconv.inference.predictor import Predictor, load
+from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import load_checkpoint
 
 
@@ -105,19 +107,31 @@ def test_unknown_head(predictor: Predictor, image: np.ndarray) -> None:
         predictor.predict(image, head="depth")
 
 
-def test_memory_that_is_too_small_is_said_in_words(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(inputs: object) -> None:
-        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-
-    monkeypatch.setattr(predictor, "model", _Refusing(predictor.model, refuse))
+def test_memory_that_is_too_small_is_said_in_words() -> None:
+    predictor = Predictor(Full(), {"semantic": LabelSet(("dark", "bright"))})
     with pytest.raises(DataError, match="no memory for an image of 5×6 pixels"):
         predictor.logits({"rgb": torch.zeros(3, 5, 6, dtype=torch.uint8)})
 
 
-class _Refusing:
-    def __init__(self, model: torch.nn.Module, forward: object) -> None:
-        self.parameters, self.inputs = model.parameters, ("rgb",)
-        self.forward = forward
+class Bright:
+    """An engine without a net: class 1 where red is above 100."""
 
-    def __call__(self, inputs: object) -> object:
-        return self.forward(inputs)  # type: ignore[operator]
+    inputs, heads, device = ("rgb",), {"semantic": 2}, torch.device("cpu")
+
+    def __call__(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        red = batch["rgb"][:, :1].float()
+        return {"semantic": torch.cat([100 - red, red - 100], 1)}
+
+
+class Full(Bright):
+    def __call__(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+
+def test_an_engine_of_ones_own_predicts_and_is_evaluated(image: np.ndarray) -> None:
+    predictor = Predictor(Bright(), {"semantic": LabelSet(("dark", "bright"))})
+    truth = image[..., 0] > 100
+    np.testing.assert_array_equal(predictor.predict(image).labels, truth)
+    np.testing.assert_array_equal(predictor.labels_of({"rgb": torch.from_numpy(image).permute(2, 0, 1)}), truth)
+    with pytest.raises(SpecError, match=r"holds no net that could be looked into; load the model\.safetensors"):
+        _ = predictor.model

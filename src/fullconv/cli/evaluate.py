@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
+from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.ground_truth import open_ground_truth
 from fullconv.cli.output import log, log_head, progress_bar, show
 from fullconv.cli.threshold import take_best, threshold_of
@@ -34,6 +35,7 @@ def evaluate(
     out: Path | None = None,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     device: str = "auto",
+    computing: Computing = NOT_SAID,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
     """Measure trained models on a data set: the paper's four metrics with their intervals, and the IU of every class.
@@ -68,6 +70,8 @@ def evaluate(
         Of the draws of images that the intervals come from.
     device
         cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
+    computing
+        By which engine.
     as_json
         Print one JSON object.
     """
@@ -89,6 +93,7 @@ def evaluate(
     samples = open_ground_truth(data, root, split, count, head, predictors.values(), refined=tuned is not None)
     if out is not None:
         check_folder(out)
+    computing.prepare(predictors.values(), len(samples), "eager")
     take_best(threshold, predictors, samples, head)
     models: dict[str, tuple[Predict, LabelSet]] = {}
     behind = []

@@ -26,7 +26,7 @@ def open_ground_truth(
     from fullconv.spec.recipe import load_recipe
 
     predictors = list(predictors)
-    inputs = (name for predictor in predictors for name in predictor.model.inputs)
+    inputs = (name for predictor in predictors for name in predictor.engine.inputs)
     given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else spec_of(data)
     most = count or given.val_count
     changes = {

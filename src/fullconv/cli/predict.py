@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.memory import no_more_than_free
 from fullconv.cli.output import log, log_head, progress_bar, show
 from fullconv.cli.threshold import threshold_of
@@ -92,6 +93,7 @@ def predict(
     refine: str | None = None,
     threshold: float | None = None,
     device: str = "auto",
+    computing: Computing = NOT_SAID,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
     """Label every pixel of images; write a palette PNG of each image's own size.
@@ -128,6 +130,8 @@ def predict(
         Of models of two classes: the probability from which on a pixel is of the one that is no background; 0.5 by default.
     device
         cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
+    computing
+        By which engine.
     as_json
         Print one JSON object.
     """
@@ -152,8 +156,9 @@ def predict(
     jobs = find_jobs(given, out, outputs)
     predictor = load(checkpoint, device, threshold)
     predictor.head(head)
-    depths = depths_for(predictor.model.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
+    depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
     log_head(predictor.labels, head)
+    computing.prepare([predictor], len(jobs), "auto")
     if depths is not None:
         with contextlib.suppress(DataError):  # it will be told with the others
             log(f"depth: {jobs[0].name} has a median of {depths.median(jobs[0].name):.2g} m")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
+from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.ground_truth import open_ground_truth
 from fullconv.cli.output import log, progress_bar, show
 from fullconv.errors import SpecError
@@ -23,6 +24,7 @@ def tune(
     start: str = "crf",
     out: Path | None = None,
     device: str = "auto",
+    computing: Computing = NOT_SAID,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
     """Find the CRF for `--refine` that raises a trained model's scores near borders most; measure on other images afterwards.
@@ -49,6 +51,8 @@ def tune(
         The file; crf.json beside the checkpoint by default. One that is there is only written when --start names it.
     device
         cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
+    computing
+        By which engine.
     as_json
         Print one JSON object.
     """
@@ -67,6 +71,7 @@ def tune(
     predictor = load(checkpoint, device)
     head = predictor.head(head)
     samples = open_ground_truth(data, root, split, count, head, [predictor], refined=True, default="train")
+    computing.prepare([predictor], len(samples), "eager")
     with progress_bar("tuning") as bar:
         task = bar.add_task("images", total=None)
 

@@ -108,6 +108,7 @@ def predict_files(
     check_threshold(predictor.threshold, predictor.labels[name], name)
     way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "")
     way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
+    way += f", precision {predictor.precision}" if predictor.precision != "fp32" else ""
     way += f", values {values}" if values != "labels" else ""
     wanted = results_of_each(outputs)
     todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
@@ -182,7 +183,7 @@ def _read(job: Job, predictor: Predictor, depths: Depths | None) -> Read:
     try:
         image = read_image(job.source, predictor.image)
         depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)
-        return Loaded(picture_of(image), inputs_for(predictor.model.inputs, image, depth, camera))
+        return Loaded(picture_of(image), inputs_for(predictor.engine.inputs, image, depth, camera))
     except DataError as error:
         return DataError(str(error))  # without the frames that it came from, which hold on to the image
 

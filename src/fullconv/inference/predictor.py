@@ -19,9 +19,14 @@ from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.depth.rgbd import inputs_for
 from fullconv.data.images import picture_of
 from fullconv.data.sample import RGB
-from fullconv.errors import DataError, SpecError, WeightsError
+from fullconv.errors import DataError, SpecError
 from fullconv.evaluation.at_scale import logits_at_scale
 from fullconv.inference.device import find_device, memory_for
+from fullconv.inference.engine import Engine, InStrips
+from fullconv.inference.engines.choose import EngineName, choose_engine
+from fullconv.inference.engines.eager import EagerEngine
+from fullconv.inference.engines.precision import Precision
+from fullconv.inference.finite import check_finite
 from fullconv.inference.heads import check_heads, find_head
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.sources import ImageLike, as_array
@@ -52,7 +57,7 @@ class Predictor:
     Parameters
     ----------
     model
-        Is put in evaluation mode.
+        A net, which is put in evaluation mode and run as it is; or an engine (:mod:`fullconv.inference.engine`).
     labels
         The classes of each head.
     scale
@@ -80,7 +85,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: FCN,
+        model: FCN | Engine,
         labels: Mapping[str, LabelSet],
         scale: float = 1.0,
         threshold: float | None = None,
@@ -92,8 +97,7 @@ class Predictor:
             raise SpecError(
                 f"the scale is {scale:g}; it is the factor on height and width that the model was trained at, above 0"
             )
-        # the layout that CPUs run convolutions fastest in
-        self.model = model.eval().to(memory_format=torch.channels_last)
+        self.engine: Engine = EagerEngine(model) if isinstance(model, FCN) else model
         self.labels = dict(labels)
         self.scale = scale
         self.threshold = threshold
@@ -183,7 +187,7 @@ class Predictor:
         return [found[place] for place in range(len(images))]
 
     def _inputs(self, image: ImageLike, depth: Depth | None, camera: Intrinsics | None) -> dict[str, NDArray[np.generic]]:
-        return inputs_for(self.model.inputs, as_array(image, self.image), depth, camera)
+        return inputs_for(self.engine.inputs, as_array(image, self.image), depth, camera)
 
     def _batches(self, read: Sequence[Mapping[str, NDArray[np.generic]]]) -> Iterator[list[int]]:
         """Yield the places of images of one size, at most :attr:`together` at a time."""
@@ -209,9 +213,11 @@ class Predictor:
         # copies, as torch warns of arrays that it must not write to
         batch = {
             key: torch.from_numpy(np.ascontiguousarray(np.stack([image[key] for image in images]).transpose(0, 3, 1, 2)))
-            for key in self.model.inputs
+            for key in self.engine.inputs
         }
         with torch.inference_mode(), memory_for(next(iter(batch.values()))):
+            if crf is None and not probabilities:
+                return [self._found(each, None, name) for each in self._labels(batch, name).cpu().numpy()]
             logits = self._finite(batch)[name]
             if crf is not None:
                 if self.threshold is not None:
@@ -221,7 +227,7 @@ class Predictor:
                 refined = [refine(*pair, crf) for pair in zip(coarse, colors, strict=True)]
                 return [self._found(each.argmax(0).astype(np.uint8), each if probabilities else None, name) for each in refined]
             labels = labels_at(logits, self.labels[name], self.threshold).cpu().numpy()
-            known = logits.float().softmax(1).cpu().numpy() if probabilities else [None] * len(labels)
+            known = logits.float().softmax(1).cpu().numpy()
         return [self._found(*each, name) for each in zip(labels, known, strict=True)]
 
     def _found(self, labels: NDArray[np.uint8], probabilities: NDArray[np.float32] | None, head: str) -> Segmentation:
@@ -241,33 +247,69 @@ class Predictor:
         WeightsError
             When a logit is not finite.
         """
-        batch = {stream: image[None] for stream, image in inputs.items() if stream in self.model.inputs}
-        if missing := [name for name in self.model.inputs if name not in batch]:
-            raise SpecError(f"the model reads {', '.join(self.model.inputs)}; {', '.join(missing)} is missing")
+        batch = self._alone(inputs)
         with torch.inference_mode(), memory_for(next(iter(batch.values()))):
             return self._finite(batch)
+
+    def _alone(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        batch = {stream: image[None] for stream, image in inputs.items() if stream in self.engine.inputs}
+        if missing := [name for name in self.engine.inputs if name not in batch]:
+            raise SpecError(f"the model reads {', '.join(self.engine.inputs)}; {', '.join(missing)} is missing")
+        return batch
 
     def labels_of(self, inputs: Mapping[str, Tensor], head: str | None = None) -> NDArray[np.uint8]:
         """Return the labels uint8 (H, W) of one sample's streams, uint8 (C, H, W) each; errors as :meth:`logits`.
 
         It is what evaluation asks for: ``fullconv.evaluate(predictor.labels_of, dataset, predictor.labels["semantic"])``.
         """
-        name = self.head(head)
-        return labels_at(self.logits(inputs)[name], self.labels[name], self.threshold)[0].cpu().numpy()
+        name, batch = self.head(head), self._alone(inputs)
+        with torch.inference_mode(), memory_for(next(iter(batch.values()))):
+            return self._labels(batch, name)[0].cpu().numpy()
+
+    def _labels(self, batch: Mapping[str, Tensor], head: str) -> Tensor:
+        """Return the labels uint8 (N, H, W), from logits that are made strip by strip where the engine can."""
+        if self.scale == 1 and isinstance(self.engine, InStrips):
+            strips = self.engine.strips(batch, head)
+        else:
+            strips = iter([logits_at_scale(self.engine, batch, self.scale)[head]])
+        return torch.cat([labels_at(check_finite(logits), self.labels[head], self.threshold) for logits in strips], 1)
 
     def _finite(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = logits_at_scale(self._run, batch, self.scale)
-        if not all(logits.isfinite().all() for logits in found.values()):
-            raise WeightsError("the model gives logits that are no numbers: its weights are damaged or its training diverged")
+        return {head: check_finite(logits) for head, logits in logits_at_scale(self.engine, batch, self.scale).items()}
+
+    @property
+    def model(self) -> FCN:
+        """The net that the engine runs.
+
+        Raises
+        ------
+        SpecError
+            When it has none, as one that runs an exported file.
+        """
+        found = getattr(self.engine, "model", None)
+        if found is None:
+            raise SpecError(
+                "an exported file holds no net that could be looked into; load the model.safetensors it was made from"
+            )
         return found
 
-    def _run(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return self.model({stream: images.to(self.device) for stream, images in batch.items()})
+    def use_engine(self, name: EngineName, precision: Precision | None = None, images: int | None = None) -> str:
+        """Have the net run by another engine from now on; return in words what runs and why.
+
+        Parameters and errors are those of :func:`fullconv.inference.engines.choose.choose_engine`.
+        """
+        self.engine, about = choose_engine(self.model, name, precision, images)
+        return about
 
     @property
     def device(self) -> torch.device:
         """Where the model computes."""
-        return next(self.model.parameters()).device
+        return self.engine.device
+
+    @property
+    def precision(self) -> str:
+        """In which numbers the engine's convolutions compute, such as ``bf16``; ``fp32`` where it does not say."""
+        return getattr(self.engine, "precision", "fp32")
 
     @property
     def together(self) -> int:
@@ -282,10 +324,16 @@ class Predictor:
         SpecError
             When the model has no such head.
         """
-        return find_head(self.model.heads, name)
+        return find_head(self.engine.heads, name)
 
 
-def load(source: Source, device: str = "auto", threshold: float | None = None) -> Predictor:
+def load(
+    source: Source,
+    device: str = "auto",
+    threshold: float | None = None,
+    engine: EngineName = "eager",
+    precision: Precision | None = None,
+) -> Predictor:
     """Return the model of a file that training wrote, ready to predict.
 
     Parameters
@@ -297,15 +345,18 @@ def load(source: Source, device: str = "auto", threshold: float | None = None) -
         one and ``cpu`` elsewhere.
     threshold
         As for :class:`Predictor`.
+    engine, precision
+        What computes (``eager``: PyTorch as it is; ``compiled``, ``openvino``, ``onnxruntime`` or ``auto``) and in which numbers:
+        ``fp32``, ``bf16`` or ``fp16``; see :func:`fullconv.inference.engines.choose.choose_engine` and docs/engines.md.
 
     Raises
     ------
     SpecError
-        When this machine has no such device.
+        When this machine has no such device, engine or precision.
     WeightsError
         When there is no such file, or it is damaged or of another kind.
     """
-    found = find_device(device)
+    place = find_device(device)
     checkpoint = load_checkpoint(source)
-    model = checkpoint.model.to(found)
-    return Predictor(model, checkpoint.labels, checkpoint.scale, threshold, checkpoint.image, checkpoint.label_maps)
+    computes = choose_engine(checkpoint.model.to(place), engine, precision).engine
+    return Predictor(computes, checkpoint.labels, checkpoint.scale, threshold, checkpoint.image, checkpoint.label_maps)

@@ -47,6 +47,6 @@ def labels_at(logits: Tensor, labels: LabelSet, threshold: float | None) -> Tens
     check_threshold(threshold, labels, "this model's output")
     one = labels.foreground
     if threshold is None or one is None:
-        return logits.argmax(1).to(torch.uint8)
+        return logits.max(1).indices.to(torch.uint8)  # what argmax gives, several times faster
     found = logits.float().softmax(1)[:, one] >= threshold
     return found.to(torch.uint8) if one else 1 - found.to(torch.uint8)

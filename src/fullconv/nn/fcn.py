@@ -126,6 +126,10 @@ class FCN(HubMethods, nn.Module):
     def _padded(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.fit(self.normalise[name](images[name])) for name in self.inputs}
 
+    def coarse(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the logits float (N, K, h, w) of each head before their last upsampling; inputs as of :meth:`forward`."""
+        return {name: self.head(name).join(maps) for name, maps in self.score_maps(inputs).items()}
+
     def score_maps(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
         """Return the logits (N, K, h, w) of each head before they are joined, coarse to fine, averaged over the streams."""
         features = self.core.features(self._padded(self._named(inputs)))

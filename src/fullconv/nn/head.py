@@ -106,10 +106,14 @@ class Head(nn.Module):
             Levels of the skips that take part, counted from 1, the first behind the coarsest; all by default. For looking at what
             each one contributes.
         """
+        return self.upsample[-1](self.join(logits, skips))
+
+    def join(self, logits: Sequence[Tensor], skips: Sequence[int] | None = None) -> Tensor:
+        """Return the joined logits (N, K, h, w) of every level, before the last upsampling; parameters as of :meth:`fuse`."""
         joined = logits[0]
         for level, finer in enumerate(logits[1:], 1):
             raised = self.upsample[level - 1](joined)
             joined = self.crop[level - 1](raised, finer)
             if skips is None or level in skips:
                 joined = joined + self.crop_skip[level - 1](finer, raised)
-        return self.upsample[-1](joined)
+        return joined

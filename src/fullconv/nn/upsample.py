@@ -54,6 +54,20 @@ class Deconvolution(nn.Module):
         """Return the upsampled scores."""
         return nn.functional.conv_transpose2d(scores, self.weight, stride=self.factor, groups=len(self.weight))
 
+    def rows(self, scores: Tensor, first: int, last: int) -> Tensor:
+        """Return rows ``first`` to ``last`` (left out) of what :meth:`forward` gives, computed by themselves.
+
+        Examples
+        --------
+        >>> layer = Deconvolution(2, 4, 2, learned=False)
+        >>> scores = torch.rand(1, 2, 5, 3)
+        >>> torch.equal(layer.rows(scores, 3, 8), layer(scores)[:, :, 3:8])
+        True
+        """
+        begin = max((first - self.weight.shape[-1]) // self.factor + 1, 0)
+        reaching = scores[:, :, begin : (last - 1) // self.factor + 1]
+        return self(reaching)[:, :, first - begin * self.factor : last - begin * self.factor]
+
     def axis_maps(self) -> tuple[Transposed, Transposed]:
         """Return the coordinate map of both axes."""
         kernel = self.weight.shape[-1]

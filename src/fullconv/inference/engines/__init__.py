@@ -1,0 +1,1 @@
+"""What can compute a net's logits, one runtime a file."""

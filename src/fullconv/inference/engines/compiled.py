@@ -1,0 +1,50 @@
+"""The engine ``compiled``: the net through ``torch.compile``, once for all sizes.
+
+Compiling takes from half a minute on and happens at the first image; on a CPU it needs a C++ compiler.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from fullconv.errors import SpecError
+from fullconv.inference.engines.net import NetEngine
+from fullconv.inference.engines.precision import TORCH_TYPES, check_torch_precision
+from fullconv.nn.fcn import FCN
+
+
+class CompiledEngine(NetEngine):
+    """A net in evaluation mode, compiled.
+
+    Parameters
+    ----------
+    model
+        Is put in evaluation mode.
+    precision
+        As for :class:`fullconv.inference.engines.eager.EagerEngine`.
+
+    Raises
+    ------
+    SpecError
+        When the processor lacks the precision.
+    """
+
+    def __init__(self, model: FCN, precision: str = "fp32") -> None:
+        super().__init__(model.eval().to(memory_format=torch.channels_last), self._run)
+        self.precision = precision
+        check_torch_precision("compiled", precision, self.device)
+        self._compiled = torch.compile(self.model.coarse, dynamic=True, fullgraph=True)
+
+    def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        from torch._dynamo.exc import BackendCompilerFailed
+
+        dtype = TORCH_TYPES.get(self.precision)
+        try:
+            with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+                return self._compiled(batch)
+        except BackendCompilerFailed as error:
+            raise SpecError(
+                f"torch.compile cannot compile this net here ({' '.join(str(error).split())[:120]} …); on a CPU it needs a C++ "
+                "compiler such as g++; or take another engine, such as eager"
+            ) from error

@@ -1,0 +1,114 @@
+"""The rule behind ``auto``, and what is said where an engine or a precision is not to be had."""
+
+import builtins
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+import fullconv
+from fullconv.errors import SpecError
+from fullconv.inference.engines import choose
+from fullconv.inference.engines.choose import MANY, choose_engine
+from fullconv.inference.engines.eager import EagerEngine
+from fullconv.inference.engines.openvino import OpenVinoEngine
+from fullconv.inference.engines.precision import torch_precisions
+from fullconv.nn.build import build_model
+from fullconv.nn.fcn import FCN
+
+
+@pytest.fixture(scope="module")
+def model() -> FCN:
+    return build_model("fcn32s-minivgg", 2)
+
+
+def test_auto_converts_for_many_images_only(model: FCN) -> None:
+    few = choose_engine(model, "auto", images=MANY - 1)
+    assert isinstance(few.engine, EagerEngine)
+    assert few.about == (
+        "engine: eager in fp32 on cpu, as openvino takes seconds to convert a net and there are fewer than 100 images (auto)"
+    )
+    names = [choose.by_rule(torch.device("cpu"), images)[0] for images in (1, MANY - 1, MANY, 10 * MANY, None)]
+    assert names == ["eager", "eager", "openvino", "openvino", "openvino"]
+    assert choose.by_rule(torch.device("cuda"), MANY)[0] == "eager"
+
+
+def test_auto_without_openvino(model: FCN, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    about = choose_engine(model, "auto").about
+    assert about == "engine: eager in fp32 on cpu, as openvino is not installed (auto; pip install 'fullconv[openvino]')"
+
+
+def test_auto_takes_the_net_as_it_is_when_it_cannot_be_converted(model: FCN, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(model: FCN) -> bytes:
+        raise SpecError("the net is too large")
+
+    monkeypatch.setattr("fullconv.inference.engines.openvino.onnx_of", refuse)
+    found = choose_engine(model, "auto")
+    assert isinstance(found.engine, EagerEngine)
+    assert found.about == "engine: eager in fp32 on cpu, as the net is too large (auto)"
+    with pytest.raises(SpecError, match="the net is too large"):
+        choose_engine(model, "openvino")
+
+
+@pytest.mark.parametrize(
+    ("engine", "package", "extra"), [("openvino", "openvino", "openvino"), ("onnxruntime", "onnxscript", "onnx")]
+)
+def test_an_engine_that_is_not_installed_names_its_extra(
+    engine: str, package: str, extra: str, model: FCN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: object, **more: object) -> object:
+        if name == package:
+            raise ImportError(f"No module named {package!r}")
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr("fullconv.inference.engines.openvino.onnx_of", lambda model: b"")
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(SpecError, match=rf"not installed; pip install 'fullconv\[{extra}\]'"):
+        choose_engine(model, engine)
+
+
+def test_what_an_engine_does_not_have(model: FCN) -> None:
+    with pytest.raises(SpecError, match="no engine 'tensorrt'; accepted are auto, eager, compiled, openvino, onnxruntime"):
+        choose_engine(model, "tensorrt")
+    with pytest.raises(SpecError, match="onnxruntime has no bf16 on any processor; it computes fp32 here"):
+        choose_engine(model, "onnxruntime", "bf16")
+    with pytest.raises(SpecError, match="eager has no fp16 on this CPU; it computes fp32"):
+        choose_engine(model, "eager", "fp16")
+    elsewhere = build_model("fcn32s-minivgg", 2).to("meta")
+    with pytest.raises(SpecError, match="openvino computes on the CPU, and the device is meta; give the device cpu"):
+        choose_engine(elsewhere, "openvino")
+
+
+@pytest.mark.parametrize(
+    ("flags", "machine", "known"),
+    [
+        ({"avx512_bf16": True}, "x86_64", ["fp32", "bf16"]),
+        ({"avx2": True}, "x86_64", ["fp32"]),
+        ({"avx512_bf16": True}, "riscv64", ["fp32"]),
+        ({"bf16": True}, "aarch64", ["fp32", "bf16"]),
+    ],
+)
+def test_bfloat16_is_offered_where_the_processor_has_it(
+    flags: Mapping[str, bool], machine: str, known: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert torch_precisions(torch.device("cpu")) == known
+
+
+def test_load_takes_an_engine(checkpoint: Path) -> None:
+    plain = fullconv.load(checkpoint, "cpu")
+    other = fullconv.load(checkpoint, "cpu", engine="auto")
+    assert isinstance(plain.engine, EagerEngine)
+    assert isinstance(other.engine, OpenVinoEngine)
+    torch.manual_seed(0)
+    images = {"rgb": torch.randint(0, 256, (3, 40, 61), dtype=torch.uint8)}
+    torch.testing.assert_close(other.logits(images)["semantic"], plain.logits(images)["semantic"], rtol=1e-4, atol=1e-4)
+    assert other.model.heads == plain.model.heads
+    assert other.use_engine("eager") == "engine: eager in fp32 on cpu"
+    assert isinstance(other.engine, EagerEngine)

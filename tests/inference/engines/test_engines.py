@@ -1,0 +1,126 @@
+"""Every engine in every precision against the plain net, at sizes from one pixel to a megapixel: logits and labels."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fullconv.errors import SpecError
+from fullconv.inference.engine import Engine
+from fullconv.inference.engines.compiled import CompiledEngine
+from fullconv.inference.engines.eager import EagerEngine
+from fullconv.inference.engines.exported import onnx_of
+from fullconv.inference.engines.onnxruntime import OnnxRuntimeEngine
+from fullconv.inference.engines.openvino import OpenVinoEngine
+from fullconv.inference.engines.precision import torch_precisions
+from fullconv.nn.build import build_model
+from fullconv.nn.checkpoint import load_checkpoint
+from fullconv.nn.fcn import FCN
+from fullconv.spec import ModelSpec
+
+NETS = {
+    "caffe-vgg16, narrow": ModelSpec(name="fcn8s-narrow-vgg16", padding="paper"),
+    "squeezenet": ModelSpec(name="fcn8s-squeezenet1_1"),
+    "efficientnet": ModelSpec(name="fcn16s-efficientnet_lite0"),
+    "resnet": ModelSpec(name="fcn32s-resnet18"),
+    "minivgg": ModelSpec(name="fcn8s-minivgg"),
+}
+SIZES = ((1, 1), (1, 300), (31, 33), (375, 500), (500, 375))
+LARGE = (1000, 1000)
+"""Of the smallest net and of none else, for the time that it takes."""
+TOLERANCE = {"fp32": (1e-4, 1e-4), "bf16": (0.2, 0.04)}
+"""Of any logit, and of the root of the mean square, as shares of the largest; docs/engines.md states them."""
+
+
+def build(name: str) -> FCN:
+    torch.manual_seed(0)
+    model = build_model(NETS[name], {"semantic": 4}).eval()
+    for parameter in model.score_parameters():
+        nn.init.normal_(parameter, std=0.01)
+    return model.to(memory_format=torch.channels_last)
+
+
+def image(size: tuple[int, int]) -> dict[str, Tensor]:
+    torch.manual_seed(size[0])
+    return {"rgb": torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)}
+
+
+def engines(model: FCN) -> Iterator[tuple[str, str, Engine]]:
+    onnx = onnx_of(model)
+    for precision in torch_precisions(torch.device("cpu")):
+        yield "eager", precision, EagerEngine(model, precision)
+        yield "openvino", precision, OpenVinoEngine(model, precision, onnx)
+    yield "onnxruntime", "fp32", OnnxRuntimeEngine(model, "fp32", onnx)
+
+
+def assert_alike(found: Tensor, truth: Tensor, precision: str, what: object) -> None:
+    """Logits within the tolerance; labels equal but for ties: where the two largest logits differ by less than it allows."""
+    assert found.shape == truth.shape, what
+    assert found.dtype == torch.float32, what
+    allowed, usual = (share * float(truth.abs().max()) for share in TOLERANCE[precision])
+    assert float((found - truth).abs().max()) <= allowed, what
+    assert float((found - truth).square().mean().sqrt()) <= usual, what
+    first, second = truth.topk(2, 1).values.unbind(1)
+    clear = first - second > 2 * allowed
+    assert torch.equal(found.argmax(1)[clear], truth.argmax(1)[clear]), what
+    if precision == "fp32":
+        assert clear.float().mean() > 0.9, (what, "nearly all pixels are ties, so equal labels would show nothing")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_engine_gives_the_logits_and_labels_of_the_net(name: str) -> None:
+    model = build(name)
+    with torch.inference_mode():
+        truths = {size: model(image(size))["semantic"] for size in (*SIZES, *([LARGE] if name == "minivgg" else []))}
+    for engine, precision, run in engines(model):
+        with torch.inference_mode():
+            for size, truth in truths.items():
+                assert_alike(run(image(size))["semantic"], truth, precision, (engine, precision, size))
+
+
+def test_the_compiled_net_at_several_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the C++ of inductor, which takes a minute: what is traced, and what is made of it, is the same."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    model = build("minivgg")
+    torch.compiler.reset()
+    for precision in torch_precisions(torch.device("cpu")):
+        run = CompiledEngine(model, precision)
+        with torch.inference_mode():
+            for size in ((64, 97), (31, 33), (1, 300)):
+                assert_alike(run(image(size))["semantic"], model(image(size))["semantic"], precision, (precision, size))
+
+
+def test_a_net_that_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(graph: object, inputs: object) -> object:
+        raise RuntimeError("g++: not found")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=broken))
+    torch.compiler.reset()
+    run = CompiledEngine(build("minivgg"))
+    said = pytest.raises(SpecError, match=r"torch.compile cannot compile .* it needs a C\+\+ compiler such as g\+\+")
+    with torch.inference_mode(), said:
+        run(image((64, 97)))
+
+
+def test_two_images_together_and_floats_and_threads(checkpoint: Path) -> None:
+    """Batches of two, and float images, which resizing makes, through what is converted for any number of float images."""
+    model = load_checkpoint(checkpoint).model.eval()
+    onnx = onnx_of(model)
+    pair = {"rgb": torch.cat([image((40, 52))["rgb"], image((40, 52))["rgb"].flip(3)])}
+    with torch.inference_mode():
+        truth = model(pair)["semantic"]
+    runs = OpenVinoEngine(model, "fp32", onnx), OnnxRuntimeEngine(model, "fp32", onnx)
+    images = [image((20 + number, 30)) for number in range(24)]
+    for run in runs:
+        for given in (pair, {"rgb": pair["rgb"].float()}):
+            assert_alike(run(given)["semantic"].detach(), truth, "fp32", type(run))
+        with pytest.raises(SpecError, match=r"rgb goes from .* the model reads 0–255"):
+            run({"rgb": pair["rgb"] / 255 - 2})
+        alone = [run(one)["semantic"] for one in images]
+        with ThreadPoolExecutor(4) as threads:
+            for found, logits in zip(threads.map(run, images), alone, strict=True):
+                assert torch.equal(found["semantic"], logits)
