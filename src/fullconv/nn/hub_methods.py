@@ -1,6 +1,6 @@
 """``from_pretrained``, ``save_pretrained`` and ``push_to_hub``, as users of the hub know them from other libraries.
 
-``huggingface_hub.ModelHubMixin`` would have to be imported, for a quarter of a second and by everybody, to stand among the bases of
+``huggingface_hub.ModelHubMixin`` would have to be imported, for a quarter of a second by everybody, to stand among the bases of
 :class:`fullconv.FCN`; and it builds a model from its constructor's arguments as JSON, where our file says in its header how it
 is built. So these are methods with the mixin's names and keywords, which call the same library when they are called.
 """
