@@ -126,7 +126,7 @@ def test_sizes_and_the_crop_that_suits_them(folder: Folder) -> None:
     photograph(0, (96, 128)).save(folder.image(0))
     Image.fromarray(mask(0, (96, 128))).save(folder.mask(0))
     (note,) = (f for f in folder.examine().findings if f.kind == "sizes")
-    assert note.what == "images are 48×64 to 96×128 (H×W), 93 % of them 48×64"
+    assert note.what == "images are 48 to 96 px high and 64 to 128 px wide, 93 % of them 48×64 (H×W)"
     assert note.fix == "data.augment.crop: [32, 32] with train.batch_size: 8 suits them"
     (note,) = (f for f in folder.examine(scale=8.0).findings if f.kind == "sizes")
     assert note.fix == "data.augment.crop: [320, 320] with train.batch_size: 8 suits them at data.scale 8"

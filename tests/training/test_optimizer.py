@@ -98,3 +98,5 @@ def test_schedules() -> None:
         assert sorted(falling, reverse=True) == falling
         assert falling[-1] > 0
     assert rates(warmup=4)[:5] == [0.5, 1.0, 1.5, 2.0, 2.0]
+    spec = OptimizerSpec(warmup=100)
+    assert [learning_rate_at(step, step / 40, 2.0, spec, longest_warmup=0.1) for step in (0, 2, 4, 39)] == [0.02, 1.0, 2.0, 2.0]

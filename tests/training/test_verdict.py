@@ -46,7 +46,7 @@ def test_under_fitting_is_both_low() -> None:
 def test_a_curve_that_still_rises(ended: str, advice: str) -> None:
     rising = [(10 * n, 0.4 + 0.03 * n) for n in range(1, 11)]
     found = told(curve=rising, stage=stage(ended=ended))
-    assert found == {"length": ("mean_iu still rose by 9.0 % at the end of 100 steps", advice)}
+    assert found == {"length": ("mean_iu still rose by 9.0 points at the end of 100 steps", advice)}
 
 
 def test_a_best_model_of_long_ago() -> None:

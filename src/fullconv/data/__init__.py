@@ -83,6 +83,8 @@ def open_dataset(spec: DataSpec, split: str, *, own_size: bool = False) -> Datas
     if spec.name not in DATASETS:
         near = nearest(spec.name, DATASETS, 1, 0.6)
         hint = f"did you mean {near[0]}? " if near else ""
+        if is_archive(Path(spec.name)):
+            hint = "for a zip of your own say `fullconv init FILE` and give the recipe that it writes. "
         raise SpecError(f"no data set {spec.name!r}: {hint}There are {', '.join(DATASETS)}")
     if spec.root is not None and is_archive(spec.root):
         spec = spec.model_copy(update={"root": unpacked(spec.root)})

@@ -144,7 +144,7 @@ def sizes(context: Context) -> Iterator[Finding]:
     else:
         low, high = (tuple(pick(side) for side in zip(*found, strict=True)) for pick in (min, max))
         usual = f"{100 * count / len(found):.0f} % of them {most[0]}×{most[1]}"
-        what = f"images are {low[0]}×{low[1]} to {high[0]}×{high[1]} (H×W), {usual}"
+        what = f"images are {low[0]} to {high[0]} px high and {low[1]} to {high[1]} px wide, {usual} (H×W)"
     crop = crop_for((height, width))
     at = f" at data.scale {scale:g}" if scale != 1 else ""
     fix = f"data.augment.crop: [{crop}, {crop}] with train.batch_size: {BATCH} suits them{at}"

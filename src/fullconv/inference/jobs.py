@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fullconv.data.archive import is_archive
 from fullconv.data.images import SUFFIXES, UNREAD
 from fullconv.errors import DataError
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES
@@ -100,6 +101,8 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
             raise DataError(f"{item}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}")
         # the folder itself is among them when it cannot be listed
         yield from ((file, Path(_real(path).name) if file == path else file.relative_to(path)) for file in found)
+    elif is_archive(path):
+        raise DataError(f"{item}: zip archives are not looked into here; unpack it and give the folder of its images")
     elif exists or not glob.has_magic(item):
         yield path, Path(path.name)  # a missing file is reported like a broken one, and the others go on
     else:

@@ -76,7 +76,8 @@ class OptimizerSpec(Spec):
     schedule
         Over the steps of a stage: ``fixed`` (reference), ``poly`` ((1 - t)^0.9) or ``cosine`` (to 0).
     warmup
-        Steps at the start of each stage in which the learning rate rises linearly from 0.
+        Steps at the start of each stage in which the learning rate rises linearly from 0; with ``minutes`` a tenth of
+        the stage at most.
     """
 
     name: Literal["sgd", "adamw"] = "sgd"

@@ -24,6 +24,9 @@ from fullconv.training.accumulate import micro_batches, valid_of_step
 from fullconv.training.clock import StageClock
 from fullconv.training.optimizer import build_optimizer, learning_rate_at, set_learning_rate
 
+LONGEST_WARMUP = 0.1
+"""Of a stage that is given in minutes: the share that its warm-up takes at most."""
+
 
 class TrainingModule(pl.LightningModule):
     """One stage of training.
@@ -113,7 +116,9 @@ class TrainingModule(pl.LightningModule):
         """Set learning rate, mode and the random generator of the step, or of the part of it that ``accumulate`` makes."""
         step, part = self.trainer.global_step, batch_idx % self.train_spec.accumulate
         progress = self.clock.fraction(step)
-        self.learning_rate = learning_rate_at(step, progress, self.base_learning_rate, self.train_spec.optimizer)
+        # how many steps fit into minutes nobody knows who states a warm-up
+        longest_warmup = 1.0 if self.train_spec.minutes is None else LONGEST_WARMUP
+        self.learning_rate = learning_rate_at(step, progress, self.base_learning_rate, self.train_spec.optimizer, longest_warmup)
         set_learning_rate(self.trainer.optimizers[0], self.learning_rate)
         if self.still_norms:
             for norm in self._norms:

@@ -87,7 +87,7 @@ def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
         group["lr"] = learning_rate * group["factor"]
 
 
-def learning_rate_at(step: int, progress: float, learning_rate: float, spec: OptimizerSpec) -> float:
+def learning_rate_at(step: int, progress: float, learning_rate: float, spec: OptimizerSpec, longest_warmup: float = 1.0) -> float:
     """Return the learning rate of a step; it depends on nothing else, so a resumed stage goes on.
 
     Parameters
@@ -98,6 +98,8 @@ def learning_rate_at(step: int, progress: float, learning_rate: float, spec: Opt
         The share of the stage that is over, 0..1: of its steps, or of its minutes.
     learning_rate, spec
         Of the stage, and how it is to change.
+    longest_warmup
+        The share of the stage, above 0, that the warm-up takes at most.
 
     Examples
     --------
@@ -109,4 +111,5 @@ def learning_rate_at(step: int, progress: float, learning_rate: float, spec: Opt
         "poly": (1 - progress) ** POLY_POWER,
         "cosine": (1 + math.cos(math.pi * progress)) / 2,
     }[spec.schedule]
-    return learning_rate * factor * min(1.0, (step + 1) / spec.warmup if spec.warmup else 1.0)
+    warm = max((step + 1) / spec.warmup, progress / longest_warmup) if spec.warmup else 1.0
+    return learning_rate * factor * min(1.0, warm)

@@ -166,7 +166,7 @@ def length(facts: Facts) -> Iterator[Limit]:
         longer = (
             "twice train.minutes" if facts.stage.get("ended") == "minutes" else f"twice the steps ({2 * steps} in this stage)"
         )
-        yield Limit("length", f"{unit} still rose by {_percent(gained)} at the end of {steps} steps", longer)
+        yield Limit("length", f"{unit} still rose by {100 * gained:.1f} points at the end of {steps} steps", longer)
     elif kept.get("keep") == "best" and kept["step"] <= steps / 2 and _peaked(values) and not _under_fits(facts):
         what = f"the best model is that of step {kept['step']} of {steps}, none after it was better"
         if _is_short(facts):

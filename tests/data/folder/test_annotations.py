@@ -287,4 +287,4 @@ def test_init_says_how_many_images_an_export_has(tmp_path: Path) -> None:
     said = guess_layout(tmp_path / "own").said
     assert said == "YOLO annotations in data.yaml: 2 images to train on, 1 to validate on; masks are drawn from them"
     labelme(tmp_path / "two")
-    assert guess_layout(tmp_path / "two").said.startswith("LabelMe annotations in two: 2 images, some of which are drawn")
+    assert guess_layout(tmp_path / "two").said.startswith("LabelMe annotations in two: 2 images, of which 20 % are drawn")

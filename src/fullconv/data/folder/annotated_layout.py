@@ -192,7 +192,10 @@ def _said(root: Path, folder: FolderSpec, train: str, val: str) -> str:
     if found[train].has_splits and val != train:
         found[val] = annotated_pairs(root, folder, val)
     place = folder.annotations if folder.annotations != "." else root.resolve().name
-    parts = [f"{recognise(source)} annotations in {place}: {_counts(found, train, val)}", "masks are drawn from them"]
+    parts = [
+        f"{recognise(source)} annotations in {place}: {_counts(found, train, val, folder.val_share)}",
+        "masks are drawn from them",
+    ]
     names: dict[str, None] = {}
     for split, pairs in found.items():
         read = load(annotations_path(root, folder, split))
@@ -206,10 +209,10 @@ def _said(root: Path, folder: FolderSpec, train: str, val: str) -> str:
     return "; ".join(dict.fromkeys(parts))
 
 
-def _counts(found: dict[str, AnnotatedPairs], train: str, val: str) -> str:
+def _counts(found: dict[str, AnnotatedPairs], train: str, val: str, share: float) -> str:
     first = len(found[train].pairs)
     if not found[train].has_splits:
-        return f"{first} images, some of which are drawn to validate on"
+        return f"{first} images, of which {100 * share:.0f} % are drawn to validate on"
     return f"{first} images to train on, {len(found[val].pairs) if val != train else 'none'} to validate on"
 
 
