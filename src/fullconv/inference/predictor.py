@@ -6,6 +6,7 @@ Letters: N images, C channels, H height, W width, K classes.
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar, overload
 
@@ -24,6 +25,7 @@ from fullconv.evaluation.at_scale import logits_at_scale
 from fullconv.inference.device import find_device, memory_for
 from fullconv.inference.engine import Engine
 from fullconv.inference.engines.eager import EagerEngine
+from fullconv.inference.exported import ExportedEngine, is_exported
 from fullconv.inference.heads import check_heads, find_head
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.sources import ImageLike, as_array
@@ -300,25 +302,32 @@ class Predictor:
 
 
 def load(source: Source, device: str = "auto", threshold: float | None = None) -> Predictor:
-    """Return the model of a file that training wrote, ready to predict.
+    """Return the model of a file that training or ``fullconv export`` wrote, ready to predict.
 
     Parameters
     ----------
     source
-        A path; or the file's content as bytes, or an open binary file, which is read to its end.
+        A path, also of an exported ``.onnx``, ``.xml`` (OpenVINO) or ``.pt2``; or a checkpoint's content as bytes, or an open
+        binary file, which is read to its end.
     device
         Where it computes: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` and what else torch knows; ``auto`` is ``cuda`` where there is
         one and ``cpu`` elsewhere.
     threshold
-        As for :class:`Predictor`.
+        As for :class:`Predictor`; of an exported file its own by default.
 
     Raises
     ------
     SpecError
-        When this machine has no such device.
+        When this machine has no such device, or lacks the runtime of an exported file.
     WeightsError
         When there is no such file, or it is damaged or of another kind.
     """
+    if is_exported(source):
+        assert isinstance(source, str | os.PathLike)  # nothing else has a name
+        engine = ExportedEngine(source, device)
+        facts = engine.facts
+        threshold = engine.threshold if threshold is None else threshold
+        return Predictor(engine, facts.labels, facts.scale, threshold, facts.image, facts.label_maps)
     found = find_device(device)
     checkpoint = load_checkpoint(source)
     model = checkpoint.model.to(found)
