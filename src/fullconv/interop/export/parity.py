@@ -17,6 +17,7 @@ from torch import Tensor
 from fullconv.data.joint_transform import resized
 from fullconv.data.sample import RGB
 from fullconv.data.scenes.scenes import Scenes
+from fullconv.errors import WeightsError
 from fullconv.inference.exported import ExportedEngine
 from fullconv.inference.threshold import labels_at
 from fullconv.labels import LabelSet
@@ -67,11 +68,14 @@ class Parity:
     precision
         Of the file.
     sizes
-        One for each of :data:`SIZES`.
+        One for each of :data:`SIZES`, up to the first at which it does not run.
+    failed
+        What the runtime says there.
     """
 
     precision: str
     sizes: tuple[SizeParity, ...]
+    failed: str | None = None
 
     @property
     def logits(self) -> float | None:
@@ -92,6 +96,8 @@ class Parity:
     @property
     def fault(self) -> str | None:
         """What is over the tolerance, in words; ``None`` where nothing is."""
+        if self.failed is not None:
+            return self.failed
         if self.precision == "fp32" and self.logits is not None and not self.logits <= CLOSE:
             return f"logits differ by up to {self.logits:.2g} of the largest, and {CLOSE:g} is allowed"
         allowed = CHANGED[self.precision] + (self.ties if self.precision == "fp32" else 0)
@@ -141,8 +147,13 @@ def measure(
     for batch in _batches(pictures or drawn(model)):
         with torch.inference_mode():
             truth = model({name: batch[name] for name in model.inputs})
-        outputs = dict(zip(engine.heads, engine.run(engine.prepared(batch)), strict=True))
-        found.append(_compared(truth, outputs, labels, engine.gives_labels, threshold))
+        images, _, height, width = next(iter(batch.values())).shape
+        try:
+            outputs = dict(zip(engine.heads, engine.run(engine.prepared(batch)), strict=True))
+            found.append(_compared(truth, outputs, labels, engine.gives_labels, threshold))
+        except Exception as error:  # each runtime has classes of its own
+            said = " ".join(str(error).split())[:200]
+            return Parity(precision, tuple(found), f"it does not run at {images} images of {height}×{width}: {said}")
     return Parity(precision, tuple(found))
 
 
@@ -180,7 +191,7 @@ def _compared(
     for head, logits in truth.items():
         largest = float(logits.abs().max())
         if outputs[head].shape[-2:] != logits.shape[-2:]:
-            return SizeParity(images, height, width, None if gives_labels else float("inf"), 1, 0, 1)
+            raise WeightsError(f"{head} comes out as {tuple(outputs[head].shape)}")
         own = labels_at(logits, labels[head], threshold)
         found = outputs[head] if gives_labels else labels_at(outputs[head], labels[head], threshold)
         if not gives_labels:
