@@ -2,8 +2,8 @@
 
     python benchmarks/export_parity.py [NET ...] [--out parity.md]
 
-Nets have random weights, so that the table needs no files; logits are as large as those of trained nets. Minutes for each of the large
-ones, and 4 GB of memory for fcn8s-caffe-vgg16.
+Nets have random weights, so that the table needs no files. Minutes for each of the large ones, and 4 GB of memory for
+fcn8s-caffe-vgg16.
 """
 
 import argparse
@@ -76,8 +76,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    head = ["| net | format | precision | largest difference of logits | labels changed | MB | s |", "|---|---|---|---|---|---|---|"]
-    rows = head + [row for name in given.nets or NETS for row in rows_of(name)]
+    head = "| net | format | precision | largest difference of logits | labels changed | MB | s |"
+    rows = [head, "|---" * 7 + "|"] + [row for name in given.nets or NETS for row in rows_of(name)]
     if given.out is not None:
         given.out.write_text("\n".join(rows) + "\n", encoding="utf-8")
 

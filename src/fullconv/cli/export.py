@@ -23,12 +23,13 @@ def export(
     calibrate: Path | None = None,
     embed_pixels: Annotated[bool, Parameter(negative="")] = False,
     threshold: float | None = None,
+    most_changed: float | None = None,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
     """Write a model as a file for other runtimes, once it is proven to compute what the checkpoint computes.
 
-    The file is run at five sizes that it was not traced with. When it is further from the checkpoint than its precision allows, it
-    is not written.
+    The file is run at five sizes that it was not traced with. When it is further from the checkpoint than its precision
+    allows, it is not written.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ def export(
         Make the file take uint8 RGB images (N, H, W, 3) and give uint8 labels (N, H, W), for programs without any code of ours.
     threshold
         Of models of two classes: the probability from which on a pixel is of the one that is no background; goes into the file.
+    most_changed
+        Of fp16 and int8: the share of labels that may differ before the export fails; 0.001 and 0.01 by default.
     as_json
         Print one JSON object.
     """
@@ -59,6 +62,7 @@ def export(
             calibrate=calibrate,
             embed_pixels=embed_pixels,
             threshold=threshold,
+            most_changed=most_changed,
         )
     if found.said:
         log(found.said)

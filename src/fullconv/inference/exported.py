@@ -1,8 +1,8 @@
 """A net in a file that another runtime runs, as ``fullconv export`` writes it: an engine for a predictor.
 
-The file says by itself what it needs to be used, in one JSON object: of ``.onnx`` the metadata entry ``fullconv``, of OpenVINO's
-``.xml`` the runtime information of that name, of ``.pt2`` the extra file ``fullconv.json``. It has the keys of a checkpoint's header
-(:mod:`fullconv.nn.checkpoint`), and those that :mod:`fullconv.interop.export.metadata` describes.
+The file says by itself what it needs to be used, in one JSON object: of ``.onnx`` the metadata entry ``fullconv``, of
+OpenVINO's ``.xml`` the runtime information of that name, of ``.pt2`` the extra file ``fullconv.json``. It has the keys of a
+checkpoint's header (:mod:`fullconv.nn.checkpoint`), and those that :mod:`fullconv.interop.export.metadata` describes.
 
 Letters: N images, C channels, H height, W width, K classes.
 """

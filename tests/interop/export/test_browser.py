@@ -1,4 +1,4 @@
-"""The browser page of examples/browser labels a photograph as predict does; in Chromium, where it and onnxruntime-web are installed.
+"""The browser page of examples/browser labels a photograph as predict does: in Chromium, with onnxruntime-web.
 
 apt-get install chromium
 cd examples/browser && npm install

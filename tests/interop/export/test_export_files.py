@@ -18,7 +18,7 @@ from fullconv.data.scenes.scenes import Scenes, render
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.inference.exported import KEY, ExportedEngine
 from fullconv.interop.export import Exported, export_checkpoint
-from fullconv.interop.export.parity import SIZES, Parity, SizeParity, measure
+from fullconv.interop.export.parity import CHANGED, SIZES, Parity, SizeParity, measure
 from fullconv.nn.checkpoint import load_checkpoint
 
 Export = Callable[..., tuple[Path, Exported]]
@@ -179,7 +179,8 @@ def test_a_file_of_one_size_is_told(checkpoint: Path, exported: Export, tmp_path
 
 def test_what_each_precision_allows() -> None:
     def fault(precision: str, logits: float | None, changed: int, ties: int = 0) -> str | None:
-        return Parity(precision, (SizeParity(1, 100, 100, logits, changed, ties, 10_000),)).fault
+        size = SizeParity(1, 100, 100, logits, changed, ties, 10_000)
+        return Parity(precision, (size,), CHANGED[precision]).fault
 
     assert fault("fp32", 9e-4, 0) is None
     assert fault("fp32", 9e-4, 7, 7) is None
@@ -221,6 +222,7 @@ def test_predict_takes_a_file_and_the_command_line_exports(
         ({"precision": "int8"}, "int8 needs --calibrate DIR"),
         ({"calibrate": "."}, "--calibrate is for int8, and the precision is fp32"),
         ({"out": "net.pt2", "format": "torch", "precision": "int8", "calibrate": "."}, "torch takes fp32 and fp16"),
+        ({"most_changed": 0.5}, r"--most-changed 0\.5: it is a share of labels, 0 to 1, and of fp16 and int8; the precision is fp32"),
         ({"threshold": 0.3}, "a threshold is for one class against another, and semantic has 7 classes"),
     ],
 )
@@ -236,7 +238,7 @@ def test_damaged_files(exported: Export, tmp_path: Path, format: str) -> None:
     whole, _ = exported(format)
     cut = tmp_path / whole.name
     cut.write_bytes(whole.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match="cannot be opened: .*copy it again"):
+    with pytest.raises(WeightsError, match=r"cannot be opened: .*copy it again"):
         fullconv.load(cut, "cpu")
 
 

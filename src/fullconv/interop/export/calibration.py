@@ -1,4 +1,4 @@
-"""The folder of ``--calibrate``: images that ranges for int8 come from, others that prove it, and masks to measure before and after."""
+"""The folder of ``--calibrate``: images that ranges for int8 come from, others that prove it, masks to measure mean IU with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +67,8 @@ def open_calibration(root: Path, checkpoint: Checkpoint) -> Folder:
     """
     if tuple(checkpoint.model.inputs) != (RGB,):
         raise SpecError(
-            f"int8 takes ranges from a folder of images, and the model reads {', '.join(checkpoint.model.inputs)}; export it as fp16"
+            f"int8 takes ranges from a folder of images, and the model reads {', '.join(checkpoint.model.inputs)}; export it as "
+            "fp16"
         )
     if not root.is_dir():
         raise DataError(f"--calibrate {root}: no such folder; give one with images such as the model will see")

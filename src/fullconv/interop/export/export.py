@@ -62,6 +62,7 @@ def export_checkpoint(
     calibrate: str | os.PathLike[str] | None = None,
     embed_pixels: bool = False,
     threshold: float | None = None,
+    most_changed: float | None = None,
 ) -> Exported:
     """Write a checkpoint as a file that another runtime runs, after the file was run beside it at sizes it was not traced with.
 
@@ -70,18 +71,20 @@ def export_checkpoint(
     checkpoint
         As for :func:`fullconv.nn.checkpoint.load_checkpoint`.
     out
-        Ends in ``.onnx``, ``.xml`` (OpenVINO, whose weights go to a ``.bin`` beside it) or ``.pt2`` (torch.export), as the format.
+        Ends in ``.onnx``, ``.xml`` (OpenVINO, with the weights in a ``.bin`` beside it) or ``.pt2``, as the format does.
     format
         ``onnx``, ``openvino`` or ``torch``.
     precision
-        ``fp32``; ``fp16``: kernels are stored in 16 bits, and runtimes compute as they do best; ``int8``: kernels and activations in
-        8 bits, but for the layers that make logits.
+        ``fp32``; ``fp16``: kernels are stored in 16 bits, and runtimes compute as they do best; ``int8``: kernels and activations
+        in 8 bits, but for the layers that make logits.
     calibrate
         Of int8: a folder of images such as the model will see, see :func:`fullconv.interop.export.calibration.open_calibration`.
     embed_pixels
         Take images uint8 (N, H, W, 3) RGB in and give labels uint8 (N, H, W), so that a program needs nothing else.
     threshold
         Of two classes, see :class:`fullconv.Predictor`: is written down, and with ``embed_pixels`` made part of the graph.
+    most_changed
+        Of reduced precision: the share of labels that may differ, 0 to 1; 0.001 of fp16 and 0.01 of int8 by default.
 
     Raises
     ------
@@ -93,12 +96,12 @@ def export_checkpoint(
         When the images of calibration cannot be read.
     """
     target = Path(out)
-    _check_options(target, format, precision, calibrate)
+    _check_options(target, format, precision, calibrate, most_changed)
     loaded = load_checkpoint(checkpoint)
     if embed_pixels and loaded.scale != 1:
         raise SpecError(
-            f"the model learned images at {loaded.scale:g} of their size, and a graph from pixels to labels cannot resize them as it "
-            "does: leave --embed-pixels out, and resize by the scale in the file's metadata"
+            f"the model learned images at {loaded.scale:g} of their size, and a graph from pixels to labels cannot resize them "
+            "as it does: leave --embed-pixels out, and resize by the scale in the file's metadata"
         )
     folder = open_calibration(Path(calibrate), loaded) if calibrate is not None else None
     content = _content(loaded, format, precision, folder, embed_pixels, threshold)
@@ -110,7 +113,7 @@ def export_checkpoint(
         tried = Path(scratch) / target.name
         content.write(tried, metadata(None))
         engine = ExportedEngine(tried, "cpu")
-        parity = measure(loaded.model, engine, precision, threshold, folder.others if folder else ())
+        parity = measure(loaded.model, engine, precision, threshold, folder.others if folder else (), most_changed)
         if parity.fault is not None:
             raise WeightsError(f"{target} is not written: beside the checkpoint {parity.fault}; {_advice(precision)}")
         scores: dict[str, float] = {}
@@ -122,7 +125,7 @@ def export_checkpoint(
     return Exported(files, parity, said, scores, folder.said if folder else "")
 
 
-def _check_options(target: Path, format: str, precision: str, calibrate: object) -> None:
+def _check_options(target: Path, format: str, precision: str, calibrate: object, most_changed: float | None) -> None:
     if target.suffix.lower() != SUFFIX_OF[format]:
         raise SpecError(f"--out {target}: a file of the format {format} ends in {SUFFIX_OF[format]}")
     if precision == "int8" and format == "torch":
@@ -131,6 +134,10 @@ def _check_options(target: Path, format: str, precision: str, calibrate: object)
         raise SpecError("int8 needs --calibrate DIR, a folder of images such as the model will see")
     if precision != "int8" and calibrate is not None:
         raise SpecError(f"--calibrate is for int8, and the precision is {precision}; leave it out or give --precision int8")
+    if most_changed is not None and (precision == "fp32" or not 0 <= most_changed <= 1):
+        raise SpecError(
+            f"--most-changed {most_changed:g}: it is a share of labels, 0 to 1, and of fp16 and int8; the precision is {precision}"
+        )
 
 
 def _content(
@@ -162,8 +169,8 @@ def _mean_iu(loaded: Checkpoint, engine: ExportedEngine, measured: Dataset) -> d
 
 def _advice(precision: Precision) -> str:
     if precision == "int8":
-        return "calibrate on more images that are like those it will see, or take fp16"
-    return "take --precision fp32" if precision == "fp16" else "please report it with the model's name and versions"
+        return "calibrate on more images that are like those it will see, take fp16, or accept it by --most-changed"
+    return "take --precision fp32, or accept it by --most-changed" if precision == "fp16" else "please report it with the model's name and versions"
 
 
 def _put(tried: Path, target: Path) -> tuple[Path, ...]:

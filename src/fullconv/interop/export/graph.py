@@ -58,9 +58,9 @@ class Half(nn.Module):
         """Return the weight float32."""
         return stored.float()
 
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """Return the weight float16."""
-        return weight.half()
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor]:
+        """Return the weight float16; one in a tuple, as torch wants a single tensor to keep its type."""
+        return (weight.half(),)
 
 
 def with_half_weights(model: FCN) -> FCN:

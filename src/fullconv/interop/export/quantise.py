@@ -1,7 +1,7 @@
 """int8: weights and activations in 8 bits, their ranges from images that a net is run on, by NNCF.
 
-The layers that make logits, and what is behind them, stay in float32: a step of 1/255 of the largest logit moves the borders between
-classes, and these layers are few. Measured on a trained fcn8s-efficientnet_lite0, see docs/export.md.
+The layers that make logits, and what is behind them, stay in float32: a step of 1/255 of the largest logit moves the borders
+between classes, and these layers are few.
 """
 
 import contextlib
@@ -64,6 +64,7 @@ def _quantised(model: Any, images: Sequence[Any], tail: Sequence[str]) -> Any:
             model,
             nncf.Dataset(images),
             subset_size=len(images),
+            preset=nncf.QuantizationPreset.MIXED,  # with zero points for activations, most of which are never negative
             ignored_scope=nncf.IgnoredScope(names=list(tail), validate=False),
         )
 
