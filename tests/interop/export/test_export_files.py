@@ -222,7 +222,10 @@ def test_predict_takes_a_file_and_the_command_line_exports(
         ({"precision": "int8"}, "int8 needs --calibrate DIR"),
         ({"calibrate": "."}, "--calibrate is for int8, and the precision is fp32"),
         ({"out": "net.pt2", "format": "torch", "precision": "int8", "calibrate": "."}, "torch takes fp32 and fp16"),
-        ({"most_changed": 0.5}, r"--most-changed 0\.5: it is a share of labels, 0 to 1, and of fp16 and int8; the precision is fp32"),
+        (
+            {"most_changed": 0.5},
+            r"--most-changed 0\.5: it is a share of labels, 0 to 1, and of fp16 and int8; the precision is fp32",
+        ),
         ({"threshold": 0.3}, "a threshold is for one class against another, and semantic has 7 classes"),
     ],
 )

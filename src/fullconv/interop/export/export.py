@@ -136,7 +136,8 @@ def _check_options(target: Path, format: str, precision: str, calibrate: object,
         raise SpecError(f"--calibrate is for int8, and the precision is {precision}; leave it out or give --precision int8")
     if most_changed is not None and (precision == "fp32" or not 0 <= most_changed <= 1):
         raise SpecError(
-            f"--most-changed {most_changed:g}: it is a share of labels, 0 to 1, and of fp16 and int8; the precision is {precision}"
+            f"--most-changed {most_changed:g}: it is a share of labels, 0 to 1, and of fp16 and int8; the precision is "
+            f"{precision}"
         )
 
 
@@ -163,14 +164,18 @@ def _mean_iu(loaded: Checkpoint, engine: ExportedEngine, measured: Dataset) -> d
     predictors = {"before": Predictor(loaded.model, *common), "after": Predictor(engine, *common)}
     labels = loaded.labels["semantic"]
     found = compare({name: (predictor.labels_of, labels) for name, predictor in predictors.items()}, measured)
-    scores = {name: float(study.report.mean_iu) for name, study in found.studies.items()}
+    scores = {name: float(study.report.metrics.mean_iu) for name, study in found.studies.items()}
     return scores | {"images": len(measured)}
 
 
 def _advice(precision: Precision) -> str:
     if precision == "int8":
         return "calibrate on more images that are like those it will see, take fp16, or accept it by --most-changed"
-    return "take --precision fp32, or accept it by --most-changed" if precision == "fp16" else "please report it with the model's name and versions"
+    return (
+        "take --precision fp32, or accept it by --most-changed"
+        if precision == "fp16"
+        else "please report it with the model's name and versions"
+    )
 
 
 def _put(tried: Path, target: Path) -> tuple[Path, ...]:

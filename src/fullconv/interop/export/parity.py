@@ -172,7 +172,7 @@ def measure(
 def drawn(model: FCN, count: int = 4) -> list[Inputs]:
     """Return pictures of scenes with all inputs that a net reads; further bands repeat the colours."""
     scenes = Scenes("test", count, DRAWN, streams=tuple(model.inputs))
-    found = []
+    found: list[Inputs] = []
     for index in range(count):
         inputs = dict(scenes[index].inputs)
         if RGB in inputs:

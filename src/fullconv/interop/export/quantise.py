@@ -57,7 +57,7 @@ def quantised_openvino(model: Any, calibration: Calibration) -> Any:
 
 
 def _quantised(model: Any, images: Sequence[Any], tail: Sequence[str]) -> Any:
-    nncf = runtime("nncf", "openvino")
+    nncf = runtime("nncf", "int8")
     nncf.set_log_level(logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr):  # its progress; standard output is for results
         return nncf.quantize(
