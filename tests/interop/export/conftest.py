@@ -21,13 +21,18 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Writes a net with random score layers as a checkpoint."""
 
     def make(
-        name: str = "fcn32s-minivgg", heads: dict[str, int] | None = None, seed: int = 0, scale: float = 1.0, **spec: object
+        name: str = "fcn32s-minivgg",
+        heads: dict[str, int] | None = None,
+        seed: int = 0,
+        scale: float = 1.0,
+        std: float = 1.0,
+        **spec: object,
     ) -> Path:
         heads = heads or {"semantic": 2}
         torch.manual_seed(seed)
         model = build_model(ModelSpec.model_validate({"name": name, "hidden_layers": False} | spec), heads)
         for parameter in model.score_parameters():
-            torch.nn.init.normal_(parameter)
+            torch.nn.init.normal_(parameter, std=std)
         path = tmp_path_factory.mktemp("made") / "model.safetensors"
         labels = {head: LabelSet(tuple(f"class {k}" for k in range(classes))) for head, classes in heads.items()}
         save_checkpoint(path, model, labels, scale=scale)

@@ -15,6 +15,7 @@ from fullconv.evaluation import compare
 from fullconv.files import replacing
 from fullconv.inference.exported import SUFFIXES, ExportedEngine
 from fullconv.inference.predictor import Predictor
+from fullconv.inference.threshold import check_threshold
 from fullconv.interop.export.calibration import Folder, open_calibration
 from fullconv.interop.export.formats import Content, make_content
 from fullconv.interop.export.graph import trace, with_half_weights
@@ -103,6 +104,8 @@ def export_checkpoint(
             f"the model learned images at {loaded.scale:g} of their size, and a graph from pixels to labels cannot resize them "
             "as it does: leave --embed-pixels out, and resize by the scale in the file's metadata"
         )
+    for head, classes in loaded.labels.items():
+        check_threshold(threshold, classes, head)
     folder = open_calibration(Path(calibrate), loaded) if calibrate is not None else None
     content = _content(loaded, format, precision, folder, embed_pixels, threshold)
 

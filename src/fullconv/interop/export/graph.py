@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.nn.utils import parametrize
 
-from fullconv.inference.threshold import check_threshold, labels_at
+from fullconv.inference.threshold import labels_at
 from fullconv.labels import LabelSet
 from fullconv.nn.fcn import FCN
 
@@ -30,17 +30,10 @@ class PixelsToLabels(nn.Module):
         The classes of each head.
     threshold
         Of heads with two classes, see :mod:`fullconv.inference.threshold`.
-
-    Raises
-    ------
-    SpecError
-        When there is a threshold, and a head has not two classes.
     """
 
     def __init__(self, model: FCN, labels: Mapping[str, LabelSet], threshold: float | None = None) -> None:
         super().__init__()
-        for head, classes in labels.items():
-            check_threshold(threshold, classes, head)
         self.model = model
         self.labels = dict(labels)
         self.threshold = threshold
