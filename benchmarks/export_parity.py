@@ -58,6 +58,7 @@ def rows_of(name: str) -> list[str]:
                     found = export_checkpoint(checkpoint, Path(scratch) / f"net{suffix}", format=format, precision=precision)  # type: ignore[arg-type]  # names
                 except FullconvError as error:
                     rows.append(f"| {name} | {format} | {precision} | {error} | | | |")
+                    print(rows[-1], flush=True)
                     continue
                 size = sum(file.stat().st_size for file in found.files) / 1e6
                 parity = found.parity
