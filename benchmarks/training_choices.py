@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fullconv.data import open_dataset
 from fullconv.evaluation.loop import evaluate
-from fullconv.inference.predictor import load
+from fullconv.inference.load import load
 from fullconv.spec import Recipe
 from fullconv.spec.recipe import load_recipe
 from fullconv.training.run import train

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from fullconv.evaluation import Evaluation, Report, compare, evaluate
     from fullconv.geometry.graph import Geometry
     from fullconv.inference.heatmap import HeatMap, draw_heat_map, heat_map
-    from fullconv.inference.predictor import Predictor, load
+    from fullconv.inference.load import load
+    from fullconv.inference.predictor import Predictor
     from fullconv.inference.segmentation import Segmentation
     from fullconv.inference.sources import ImageLike
     from fullconv.labels import LabelSet
@@ -76,7 +77,8 @@ _HOMES = {
     "evaluation": ("Evaluation", "Report", "compare", "evaluate"),
     "geometry.graph": ("Geometry",),
     "inference.heatmap": ("HeatMap", "draw_heat_map", "heat_map"),
-    "inference.predictor": ("Predictor", "load"),
+    "inference.load": ("load",),
+    "inference.predictor": ("Predictor",),
     "inference.segmentation": ("Segmentation",),
     "inference.sources": ("ImageLike",),
     "labels": ("LabelSet",),

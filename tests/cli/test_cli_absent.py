@@ -9,7 +9,7 @@ import torch
 
 from fullconv.cli import main
 from fullconv.data import open_dataset
-from fullconv.inference.predictor import load
+from fullconv.inference.load import load
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.spec import DataSpec, ModelSpec

@@ -10,7 +10,7 @@ from PIL import Image
 from fullconv.cli import main
 from fullconv.crf.mean_field import CRFSpec, refine
 from fullconv.crf.settings import Tuned
-from fullconv.inference.predictor import load
+from fullconv.inference.load import load
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from fullconv.cli.ground_truth import open_ground_truth
 from fullconv.data import DATASETS, open_dataset, spec_of
 from fullconv.data.sets.cards import CARDS
 from fullconv.errors import DataError
-from fullconv.inference.predictor import load
+from fullconv.inference.load import load
 from fullconv.labels import VOC
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint

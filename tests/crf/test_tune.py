@@ -14,7 +14,8 @@ from fullconv.data.sample import Sample
 from fullconv.data.scenes.scenes import SEMANTIC, Scenes
 from fullconv.errors import DataError, FullconvError, SpecError
 from fullconv.evaluation import compare
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.labels import LabelSet, voc_colors
 
 

@@ -17,7 +17,8 @@ from fullconv.errors import DataError, FullconvError, SpecError, WeightsError
 from fullconv.inference.files import predict_files
 from fullconv.inference.heatmap import heat_map, load_classifier
 from fullconv.inference.jobs import find_jobs
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.convolutionalize import convolutionalize

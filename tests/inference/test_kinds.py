@@ -15,7 +15,7 @@ from PIL import Image
 from fullconv.data.images import read_image
 from fullconv.inference.files import predict_files
 from fullconv.inference.jobs import find_jobs
-from fullconv.inference.predictor import load
+from fullconv.inference.load import load
 
 Pixels = NDArray[np.uint8]
 

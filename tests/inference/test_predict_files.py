@@ -18,7 +18,8 @@ from fullconv.cli.memory import no_more_than_free
 from fullconv.errors import DataError, FullconvError
 from fullconv.inference.files import predict_files
 from fullconv.inference.jobs import find_jobs
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.inference.segmentation import Segmentation
 from fullconv.labels import LabelSet, voc_colors
 
@@ -110,7 +111,7 @@ def test_inputs_that_match_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "photos.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"photos\.zip: zip archives are not looked into here; unpack it and give the folder"):
-        predict_files(predictor, [str(tmp_path / "photos.zip")], tmp_path / "out")
+        find_jobs([str(tmp_path / "photos.zip")], tmp_path / "out")
     with pytest.raises(DataError, match=r"no images in this folder; looked for \.apng"):
         find_jobs([str(tmp_path / "empty")], tmp_path / "out")
     with pytest.raises(DataError, match="no file matches this pattern"):

@@ -10,7 +10,8 @@ from PIL import Image
 
 import fullconv
 from fullconv.errors import DataError, SpecError
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import load_checkpoint
 

@@ -12,7 +12,8 @@ from fullconv.data.depth.intrinsics import NYUD, Intrinsics
 from fullconv.data.depth.rgbd import inputs_for, parse_camera
 from fullconv.data.scenes.scenes import SEMANTIC, Scenes
 from fullconv.errors import DataError, SpecError
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.inference.rgbd import Depths, depths_for
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint

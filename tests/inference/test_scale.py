@@ -17,7 +17,8 @@ from fullconv.data.joint_transform import JointTransform
 from fullconv.data.sample import Sample
 from fullconv.errors import SpecError, WeightsError
 from fullconv.evaluation import evaluate
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.metrics import ConfusionMatrix
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 from fullconv.spec import DataSpec, Recipe

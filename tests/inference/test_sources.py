@@ -11,7 +11,8 @@ from PIL import Image
 from fullconv.data.depth.intrinsics import Intrinsics
 from fullconv.data.scenes.scenes import SEMANTIC, Scenes
 from fullconv.errors import DataError, SpecError
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.inference.sources import as_array
 from fullconv.labels import LabelSet, voc_colors
 from fullconv.nn.build import build_model

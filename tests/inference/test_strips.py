@@ -13,7 +13,8 @@ from fullconv.errors import WeightsError
 from fullconv.inference.engines import net
 from fullconv.inference.engines.net import NetEngine
 from fullconv.inference.finite import check_finite
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.inference.threshold import labels_at
 from fullconv.labels import LabelSet
 from fullconv.nn.upsample import Deconvolution

@@ -15,7 +15,8 @@ from PIL import Image
 from fullconv.data.images import glance, read_image, read_image_as_stored
 from fullconv.inference.files import predict_files
 from fullconv.inference.jobs import find_jobs
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 
 THREADS = 8

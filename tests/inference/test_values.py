@@ -10,7 +10,8 @@ from fullconv.data.masks import read_labels
 from fullconv.errors import DataError
 from fullconv.inference.files import predict_files
 from fullconv.inference.jobs import find_jobs, passed_over
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.inference.segmentation import Segmentation
 from fullconv.labelmap import parse_label_map
 from fullconv.nn.build import build_model

@@ -21,6 +21,7 @@ from fullconv.cli.crossval import crossval
 from fullconv.cli.data import data
 from fullconv.cli.demo import demo
 from fullconv.cli.evaluate import evaluate
+from fullconv.cli.export import export
 from fullconv.cli.geometry import geometry
 from fullconv.cli.heatmap import heatmap
 from fullconv.cli.import_ import import_
@@ -45,25 +46,8 @@ app = App(
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
 for command in (
-    *(
-        demo,
-        init,
-        train,
-        crossval,
-        sweep,
-        runs,
-        paper,
-        evaluate,
-        tune,
-        predict,
-        heatmap,
-        geometry,
-        models,
-        recipes,
-        data,
-        card,
-        push,
-    ),
+    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, export, card, push),
+    *(heatmap, geometry, models, recipes, data),
 ):
     app.command(command)
 app.command(import_, name="import")

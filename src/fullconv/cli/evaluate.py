@@ -80,7 +80,7 @@ def evaluate(
     from fullconv.evaluation import compare
     from fullconv.evaluation.report_folder import PAGE, check_folder, write_report
     from fullconv.evaluation.tables import side_by_side
-    from fullconv.inference.predictor import load
+    from fullconv.inference.load import load
     from fullconv.inference.threshold import check_threshold
 
     number = threshold_of(threshold, refine)

@@ -139,7 +139,7 @@ def predict(
     from fullconv.errors import DataError, SpecError
     from fullconv.inference.files import predict_files
     from fullconv.inference.jobs import find_jobs, passed_over
-    from fullconv.inference.predictor import load
+    from fullconv.inference.load import load
     from fullconv.inference.rgbd import depths_for
 
     if also.scores:

@@ -59,7 +59,7 @@ def tune(
     from fullconv.crf.settings import Tuned, read_crf
     from fullconv.crf.tune import tune as search
     from fullconv.evaluation.report import percent
-    from fullconv.inference.predictor import load
+    from fullconv.inference.load import load
     from fullconv.nn.find_checkpoint import beside
 
     path = out or beside(checkpoint, "crf.json")

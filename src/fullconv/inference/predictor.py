@@ -21,7 +21,7 @@ from fullconv.data.images import picture_of
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError
 from fullconv.evaluation.at_scale import logits_at_scale
-from fullconv.inference.device import find_device, memory_for
+from fullconv.inference.device import memory_for
 from fullconv.inference.engine import Engine, InStrips
 from fullconv.inference.engines.choose import EngineName, choose_engine
 from fullconv.inference.engines.eager import EagerEngine
@@ -33,7 +33,6 @@ from fullconv.inference.sources import ImageLike, as_array
 from fullconv.inference.threshold import labels_at
 from fullconv.labelmap import LabelMap
 from fullconv.labels import LabelSet
-from fullconv.nn.checkpoint import Source, load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.spec import ImageSpec
 from fullconv.spec.image import PLAIN
@@ -325,38 +324,3 @@ class Predictor:
             When the model has no such head.
         """
         return find_head(self.engine.heads, name)
-
-
-def load(
-    source: Source,
-    device: str = "auto",
-    threshold: float | None = None,
-    engine: EngineName = "eager",
-    precision: Precision | None = None,
-) -> Predictor:
-    """Return the model of a file that training wrote, ready to predict.
-
-    Parameters
-    ----------
-    source
-        A path; or the file's content as bytes, or an open binary file, which is read to its end.
-    device
-        Where it computes: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` and what else torch knows; ``auto`` is ``cuda`` where there is
-        one and ``cpu`` elsewhere.
-    threshold
-        As for :class:`Predictor`.
-    engine, precision
-        What computes (``eager``: PyTorch as it is; ``compiled``, ``openvino``, ``onnxruntime`` or ``auto``) and in which numbers:
-        ``fp32``, ``bf16`` or ``fp16``; see :func:`fullconv.inference.engines.choose.choose_engine` and docs/engines.md.
-
-    Raises
-    ------
-    SpecError
-        When this machine has no such device, engine or precision.
-    WeightsError
-        When there is no such file, or it is damaged or of another kind.
-    """
-    place = find_device(device)
-    checkpoint = load_checkpoint(source)
-    computes = choose_engine(checkpoint.model.to(place), engine, precision).engine
-    return Predictor(computes, checkpoint.labels, checkpoint.scale, threshold, checkpoint.image, checkpoint.label_maps)

@@ -9,7 +9,8 @@ import numpy as np
 
 from fullconv.errors import DataError, WeightsError
 from fullconv.files import replacing
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
 
 MOST = 0.001

@@ -176,8 +176,9 @@ def load_checkpoint(source: Source) -> Checkpoint:
         )
     _require_backbone(file, header)
     try:
-        labels = {head: LabelSet.from_dict(classes) for head, classes in header["heads"].items()}
-        model = assemble(ModelSpec.model_validate(header["model"]), {head: len(classes) for head, classes in labels.items()})
+        facts = facts_of(header)
+        heads = {head: len(classes) for head, classes in facts.labels.items()}
+        model = assemble(ModelSpec.model_validate(header["model"]), heads)
         if set(header["preprocessing"]) != set(model.inputs):
             raise WeightsError(
                 f"it prepares {', '.join(header['preprocessing']) or 'nothing'}, and reads {', '.join(model.inputs)}"
@@ -186,17 +187,36 @@ def load_checkpoint(source: Source) -> Checkpoint:
         weights = translate(tensors, model.strides) if header["format"] == 1 else tensors
         model.load_state_dict(model.preprocessing_tensors() | weights)
         history = [dict(entry) for entry in header["history"]]
-        image = ImageSpec.model_validate(header.get("image", {}))
-        masks = header.get("masks", {})
-        label_maps = {head: _label_map(labels[head], pairs) for head, pairs in masks.items()}
-        scale = float(header.get("scale", 1.0))
-        if not 0 < scale < math.inf:
-            raise WeightsError(f"its scale is {scale:g}, and a factor on height and width is above 0")
     except (FullconvError, KeyError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
-    stored = {"labels": labels, "history": history, "scale": scale, "image": image, "label_maps": label_maps}
-    model.stored = {"file": file if isinstance(source, str | os.PathLike) else None, **stored}
-    return Checkpoint(model.eval(), labels, history, scale, image, label_maps, header)
+    model.stored = {"file": file if isinstance(source, str | os.PathLike) else None, "history": history, **vars(facts)}
+    return Checkpoint(model.eval(), facts.labels, history, facts.scale, facts.image, facts.label_maps, header)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a header says besides the net: how images are read and what its outputs mean; see :class:`Checkpoint`."""
+
+    labels: dict[str, LabelSet]
+    scale: float
+    image: ImageSpec
+    label_maps: dict[str, LabelMap]
+
+
+def facts_of(header: Mapping[str, Any]) -> Facts:
+    """Return what a header says besides the net, of a checkpoint or of an exported file, which has the same keys.
+
+    Raises
+    ------
+    WeightsError, DataError, KeyError, AttributeError, TypeError, ValueError, OverflowError
+        When it is damaged.
+    """
+    labels = {head: LabelSet.from_dict(classes) for head, classes in header["heads"].items()}
+    scale = float(header.get("scale", 1.0))
+    if not 0 < scale < math.inf:
+        raise WeightsError(f"its scale is {scale:g}, and a factor on height and width is above 0")
+    masks = {head: _label_map(labels[head], pairs) for head, pairs in header.get("masks", {}).items()}
+    return Facts(labels, scale, ImageSpec.model_validate(header.get("image", {})), masks)
 
 
 def _label_map(labels: LabelSet, pairs: Sequence[Sequence[int]]) -> LabelMap:

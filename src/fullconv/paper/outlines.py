@@ -19,7 +19,8 @@ from fullconv.evaluation import METRICS, Evaluation, compare
 from fullconv.evaluation.plots import draw_trimaps
 from fullconv.evaluation.report import estimate
 from fullconv.evaluation.trimap import WIDTHS
-from fullconv.inference.predictor import Predictor, load
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
 from fullconv.paper import table2
 from fullconv.paper.experiment import Context, Part, describe_data
 from fullconv.paper.findings import Claim, Finding, Picture, Row

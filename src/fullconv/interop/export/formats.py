@@ -1,0 +1,127 @@
+"""The three formats of exported files: a traced graph becomes a file's content, and the content is written with its metadata."""
+
+import io
+import json
+import tempfile
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch.export import ExportedProgram
+
+from fullconv.errors import SpecError
+from fullconv.inference.exported import KEY, TORCH_ENTRY, runtime
+from fullconv.interop.export.quantise import Calibration, quantised_onnx, quantised_openvino
+
+DIMENSIONS = {4: ("N", "C", "H", "W"), 3: ("N", "H", "W")}
+"""What the axes of a logits file's inputs and of a labels file's outputs are called."""
+
+
+class Content(Protocol):
+    """What an exported file holds, in memory."""
+
+    @abstractmethod
+    def write(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Write it to ``path``, and beside it what belongs to it, with what it says of itself."""
+
+
+def make_content(
+    format: str, program: ExportedProgram, names: tuple[Sequence[str], Sequence[str]], half: bool, calibration: Calibration | None
+) -> Content:
+    """Return a traced graph as the content of a file of a format: ``onnx``, ``openvino`` or ``torch``.
+
+    Parameters
+    ----------
+    program
+        From :func:`fullconv.interop.export.graph.trace`; for half precision of a net with half weights, except for OpenVINO.
+    names
+        Of inputs and outputs.
+    half
+        Store weights in 16 bits; the other formats have them from the program.
+    calibration
+        Images by which activations become int8; ``None`` leaves them.
+    """
+    if format == "torch":
+        return TorchContent(program)
+    proto = onnx_of(program, *names)
+    if format == "onnx":
+        return OnnxContent(proto if calibration is None else quantised_onnx(proto, calibration))
+    return OpenvinoContent(proto, names, half, calibration)
+
+
+class TorchContent:
+    """A ``.pt2``: the graph as torch.export stores it."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self._program = program
+
+    def write(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Write the program; the metadata are an extra file in its archive."""
+        content = io.BytesIO()  # a path would have to end in .pt2, which a temporary one need not
+        torch.export.save(self._program, content, extra_files={TORCH_ENTRY: json.dumps(metadata)})
+        path.write_bytes(content.getbuffer())
+
+
+class OnnxContent:
+    """An ``.onnx``, weights included."""
+
+    def __init__(self, proto: Any) -> None:
+        self._proto = proto
+
+    def write(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Write the model; the metadata are an entry of its ``metadata_props``."""
+        del self._proto.metadata_props[:]
+        self._proto.metadata_props.add(key=KEY, value=json.dumps(metadata))
+        path.write_bytes(self._proto.SerializeToString())
+
+
+class OpenvinoContent:
+    """An ``.xml`` with the graph and a ``.bin`` of the same name with the weights."""
+
+    def __init__(
+        self, proto: Any, names: tuple[Sequence[str], Sequence[str]], half: bool, calibration: Calibration | None
+    ) -> None:
+        ov = runtime("openvino", "openvino")
+        with tempfile.TemporaryDirectory() as folder:  # OpenVINO reads files
+            path = Path(folder) / "net.onnx"
+            path.write_bytes(proto.SerializeToString())
+            self._model = ov.convert_model(path)
+        for ports, wanted in zip((self._model.inputs, self._model.outputs), names, strict=True):
+            for port, name in zip(ports, wanted, strict=True):
+                port.get_tensor().set_names({name})
+        if calibration is not None:
+            self._model = quantised_openvino(self._model, calibration)
+        self._half = half
+        self._ov = ov
+
+    def write(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Write graph and weights; the metadata are the runtime information ``fullconv``."""
+        self._model.set_rt_info(json.dumps(metadata), KEY)
+        self._ov.save_model(self._model, str(path), compress_to_fp16=self._half)
+
+
+def onnx_of(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """Return a traced graph as ONNX's ``ModelProto``; its axes are called N, C, H and W.
+
+    Raises
+    ------
+    SpecError
+        When onnx or onnxscript is not installed.
+    """
+    runtime("onnx", "onnx")
+    runtime("onnxscript", "onnx")
+    made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=[*inputs], output_names=[*outputs])
+    if made is None:
+        raise SpecError("torch gave no ONNX program")
+    proto = made.model_proto
+    del proto.graph.value_info[:]  # the sizes of inner maps, in formulas of symbols that have other names now
+    pixels = proto.graph.output[0].type.tensor_type.elem_type == 2  # uint8
+    for port in (*proto.graph.input, *proto.graph.output):
+        axes = port.type.tensor_type.shape.dim
+        called = ("N", "H", "W", "C") if pixels and len(axes) == 4 else DIMENSIONS[len(axes)]
+        for axis, name in zip(axes, called, strict=True):
+            if name != "C":  # whose number is known
+                axis.dim_param = name
+    return proto

@@ -1,0 +1,57 @@
+"""Small nets as checkpoints, and their exported files, each made once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fullconv.interop.export import Exported, export_checkpoint
+from fullconv.interop.export.export import SUFFIX_OF
+from fullconv.labels import LabelSet
+from fullconv.nn.build import build_model
+from fullconv.nn.checkpoint import save_checkpoint
+from fullconv.spec import ModelSpec
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Writes a net with random score layers as a checkpoint."""
+
+    def make(
+        name: str = "fcn32s-minivgg",
+        heads: dict[str, int] | None = None,
+        seed: int = 0,
+        scale: float = 1.0,
+        std: float = 1.0,
+        **spec: object,
+    ) -> Path:
+        heads = heads or {"semantic": 2}
+        torch.manual_seed(seed)
+        model = build_model(ModelSpec.model_validate({"name": name, "hidden_layers": False} | spec), heads)
+        for parameter in model.score_parameters():
+            torch.nn.init.normal_(parameter, std=std)
+        path = tmp_path_factory.mktemp("made") / "model.safetensors"
+        labels = {head: LabelSet(tuple(f"class {k}" for k in range(classes))) for head, classes in heads.items()}
+        save_checkpoint(path, model, labels, scale=scale)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Exported]]:
+    """Exports the small FCN-8s of all tests; the same options give the same file."""
+    folder = tmp_path_factory.mktemp("exported")
+    made: dict[tuple[str, str, bool], tuple[Path, Exported]] = {}
+
+    def export(format: str, precision: str = "fp32", embed_pixels: bool = False) -> tuple[Path, Exported]:
+        key = (format, precision, embed_pixels)
+        if key not in made:
+            path = folder / f"{precision}-{embed_pixels}{SUFFIX_OF[format]}"
+            made[key] = path, export_checkpoint(checkpoint, path, format=format, precision=precision, embed_pixels=embed_pixels)  # type: ignore[arg-type]  # names of formats
+        return made[key]
+
+    return export

@@ -1,0 +1,84 @@
+"""int8: what is quantised, what is measured, and what is not written."""
+
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+import torch
+from PIL import Image
+
+import fullconv
+from fullconv.data.scenes.scenes import SEMANTIC, render
+from fullconv.errors import WeightsError
+from fullconv.interop.export import export_checkpoint
+from fullconv.labelmap import LabelMap
+from fullconv.nn.build import build_model
+from fullconv.nn.checkpoint import save_checkpoint
+from fullconv.spec import ModelSpec
+
+SIZE = (48, 64)
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A net that knows what values the masks of :func:`photos` have."""
+    torch.manual_seed(0)
+    model = build_model(ModelSpec(name="fcn16s-minivgg", hidden_layers=False), {"semantic": len(SEMANTIC)})
+    for parameter in model.score_parameters():
+        torch.nn.init.normal_(parameter)
+    path = tmp_path_factory.mktemp("int8") / "model.safetensors"
+    save_checkpoint(path, model, {"semantic": SEMANTIC}, label_maps={"semantic": LabelMap.identity(SEMANTIC)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set's folder: images and masks of the same names."""
+    root = tmp_path_factory.mktemp("photos")
+    for index in range(10):
+        scene = render(0, "train", index, SIZE)
+        for folder, pixels in (("images", scene.image), ("masks", scene.semantic)):
+            (root / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(root / folder / f"{index}.png")
+    return root
+
+
+def test_backbone_in_eight_bits_and_logits_in_float(checkpoint: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "net.xml"
+    found = export_checkpoint(checkpoint, out, format="openvino", precision="int8", calibrate=photos, most_changed=0.2)
+    model = openvino.Core().read_model(out)
+    weights: dict[str, set[str]] = {}
+    for operation in model.get_ordered_ops():
+        if "Convolution" in operation.get_type_name():
+            weights.setdefault(operation.get_type_name(), set()).add(_stored(operation.input_value(1).get_node()))
+    assert weights["Convolution"] == {"i8", "f32"}
+    assert weights["GroupConvolutionBackpropData"] == {"f32"}
+    assert set(found.mean_iu) == {"before", "after", "images"}
+    assert found.metadata["parity"]["mean_iu"] == found.mean_iu
+    assert "mean IU on" in found.said
+    image = render(0, "test", 1, (75, 101)).image
+    mine, theirs = (fullconv.load(path, "cpu").predict(image, probabilities=True) for path in (out, checkpoint))
+    assert np.abs(mine.probabilities - theirs.probabilities).max() > 0
+    assert (mine.labels != theirs.labels).mean() < 0.2
+
+
+def _stored(node: openvino.Node) -> str:
+    """The type in which a weight is stored, behind what brings it back to float."""
+    while node.get_type_name() != "Constant":
+        node = node.input_value(0).get_node()
+    return node.get_element_type().get_type_name()
+
+
+def test_what_changes_too_many_labels_is_not_written(checkpoint: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    (plain / "deep").mkdir(parents=True)
+    for index in range(4):
+        Image.fromarray(render(1, "train", index, SIZE).image).save(plain / "deep" / f"{index}.png")
+    out = tmp_path / "net.onnx"
+    out.write_bytes(b"an older one")
+    with pytest.raises(WeightsError, match=r"net\.onnx is not written: beside the checkpoint .* % of labels differ, and 0 % are"):
+        export_checkpoint(checkpoint, out, precision="int8", calibrate=plain, most_changed=0.0)
+    assert out.read_bytes() == b"an older one"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "plain"]
