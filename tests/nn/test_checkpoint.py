@@ -224,6 +224,18 @@ def test_a_file_of_format_1_is_read(model: FCN, path: Path) -> None:
         assert torch.equal(load_checkpoint(path).model(image)["semantic"], model(image)["semantic"])
 
 
+def test_a_file_that_does_not_say_where_its_maps_lie_has_them_in_their_windows(tmp_path: Path) -> None:
+    path = tmp_path / "lite.safetensors"
+    model = build_model(ModelSpec(name="fcn32s-efficientnet_lite0", centre="window"), 2)
+    save_checkpoint(path, model, {"semantic": LabelSet(("a", "b"))})
+    header = read_header(path)
+    del header["model"]["centre"]
+    save_file(load_file(path), path, {KEY: json.dumps(header)})
+    older = load_checkpoint(path).model
+    assert older.alignment == model.alignment
+    assert float(older.alignment.places[0].offset) == 31
+
+
 def test_preprocessing_stands_in_the_header_alone(path: Path) -> None:
     assert not [name for name in load_file(path) if name.startswith("normalise")]
     assert read_header(path)["preprocessing"]["rgb"]["mean"] == [1, 2, 3]

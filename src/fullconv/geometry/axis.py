@@ -48,7 +48,11 @@ class AxisMap(Protocol):
 
 @dataclass(frozen=True)
 class Window:
-    """A convolution or a pooling: output ``i`` reads ``kernel`` inputs, ``dilation`` apart, from ``stride*i - before``."""
+    """A convolution or a pooling: output ``i`` reads ``kernel`` inputs, ``dilation`` apart, from ``stride*i - before``.
+
+    Its output lies in the middle of the inputs that it reads; ``lean`` inputs behind that, where weights are known to read
+    elsewhere.
+    """
 
     kernel: int = 1
     stride: int = 1
@@ -56,6 +60,7 @@ class Window:
     before: int = 0
     after: int = 0
     ceil: bool = False
+    lean: Fraction = Fraction(0)
 
     @property
     def extent(self) -> int:
@@ -82,7 +87,7 @@ class Window:
 
     def compose(self, place: Place) -> Place:
         """Return the centres of the windows."""
-        shift = Fraction(self.extent, 2) - self.before
+        shift = Fraction(self.extent, 2) - self.before + self.lean
         return Place(place.stride * self.stride, place.offset + place.stride * shift)
 
 

@@ -65,6 +65,7 @@ def _trunk(spec: ModelSpec, stream: str, entry: Classifier) -> Trunk:
         spec.stride,
         channels=sum(spec.channels_of(name) for name in inputs_of(stream)),
         padding=spec.padding,
+        centre=spec.centre,
         hidden_layers=spec.hidden_layers,
         dropout=spec.dropout,
     )

@@ -178,7 +178,8 @@ def load_checkpoint(source: Source) -> Checkpoint:
     try:
         facts = facts_of(header)
         heads = {head: len(classes) for head, classes in facts.labels.items()}
-        model = assemble(ModelSpec.model_validate(header["model"]), heads)
+        # a file that does not say where its maps lie was written when they lay in the middle of their windows
+        model = assemble(ModelSpec.model_validate({"centre": "window"} | header["model"]), heads)
         if set(header["preprocessing"]) != set(model.inputs):
             raise WeightsError(
                 f"it prepares {', '.join(header['preprocessing']) or 'nothing'}, and reads {', '.join(model.inputs)}"

@@ -9,7 +9,7 @@ Letters: N images, C channels, H W image, h w feature map.
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
@@ -19,6 +19,7 @@ from fullconv.geometry.axis import Place
 from fullconv.geometry.graph import Geometry
 from fullconv.geometry.trace import from_graph, node_names
 from fullconv.nn.backbones import Classifier
+from fullconv.nn.backbones.fixed_padding import SameConv2d
 from fullconv.nn.convolutionalize import CHANNELS, DenseClassifier, convolutionalize
 from fullconv.nn.surgery import keep_needed
 from fullconv.spec import COLORS, STRIDES
@@ -69,6 +70,7 @@ def build_trunk(
     *,
     channels: int = COLORS,
     padding: str | None = None,
+    centre: Literal["window", "cell"] = "cell",
     hidden_layers: bool = True,
     dropout: float | None = None,
 ) -> Trunk:
@@ -83,7 +85,7 @@ def build_trunk(
     channels
         Of its images; those after the third start with the mean of the first three's weights (reference), and of fewer than three
         each starts with that mean.
-    padding, hidden_layers, dropout
+    padding, centre, hidden_layers, dropout
         See :class:`fullconv.spec.ModelSpec`.
 
     Raises
@@ -95,10 +97,11 @@ def build_trunk(
     graph = dense.graph
     end = _cut_classifier(dense, hidden_layers)
     _set_padding(dense, padding or entry.padding)
-    if dropout is not None:
-        for part in graph.modules():
-            if isinstance(part, nn.Dropout):
-                part.p = dropout
+    for part in graph.modules():
+        if isinstance(part, nn.Dropout) and dropout is not None:
+            part.p = dropout
+        if isinstance(part, SameConv2d):
+            part.centre = centre
     _output(graph).args = (end,)
     keep_needed(graph)
     geometry = from_graph(graph.graph, graph)

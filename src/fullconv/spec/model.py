@@ -38,6 +38,10 @@ class ModelSpec(Spec):
     padding
         ``same`` keeps borders (default); ``paper`` pads the first convolution by 100 px as the reference does (the
         default of the ``caffe-`` backbones).
+    centre
+        Where outputs lie on the image in backbones that pad unevenly (TensorFlow's: EfficientNet-Lite, timm's ``tf_`` nets):
+        ``cell``, in the middle of the stride × stride pixels that each stands for, where trained weights read (docs/geometry.md);
+        ``window``, in the middle of all that it sees, as in models of fullconv 0.1.
     deconvolution
         ``fixed``: all upsampling stays bilinear (reference); ``learned``: all but the last are trained (paper 3.3).
     skip_scales
@@ -56,6 +60,7 @@ class ModelSpec(Spec):
     weights: str | dict[str, str] | None = None
     partial_weights: bool = False
     padding: Literal["same", "paper"] | None = None
+    centre: Literal["window", "cell"] = "cell"
     deconvolution: Literal["fixed", "learned"] = "fixed"
     skip_scales: dict[int, float] = Field(default_factory=dict)
     hidden_layers: bool = True

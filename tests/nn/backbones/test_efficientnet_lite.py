@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from skimage import data as skimage_data
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import center_crop, resize
 
@@ -80,6 +81,32 @@ def test_slid_over_a_larger_image_it_is_the_classifier() -> None:
     proof = prove(convolutionalize(classifier, (224, 224)), classifier, side_limit=1200)
     assert proof.holds, str(proof)
     assert proof.slid is not None
+
+
+def test_outputs_lie_where_trained_weights_read() -> None:
+    """The centre of mass of the gradient on a photograph is nearer to the middle of the cell than to that of the window."""
+    model = build_model(ModelSpec(name="fcn8s-efficientnet_lite0", weights="imagenet"), 2).eval()
+    (trunk,) = model.core.trunks.values()
+    pixels = torch.from_numpy(np.asarray(Image.fromarray(skimage_data.chelsea()).resize((480, 480))).copy())
+    images = model.normalise["rgb"](pixels.permute(2, 0, 1)[None]).detach().requires_grad_()
+    torch.manual_seed(0)
+    for features, stride in zip(trunk(images)[1:], (16, 8), strict=True):
+        at = 240 // stride
+        found = []
+        for _ in range(4):
+            scores = (features[0, :, at, at] * torch.randn(features.shape[1]).sign()).sum()
+            (gradient,) = torch.autograd.grad(scores, images, retain_graph=True)
+            mass = gradient[0].square().sum(0)
+            found += [float((mass.sum(axis) * torch.arange(480)).sum() / mass.sum()) for axis in (0, 1)]
+        cell, window = ((stride - 1) / 2, stride - 1)
+        assert abs(np.mean(found) - (stride * at + cell)) < abs(np.mean(found) - (stride * at + window)) / 2
+
+
+def test_cells_are_the_strides_pixels() -> None:
+    model = build_model("fcn4s-efficientnet_lite0", 2)
+    (trunk,) = model.core.trunks.values()
+    assert [(int(place.stride), float(place.offset)) for place in trunk.places(0)] == [(32, 15.5), (16, 7.5), (8, 3.5), (4, 1.5)]
+    assert model.alignment.padding.before == 0
 
 
 def test_every_layer_is_local() -> None:

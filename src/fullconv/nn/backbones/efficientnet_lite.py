@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fullconv.nn.backbones.caffe import initialise
 from fullconv.nn.backbones.classifier import Classifier, Pretrained
-from fullconv.nn.backbones.fixed_padding import around
+from fullconv.nn.backbones.fixed_padding import SameConv2d
 
 STAGES = (
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
@@ -37,8 +37,11 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3)
 
 
-def _pad(kernel: int, stride: int) -> nn.Module:
-    return nn.ZeroPad2d(around((kernel, kernel), (stride, stride)))
+def _convolution(channels: int, out: int, kernel: int, stride: int, groups: int = 1) -> nn.Conv2d:
+    """Return a convolution with TensorFlow's padding; at stride 1 it is even."""
+    if stride == 1:
+        return nn.Conv2d(channels, out, kernel, padding=kernel // 2, groups=groups, bias=False)
+    return SameConv2d(channels, out, kernel, stride, groups=groups, bias=False)
 
 
 class Block(nn.Sequential):
@@ -59,7 +62,7 @@ class Block(nn.Sequential):
         expand = OrderedDict[str, nn.Module](
             conv_pw=nn.Conv2d(channels, between, 1, bias=False), bn1=_norm(between), act1=nn.ReLU6()
         )
-        filter_ = nn.Conv2d(between, between, kernel, stride, groups=between, bias=False)
+        filter_ = _convolution(between, between, kernel, stride, groups=between)
         project = nn.Conv2d(between, out, 1, bias=False)
         if expansion > 1:
             names = ("bn2", "act2", "conv_pwl", "bn3")
@@ -67,7 +70,7 @@ class Block(nn.Sequential):
             expand.clear()
             names = ("bn1", "act1", "conv_pw", "bn2")
         rest = (_norm(between), nn.ReLU6(), project, _norm(out))
-        super().__init__(expand | OrderedDict(pad=_pad(kernel, stride), conv_dw=filter_) | dict(zip(names, rest, strict=True)))
+        super().__init__(expand | OrderedDict(conv_dw=filter_) | dict(zip(names, rest, strict=True)))
         self.residual = stride == 1 and channels == out
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -100,7 +103,7 @@ def efficientnet_lite(variant: int, classes: int = 1000) -> nn.Module:
         stages.append(nn.Sequential(first, *(Block(out, out, kernel, 1, expansion) for _ in range(depth - 1))))
         width = out
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        pad=_pad(3, 2), conv_stem=nn.Conv2d(3, STEM, 3, 2, bias=False), bn1=_norm(STEM), act1=nn.ReLU6(),
+        conv_stem=_convolution(3, STEM, 3, 2), bn1=_norm(STEM), act1=nn.ReLU6(),
         blocks=nn.Sequential(*stages),
         conv_head=nn.Conv2d(width, HEAD, 1, bias=False), bn2=_norm(HEAD), act2=nn.ReLU6(),
         global_pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), drop=nn.Dropout(dropout), classifier=nn.Linear(HEAD, classes),
