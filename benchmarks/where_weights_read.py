@@ -3,8 +3,8 @@
     python benchmarks/where_weights_read.py fcn4s-efficientnet_lite0 [fcn4s-squeezenet1_1=squeezenet1_1-trunk.safetensors …]
 
 For an output in the middle of each map, its features are added with random signs and differentiated with respect to the image.
-Where the squared gradient has its centre of mass is where the output reads. Printed is that less the place of the output, down and
-right, in pixels: means and standard errors over photographs of scikit-image, resized to 480×480, and eight draws of signs.
+Where the squared gradient has its centre of mass is where the output reads. Printed is that less the output's place, in pixels:
+means and standard errors over photographs of scikit-image, resized to 480×480, and eight draws of signs.
 """
 
 import argparse

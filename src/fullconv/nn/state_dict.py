@@ -7,7 +7,6 @@ archive, so that a small file cannot unpack into a large one. What it makes of d
 import io
 import os
 import re
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,8 +59,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     file = Path(path)
     archive = _look_at(file)
     try:
-        with torch.serialization.safe_globals(NUMBERS), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of pickles written in an unusual way, which are read or not
+        with torch.serialization.safe_globals(NUMBERS):
             found = _archive(file) if archive else _pickle(file)
     except Exception as error:  # what damaged bytes make of an unpickler has no common kind
         raise WeightsError(f"{file} {_reason(error)}") from error

@@ -166,6 +166,7 @@ class Harm:
         return os.system, (f"touch {self.place}",)
 
 
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
 @pytest.mark.parametrize("archive", [True, False])
 def test_nothing_but_tensors_is_unpickled(archive: bool, tmp_path: Path) -> None:
     path, mark = tmp_path / "x.pth", tmp_path / "mark"

@@ -1,5 +1,6 @@
 """A net as a graph that other runtimes read: exported once, for every number of images, height and width."""
 
+import threading
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = (2, 64, 96)
 """Images, height and width that a net is traced with: none of them 1, which would be taken for a constant."""
+_ONE_AT_A_TIME = threading.RLock()
+"""The filters of warnings belong to the whole process: two threads must not put them back across each other."""
 
 
 class Coarse(nn.Module):
@@ -45,7 +48,7 @@ def export_coarse(model: FCN) -> "ExportedProgram":
     axes = {
         name: {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC} for name in model.inputs
     }
-    with warnings.catch_warnings(), torch.no_grad():
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of torch about itself
         return torch.export.export(Coarse(model), (example,), dynamic_shapes=(axes,))
 
@@ -63,7 +66,7 @@ def onnx_of(model: FCN) -> bytes:
     except ImportError as error:
         raise SpecError("this engine reads ONNX, for which onnxscript is not installed; pip install 'fullconv[onnx]'") from error
     program = export_coarse(model)
-    with warnings.catch_warnings():
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = torch.onnx.export(program, dynamo=True, verbose=False)
     assert found is not None  # as it is with dynamo
