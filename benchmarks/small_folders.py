@@ -2,7 +2,7 @@
 
     python benchmarks/small_folders.py VOCDEVKIT NYUDV2 OUT
 
-VOCDEVKIT holds VOC2012 or part of it: train is VOC's train; its val is shuffled, the first 100 are ``val`` and the others ``test``.
+VOCDEVKIT holds VOC2012 or part of it: train is VOC's train; its val is shuffled, the first 100 are ``val``, the others ``test``.
 NYUDV2 holds ``images``, ``labels40``, ``train.txt`` and ``test.txt``: 40 frames of train, 20 and 100 of test. Written are
 OUT/voc.yaml and OUT/nyud.yaml with their lists; ``training_choices.py`` takes either.
 """
