@@ -95,7 +95,7 @@ def test_a_signal_leaves_whole_files_and_the_same_command_goes_on(
         os.kill(os.getpid(), number)
 
     threading.Thread(target=interrupt).start()
-    command = ["predict", str(checkpoint), str(album), "--out", str(out), "--areas"]
+    command = ["predict", str(checkpoint), str(album), "--out", str(out), "--areas", "--engine", "eager"]
     assert main(command) == 130
     assert signal.getsignal(signal.SIGTERM) == before
     assert capsys.readouterr().err == f"stopped; every file in {out} is whole, the same command goes on\n"

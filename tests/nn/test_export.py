@@ -17,7 +17,7 @@ from fullconv.nn.fcn import FCN
 from fullconv.spec import ModelSpec
 
 CLOSE = 1e-4
-SIZES = ((1, 1), (2, 3), (1, 300), (31, 33), (32, 32), (65, 64), (233, 301), (375, 500), (500, 375), (700, 500))
+SIZES = ((1, 1), (2, 3), (1, 300), (31, 33), (32, 32), (65, 64), (97, 301), (233, 150), (375, 500), (700, 500))
 NETS = {
     "caffe, pad 100": (ModelSpec(name="fcn8s-narrow-vgg16", padding="paper"), {"semantic": 4}),
     "caffe, pools of three": (ModelSpec(name="fcn32s-narrow-alexnet"), {"semantic": 4}),
