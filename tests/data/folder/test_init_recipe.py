@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fullconv.data import open_dataset
+from fullconv.data.folder import init_recipe
 from fullconv.data.folder.contents import look_into
 from fullconv.data.folder.guess import guess_spec
 from fullconv.data.folder.guess_labels import read_guess
@@ -65,6 +66,22 @@ def test_a_class_that_only_validation_has_is_in_the_recipe(tmp_path: Path) -> No
     recipe = load_recipe(tmp_path / "own.yaml")
     assert len(recipe.data.labels) == 3
     assert open_dataset(recipe.data, recipe.data.val)[0].targets["semantic"].unique().tolist() == [0, 2]
+
+
+def test_rare_classes_are_drawn_more_often_where_few_images_have_to_be_read_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        write(tmp_path / "own" / "images" / f"{number}.png", np.zeros((4, 4, 3), np.uint8))
+        write(tmp_path / "own" / "masks" / f"{number}.png", MASK[:4, :4])
+
+    def sampling() -> str:
+        (tmp_path / "own.yaml").write_text(starter(tmp_path / "own", "own", preferred=False))
+        return load_recipe(tmp_path / "own.yaml").train.sampling
+
+    assert sampling() == "balanced"
+    monkeypatch.setattr(init_recipe, "READ_FIRST", 5)
+    assert sampling() == "uniform"
 
 
 def test_names_from_the_lists_that_tools_write(tmp_path: Path) -> None:

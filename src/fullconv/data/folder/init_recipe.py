@@ -24,6 +24,10 @@ IMAGES = 16000
 PER_PAIR = 80
 BATCH = 8
 """Images of a step, as the optimiser's learning rates want them."""
+READ_FIRST = 4000
+"""Pairs up to which rare classes are looked for, which reads all of them once before training."""
+BALANCED = "balanced  # images with rare classes are drawn more often; uniform: all alike"
+UNIFORM = "uniform  # balanced: images with rare classes are drawn more often; reads all images once before training"
 REMARK = "# note: "
 PREFERRED = "efficientnet_lite0"
 """The backbone that a recipe starts from where its weights are on the machine: the better one (``docs/results.md``)."""
@@ -86,6 +90,7 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
         said="".join(f"# Note: {part}\n" for part in layout.said.split("; ") if part and drawn),
         labels="\n".join(_label_lines(guess, contents)),
         crop=crop,
+        sampling=BALANCED if len(pairs) <= READ_FIRST else UNIFORM,
         **(_lite if preferred else _squeezenet)(steps),
     )
 
@@ -249,7 +254,7 @@ train:
   metric: mean_iu  # or iu.CLASS
   patience: null   # 3: a stage ends when three measurements brought nothing better
   class_weights: null  # balanced: rare classes weigh more; recall rises, precision falls
-  # sampling: balanced  # images with rare classes are drawn more often
+  sampling: {sampling}
   # loss: {{cross_entropy: 1, dice: 0.5}}  # or cross_entropy, focal, ohem, dice, jaccard, tversky, lovasz alone
   optimizer:
     name: adamw
