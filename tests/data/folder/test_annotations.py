@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exports import EXPORTS, H, W, coco, labelme, truth, via, write_images, write_json, yolo
+from exports import EXPORTS, H, W, coco, labelme, roboflow, truth, via, write_images, write_json, yolo
 from PIL import Image
 
 from fullconv.data import open_dataset
@@ -286,5 +286,10 @@ def test_init_says_how_many_images_an_export_has(tmp_path: Path) -> None:
     yolo(tmp_path / "own")
     said = guess_layout(tmp_path / "own").said
     assert said == "YOLO annotations in data.yaml: 2 images to train on, 1 to validate on; masks are drawn from them"
+    roboflow(tmp_path / "three")
+    assert "test" not in guess_layout(tmp_path / "three").said
+    (tmp_path / "three" / "valid").rename(tmp_path / "three" / "test")
+    roboflow(tmp_path / "three")
+    assert "; there is a split test as well: `fullconv evaluate … --split test`" in guess_layout(tmp_path / "three").said
     labelme(tmp_path / "two")
     assert guess_layout(tmp_path / "two").said.startswith("LabelMe annotations in two: 2 images, of which 20 % are drawn")
