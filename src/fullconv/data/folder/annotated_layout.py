@@ -198,7 +198,7 @@ def _said(root: Path, folder: FolderSpec, train: str, val: str) -> str:
     ]
     others = annotations_path(root, folder, "test")
     if val in found and "test" not in found and others != source and others.exists():
-        parts.append("there is a split test as well: `fullconv evaluate … --split test`")
+        parts.append("there is a split test as well: `fullconv evaluate MODEL --data RECIPE --split test`")
     names: dict[str, None] = {}
     for split, pairs in found.items():
         read = load(annotations_path(root, folder, split))
