@@ -290,6 +290,9 @@ def test_init_says_how_many_images_an_export_has(tmp_path: Path) -> None:
     assert "test" not in guess_layout(tmp_path / "three").said
     (tmp_path / "three" / "valid").rename(tmp_path / "three" / "test")
     roboflow(tmp_path / "three")
-    assert "; there is a split test as well: `fullconv evaluate MODEL --data RECIPE --split test`" in guess_layout(tmp_path / "three").said
+    assert (
+        "; there is a split test as well: `fullconv evaluate MODEL --data RECIPE --split test`"
+        in guess_layout(tmp_path / "three").said
+    )
     labelme(tmp_path / "two")
     assert guess_layout(tmp_path / "two").said.startswith("LabelMe annotations in two: 2 images, of which 20 % are drawn")
