@@ -196,8 +196,8 @@ def _said(root: Path, folder: FolderSpec, train: str, val: str) -> str:
         f"{recognise(source)} annotations in {place}: {_counts(found, train, val, folder.val_share)}",
         "masks are drawn from them",
     ]
-    others = annotations_path(root, folder, "test")
-    if val in found and "test" not in found and others != source and others.exists():
+    of_test = annotations_path(root, folder, "test")
+    if val in found and "test" not in found and of_test != source and of_test.exists():
         parts.append("there is a split test as well: `fullconv evaluate MODEL --data RECIPE --split test`")
     names: dict[str, None] = {}
     for split, pairs in found.items():
