@@ -16,11 +16,8 @@ from fullconv.nn.fcn import FCN
 from fullconv.nn.upsample import Deconvolution
 
 STRIP = 256
-"""Rows of the image that are upsampled at once.
-
-At 2000×2000 pixels and 21 classes, upsampling and labels took 0.24 s of a processor in strips of 128 rows and 0.25 s in those of
-64, and 0.38 s at once; at 375×500 strips of 128 rows and more make no difference.
-"""
+"""Rows of the image that are upsampled at once: few enough to be small, and enough to take no longer than the whole image
+(``benchmarks/strips.py``)."""
 
 Runtime = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 """Images (N, C, H, W) by input to what :meth:`fullconv.nn.fcn.FCN.coarse` gives of them: (N, K, h, w) by head."""
