@@ -18,7 +18,7 @@ import torch
 
 from fullconv.errors import FullconvError
 from fullconv.inference.engines.choose import ENGINES
-from fullconv.inference.engines.exported import onnx_of
+from fullconv.inference.engines.graph import onnx_of
 from fullconv.inference.predictor import Predictor
 from fullconv.labels import VOC
 from fullconv.nn.build import build_model

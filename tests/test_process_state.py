@@ -50,8 +50,8 @@ ALLOWED = {
     ("training/process.py", "warnings.catch_warnings"),
     ("training/process.py", "warnings.filterwarnings"),
     # a net is converted once, one at a time; torch warns about its own parts meanwhile
-    ("inference/engines/exported.py", "warnings.catch_warnings"),
-    ("inference/engines/exported.py", "warnings.simplefilter"),
+    ("inference/engines/graph.py", "warnings.catch_warnings"),
+    ("inference/engines/graph.py", "warnings.simplefilter"),
     # wandb and mlflow read some of their settings nowhere else; they are put back when a stage ends
     ("training/loggers.py", "os.environ.update"),
     ("training/loggers.py", "os.environ.pop"),

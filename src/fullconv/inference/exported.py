@@ -7,12 +7,10 @@ checkpoint's header (:mod:`fullconv.nn.checkpoint`), and those that :mod:`fullco
 Letters: N images, C channels, H height, W width, K classes.
 """
 
-import importlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -20,7 +18,10 @@ from torch import Tensor
 
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.inference.device import find_device
-from fullconv.nn.checkpoint import Facts, facts_of
+from fullconv.inference.engines.onnxruntime import open_session
+from fullconv.inference.engines.openvino import compile_graph
+from fullconv.inference.runtimes import runtime
+from fullconv.nn.header import HeaderFacts, facts_of
 
 KEY = "fullconv"
 TORCH_ENTRY = "fullconv.json"
@@ -82,7 +83,7 @@ class ExportedEngine:
         text, self.run, self.device = opened(file, device)
         self.metadata = _parsed(file, text)
         try:
-            self.facts: Facts = facts_of(self.metadata)
+            self.facts: HeaderFacts = facts_of(self.metadata)
             self.inputs = tuple(self.metadata["inputs"])
             self.gives_labels = self.metadata["gives"] == "labels"
             self._dtypes = {name: getattr(torch, said["dtype"]) for name, said in self.metadata["inputs"].items()}
@@ -138,20 +139,6 @@ def _parsed(file: Path, text: str | None) -> dict[str, Any]:
     return found
 
 
-def runtime(module: str, extra: str) -> ModuleType:
-    """Return a library that an extra of fullconv installs.
-
-    Raises
-    ------
-    SpecError
-        When it is not installed; it says what installs it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise SpecError(f"this needs {module}, which is not installed; pip install 'fullconv[{extra}]'") from error
-
-
 def _open_onnx(file: Path, device: str) -> tuple[str | None, Run, torch.device]:
     ort = runtime("onnxruntime", "onnx")
     has_cuda = "CUDAExecutionProvider" in ort.get_available_providers()
@@ -159,11 +146,8 @@ def _open_onnx(file: Path, device: str) -> tuple[str | None, Run, torch.device]:
     if place.type not in (("cpu", "cuda") if has_cuda else ("cpu",)):
         raise SpecError(f"this ONNX Runtime does not compute on {device}; give cpu or auto, or install onnxruntime-gpu for CUDA")
     cuda = [("CUDAExecutionProvider", {"device_id": place.index or 0})] if place.type == "cuda" else []
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3  # errors
     try:
-        session = ort.InferenceSession(str(file), options, providers=[*cuda, "CPUExecutionProvider"])
+        session = open_session(str(file), cuda)
     except Exception as error:  # its own classes, a dozen
         raise _damaged(file, error) from error
     names = [port.name for port in session.get_inputs()]
@@ -181,9 +165,7 @@ def _open_openvino(file: Path, device: str) -> tuple[str | None, Run, torch.devi
         raise SpecError(f"OpenVINO files are run on the CPU; got the device {device!r}: give cpu or auto")
     try:
         model = ov.Core().read_model(str(file))
-        # its own choice of precision on some processors is bfloat16
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        compiled = ov.compile_model(model, "CPU", settings)
+        compiled = compile_graph(model, "fp32")
     except Exception as error:  # RuntimeError and its own
         raise _damaged(file, error) from error
 

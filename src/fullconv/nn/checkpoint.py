@@ -19,7 +19,6 @@ is looked up by its name among those that the user has brought in by :func:`full
 
 import io
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from fullconv.nn.fcn import FCN
 from fullconv.nn.find_checkpoint import find_checkpoint
 from fullconv.nn.first_format import translate
 from fullconv.nn.float16 import as_float16
+from fullconv.nn.header import facts_of
 from fullconv.spec import ImageSpec, ModelSpec
 from fullconv.spec.image import PLAIN
 
@@ -192,39 +192,6 @@ def load_checkpoint(source: Source) -> Checkpoint:
         raise WeightsError(f"{file} contradicts itself: {_first_line(error)}; {ADVICE}") from error
     model.stored = {"file": file if isinstance(source, str | os.PathLike) else None, "history": history, **vars(facts)}
     return Checkpoint(model.eval(), facts.labels, history, facts.scale, facts.image, facts.label_maps, header)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a header says besides the net: how images are read and what its outputs mean; see :class:`Checkpoint`."""
-
-    labels: dict[str, LabelSet]
-    scale: float
-    image: ImageSpec
-    label_maps: dict[str, LabelMap]
-
-
-def facts_of(header: Mapping[str, Any]) -> Facts:
-    """Return what a header says besides the net, of a checkpoint or of an exported file, which has the same keys.
-
-    Raises
-    ------
-    WeightsError, DataError, KeyError, AttributeError, TypeError, ValueError, OverflowError
-        When it is damaged.
-    """
-    labels = {head: LabelSet.from_dict(classes) for head, classes in header["heads"].items()}
-    scale = float(header.get("scale", 1.0))
-    if not 0 < scale < math.inf:
-        raise WeightsError(f"its scale is {scale:g}, and a factor on height and width is above 0")
-    masks = {head: _label_map(labels[head], pairs) for head, pairs in header.get("masks", {}).items()}
-    return Facts(labels, scale, ImageSpec.model_validate(header.get("image", {})), masks)
-
-
-def _label_map(labels: LabelSet, pairs: Sequence[Sequence[int]]) -> LabelMap:
-    meaning = {int(code): int(label) for code, label in pairs}
-    if not set(meaning.values()) <= {*range(len(labels)), labels.ignore_index}:
-        raise WeightsError(f"its masks' values stand for other labels than those of {len(labels)} classes")
-    return LabelMap(labels, meaning)
 
 
 def _require_backbone(file: str, header: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Weights in half the bytes, for models that are shared: float16 has 11 bits of a number and ends at 65504.
 
-Batch norms, biases and depth-wise kernels are few numbers with much weight: they stay as they are. With them in float16 too, 0.12 %
-of the labels of 61 photographs changed in the bundled model; without them 0.02 % (``models/voc-subset/make.py`` prints it).
+Batch norms, biases and depth-wise kernels are few numbers with much weight: they stay as they are. With them in float16 too,
+0.12 % of the labels of 61 photographs changed in the bundled model, without them 0.02 % (``models/voc-subset/make.py`` says it).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The rule behind ``auto``, and what is said where an engine or a precision is not to be had."""
 
-import builtins
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,15 +59,8 @@ def test_auto_takes_the_net_as_it_is_when_it_cannot_be_converted(model: FCN, mon
 def test_an_engine_that_is_not_installed_names_its_extra(
     engine: str, package: str, extra: str, model: FCN, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: object, **more: object) -> object:
-        if name == package:
-            raise ImportError(f"No module named {package!r}")
-        return real(name, *rest, **more)
-
     monkeypatch.setattr("fullconv.inference.engines.openvino.onnx_of", lambda model: b"")
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     with pytest.raises(SpecError, match=rf"not installed; pip install 'fullconv\[{extra}\]'"):
         choose_engine(model, engine)
 

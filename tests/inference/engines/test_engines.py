@@ -13,7 +13,7 @@ from fullconv.errors import SpecError
 from fullconv.inference.engine import Engine
 from fullconv.inference.engines.compiled import CompiledEngine
 from fullconv.inference.engines.eager import EagerEngine
-from fullconv.inference.engines.exported import onnx_of
+from fullconv.inference.engines.graph import onnx_of
 from fullconv.inference.engines.onnxruntime import OnnxRuntimeEngine
 from fullconv.inference.engines.openvino import OpenVinoEngine
 from fullconv.inference.engines.precision import torch_precisions

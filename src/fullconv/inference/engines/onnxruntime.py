@@ -1,15 +1,15 @@
 """The engine ``onnxruntime``: the net as ONNX, in the runtime that most devices have."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from fullconv.errors import SpecError
-from fullconv.inference.engines.exported import arrays_of, check_on_cpu, onnx_of
+from fullconv.inference.engines.graph import arrays_of, check_on_cpu, onnx_of
 from fullconv.inference.engines.net import NetEngine
 from fullconv.inference.engines.precision import check_precision
+from fullconv.inference.runtimes import runtime
 from fullconv.nn.fcn import FCN
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class OnnxRuntimeEngine(NetEngine):
     precision
         ``fp32``, the only one.
     onnx
-        What :func:`fullconv.inference.engines.exported.onnx_of` gives of the model, where that is at hand.
+        What :func:`fullconv.inference.engines.graph.onnx_of` gives of the model, where that is at hand.
 
     Raises
     ------
@@ -50,18 +50,23 @@ class OnnxRuntimeEngine(NetEngine):
         return {head: torch.from_numpy(maps) for head, maps in zip(self.heads, found, strict=True)}
 
 
-def open_session(content: bytes) -> "onnxruntime.InferenceSession":
-    """Return an ONNX graph, ready to run on the CPU.
+def open_session(graph: bytes | str, providers: Sequence[Any] = ()) -> "onnxruntime.InferenceSession":
+    """Return an ONNX graph, ready to run on the CPU, or on what ``providers`` name before it.
+
+    Parameters
+    ----------
+    graph
+        The content of a file, or its path.
+    providers
+        As ONNX Runtime takes them.
 
     Raises
     ------
     SpecError
         When ONNX Runtime is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise SpecError("the engine onnxruntime is not installed; pip install 'fullconv[onnx]', or take another") from error
-    options = onnxruntime.SessionOptions()
+    ort = runtime("onnxruntime", "onnx")
+    options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 3  # errors
+    return ort.InferenceSession(graph, options, providers=[*providers, "CPUExecutionProvider"])

@@ -3,15 +3,16 @@
 import io
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fullconv.errors import SpecError
-from fullconv.inference.engines.exported import arrays_of, check_on_cpu, onnx_of
+from fullconv.inference.engines.graph import arrays_of, check_on_cpu, onnx_of
 from fullconv.inference.engines.net import NetEngine
 from fullconv.inference.engines.precision import check_precision
+from fullconv.inference.runtimes import runtime
 from fullconv.nn.fcn import FCN
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class OpenVinoEngine(NetEngine):
     precision
         ``fp32``, or ``bf16`` and ``fp16`` where the processor has them.
     onnx
-        What :func:`fullconv.inference.engines.exported.onnx_of` gives of the model, where that is at hand.
+        What :func:`fullconv.inference.engines.graph.onnx_of` gives of the model, where that is at hand.
 
     Raises
     ------
@@ -57,21 +58,6 @@ class OpenVinoEngine(NetEngine):
         return {head: torch.from_numpy(found[place]) for place, head in enumerate(self.heads)}
 
 
-def installed() -> Any:
-    """Return the package openvino.
-
-    Raises
-    ------
-    SpecError
-        When it is not installed.
-    """
-    try:
-        import openvino
-    except ImportError as error:
-        raise SpecError("the engine openvino is not installed; pip install 'fullconv[openvino]', or take another") from error
-    return openvino
-
-
 def read(onnx: bytes) -> "openvino.Model":
     """Return an ONNX graph as OpenVINO holds it.
 
@@ -83,7 +69,7 @@ def read(onnx: bytes) -> "openvino.Model":
     SpecError
         When OpenVINO is not installed or cannot read the graph.
     """
-    core = installed().Core()
+    core = runtime("openvino", "openvino").Core()
     try:
         return core.read_model(io.BytesIO(onnx))
     except RuntimeError as error:  # OpenVINO's errors all are
@@ -98,7 +84,7 @@ def compile_graph(graph: "openvino.Model", precision: str) -> "openvino.Compiled
     SpecError
         When the processor lacks the precision.
     """
-    core = installed().Core()
+    core = runtime("openvino", "openvino").Core()
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     known = [name for name in HINTS if name == "fp32" or name.upper() in able]
     check_precision("openvino", precision, known, "this CPU")

@@ -12,7 +12,8 @@ import torch
 from torch.export import ExportedProgram
 
 from fullconv.errors import SpecError
-from fullconv.inference.exported import KEY, TORCH_ENTRY, runtime
+from fullconv.inference.exported import KEY, TORCH_ENTRY
+from fullconv.inference.runtimes import runtime
 from fullconv.interop.export.quantise import Calibration, quantised_onnx, quantised_openvino
 
 DIMENSIONS = {4: ("N", "C", "H", "W"), 3: ("N", "H", "W")}

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fullconv.inference.exported import runtime
+from fullconv.inference.runtimes import runtime
 
 
 @dataclass(frozen=True)

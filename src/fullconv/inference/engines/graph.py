@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fullconv.errors import SpecError
+from fullconv.inference.runtimes import runtime
 from fullconv.nn.fcn import FCN
 from fullconv.nn.inputs import check_inputs
 
@@ -61,10 +62,7 @@ def onnx_of(model: FCN) -> bytes:
     SpecError
         When the packages that write it are not installed, or it is larger than the 2 GB that one file may have.
     """
-    try:
-        import onnxscript  # noqa: F401  # torch needs it, and says so less plainly
-    except ImportError as error:
-        raise SpecError("this engine reads ONNX, for which onnxscript is not installed; pip install 'fullconv[onnx]'") from error
+    runtime("onnxscript", "onnx")  # torch needs it, and says so less plainly
     program = export_coarse(model)
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
