@@ -30,7 +30,7 @@ CLOSE = 1e-3
 CHANGED = {"fp32": 0.0, "fp16": 0.001, "int8": 0.01}
 """Share of labels that may differ, by precision; without reduced precision only ties may."""
 DRAWN = (120, 160)
-"""Height and width at which pictures are drawn where there are no images, to be resized."""
+"""Height and width at which images are drawn where there are no images, to be resized."""
 
 Inputs = Mapping[str, Tensor]
 """By name: uint8 (C, H, W), depth float32."""
@@ -135,7 +135,7 @@ def measure(
     engine: ExportedEngine,
     precision: str,
     threshold: float | None,
-    pictures: Sequence[Inputs] = (),
+    given: Sequence[Inputs] = (),
     most_changed: float | None = None,
 ) -> Parity:
     """Return how far a file is from the net it was made from, at every one of :data:`SIZES`.
@@ -148,7 +148,7 @@ def measure(
         The file, opened.
     precision, threshold
         Of the file.
-    pictures
+    given
         Images to be resized to the sizes; drawn ones (:mod:`fullconv.data.scenes`) where there are none.
     most_changed
         Share of labels that may differ; that of :data:`CHANGED` by default.
@@ -156,7 +156,7 @@ def measure(
     labels = engine.facts.labels
     most = CHANGED[precision] if most_changed is None else most_changed
     found = []
-    for batch in _batches(pictures or drawn(model)):
+    for batch in _batches(given or drawn(model)):
         with torch.inference_mode():
             truth = model({name: batch[name] for name in model.inputs})
         images, _, height, width = next(iter(batch.values())).shape
@@ -170,7 +170,7 @@ def measure(
 
 
 def drawn(model: FCN, count: int = 4) -> list[Inputs]:
-    """Return pictures of scenes with all inputs that a net reads; further bands repeat the colours."""
+    """Return images of scenes with all inputs that a net reads; further bands repeat the colours."""
     scenes = Scenes("test", count, DRAWN, streams=tuple(model.inputs))
     found: list[Inputs] = []
     for index in range(count):
@@ -182,11 +182,11 @@ def drawn(model: FCN, count: int = 4) -> list[Inputs]:
     return found
 
 
-def _batches(pictures: Sequence[Inputs]) -> Iterator[dict[str, Tensor]]:
-    """Yield a batch (N, C, H, W) by input for each size, the pictures one after the other."""
+def _batches(given: Sequence[Inputs]) -> Iterator[dict[str, Tensor]]:
+    """Yield a batch (N, C, H, W) by input for each size, the given images one after the other."""
     taken = 0
     for images, height, width in SIZES:
-        chosen = [pictures[(taken + place) % len(pictures)] for place in range(images)]
+        chosen = [given[(taken + place) % len(given)] for place in range(images)]
         taken += images
         yield {name: torch.stack([resized(one[name], (height, width)) for one in chosen]) for name in chosen[0]}
 
