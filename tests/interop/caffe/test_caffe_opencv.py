@@ -4,7 +4,6 @@ All published models at five sizes, and voc-fcn8s at its full width: ``benchmark
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,9 @@ import pytest
 import torch
 from caffe_files import caffemodel, prototxt, reference
 from opencv import HOW, VARIABLE, OpenCV
-from published_nets import TWINS, fed, inputs, thin_nets
+from published_nets import TWINS, fed, inputs, thin_for_a_while
 
 from fullconv.interop.caffe import PUBLISHED, build_net, import_caffemodel, read_caffemodel, read_prototxt
-from fullconv.interop.caffe.importing import KNOWN
-from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.fcn import FCN
 
 pytestmark = pytest.mark.skipif(VARIABLE not in os.environ, reason=f"no OpenCV with a Caffe importer is named: {HOW}")
@@ -32,14 +29,7 @@ REAL = {
 """Weights, text, and the spread of what the net reads."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def narrow_nets() -> Iterator[None]:
-    """The published models with a sixteenth of the channels."""
-    thin_nets()
-    yield
-    KNOWN.update(PUBLISHED)
-    for name in ("thin-vgg16", "thin-alexnet"):
-        del BACKBONES[name]
+narrow_nets = pytest.fixture(autouse=True, scope="module")(thin_for_a_while)
 
 
 @pytest.mark.realdata

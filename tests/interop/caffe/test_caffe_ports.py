@@ -3,14 +3,13 @@
 import json
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from caffe_files import L, evaluate, reference
-from published_nets import inputs, thin_nets
+from published_nets import inputs, thin_for_a_while
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,22 +18,13 @@ from torchvision import models
 from fullconv.cli import main
 from fullconv.errors import SpecError, WeightsError
 from fullconv.inference.heatmap import load_classifier
-from fullconv.interop.caffe import PUBLISHED
 from fullconv.interop.caffe.importing import KNOWN
 from fullconv.interop.pytorch import import_state_dict
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.state_dict import read_state_dict
 
-
-@pytest.fixture
-def narrow_nets() -> Iterator[None]:
-    """The published models with a sixteenth of the channels."""
-    thin_nets()
-    yield
-    KNOWN.update(PUBLISHED)
-    for name in ("thin-vgg16", "thin-alexnet"):
-        del BACKBONES[name]
+narrow_nets = pytest.fixture(thin_for_a_while)
 
 
 def port(layers: list[L]) -> dict[str, Tensor]:

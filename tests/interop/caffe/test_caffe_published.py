@@ -3,19 +3,17 @@
 import copy
 import dataclasses
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from caffe_files import L, caffemodel, evaluate, reference
-from published_nets import HEADS, MEANS, TWINS, inputs, thin_nets
+from published_nets import HEADS, MEANS, TWINS, inputs, thin_for_a_while
 from safetensors.torch import load_file
 
 from fullconv.errors import SpecError, WeightsError
 from fullconv.interop.caffe import PUBLISHED, import_caffemodel, read_caffemodel
-from fullconv.interop.caffe.importing import KNOWN
 from fullconv.interop.caffe.published import CLASSIFIERS
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.backbones.narrow import narrow
@@ -26,14 +24,7 @@ LARGE = {"voc-fcn8s", "voc-fcn-alexnet"}
 """Models that are tried at large sizes too; by hand all were."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def narrow_nets() -> Iterator[None]:
-    """The published models with a sixteenth of the channels."""
-    thin_nets()
-    yield
-    KNOWN.update(PUBLISHED)
-    for name in ("thin-vgg16", "thin-alexnet"):
-        del BACKBONES[name]
+narrow_nets = pytest.fixture(autouse=True, scope="module")(thin_for_a_while)
 
 
 def written(folder: Path, layers: list[L], **how: bool) -> Path:
