@@ -18,7 +18,7 @@ from fullconv.spec.recipe import load_recipe, to_yaml
 RECIPE = "scenes-fcn8s-at-once-minivgg"
 TINY = (
     *("--data.count", "8", "--data.val_count=2", "--data.size", "[32, 48]"),
-    *("--train.batch_size=2", "--train.steps", "120", "--train.accelerator", "cpu"),
+    *("--train.batch_size=2", "--train.steps", "60", "--train.accelerator", "cpu"),
 )
 
 
@@ -148,7 +148,7 @@ def test_ctrl_c_saves_and_resume_completes(tmp_path: Path, capsys: pytest.Captur
     how = f"; go on with: fullconv train {out} --resume"
     last = told.rstrip("\n").rpartition("\n")[2]
     assert last.startswith("stopped after step ")
-    assert " of 120 of stage 8s" in last
+    assert " of 60 of stage 8s" in last
     assert last.endswith(how)
     assert "Traceback" not in told
     # the very words that it said
@@ -156,5 +156,5 @@ def test_ctrl_c_saves_and_resume_completes(tmp_path: Path, capsys: pytest.Captur
     printed, _ = capsys.readouterr()
     assert printed.count("\n") == 1
     found = json.loads(printed)
-    assert [(stage["stage"], stage["steps"]) for stage in found["stages"]] == [("8s", 120)]
+    assert [(stage["stage"], stage["steps"]) for stage in found["stages"]] == [("8s", 60)]
     assert {"model.safetensors", "recipe.yaml", "curves.png", "predictions.png"} <= {path.name for path in out.iterdir()}

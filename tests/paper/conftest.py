@@ -16,11 +16,12 @@ from fullconv.nn.normalise import Normalise
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    """A context with a classifier of random weights for seed 0, which need not be trained then."""
+    """A context with classifiers of random weights for two seeds, which need not be trained then."""
     context = Small(tmp_path_factory.mktemp("paper"), "", console=Console(quiet=True))
-    torch.manual_seed(0)
-    folder = context.run_folder("classifier")
-    folder.mkdir(parents=True)
     header = {"preprocessing": json.dumps(Normalise(BACKBONES["minivgg"].preprocessing).preprocessing), "accuracy": "0"}
-    save_file(minivgg(len(CLASSES)).state_dict(), folder / "minivgg.safetensors", header)
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        folder = context.run_folder("classifier", seed)
+        folder.mkdir(parents=True)
+        save_file(minivgg(len(CLASSES)).state_dict(), folder / "minivgg.safetensors", header)
     return context
