@@ -6,8 +6,6 @@ STAMP := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 # one more than the two cores that the suite is measured on: some tests wait for a signal or for a process to end
 WORKERS ?= 3
-# in processes of their own: after these runtimes have run, a signal ends a test process by a segmentation fault now and then
-RUNTIMES := tests/interop/export tests/inference/engines tests/cli/test_cli_engine.py tests/docs/test_export_page.py
 
 .PHONY: setup test check demo format
 
@@ -19,8 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(RUNTIMES:%=--ignore=%)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(RUNTIMES)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff format --check

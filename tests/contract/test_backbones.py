@@ -24,8 +24,8 @@ FAMILIES = [
     "efficientnet_lite0",
 ]  # fmt: skip
 BETWEEN = {
-    *(f"efficientnet_b{n}" for n in range(1, 7)), "efficientnet_v2_m", "efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3",
-    "densenet161", "densenet169", "convnext_small", "convnext_base",
+    *(f"efficientnet_b{n}" for n in range(1, 7)), *(f"efficientnet_lite{n}" for n in range(1, 4)),
+    "efficientnet_v2_m", "densenet161", "densenet169", "convnext_small", "convnext_base",
     *(f"regnet_{kind}_{size}" for kind in "xy" for size in ("800mf", "1_6gf", "3_2gf", "8gf", "16gf")), "regnet_y_32gf",
 }  # fmt: skip
 """Of families that differ only in how many blocks of which width there are, all but the smallest and the largest."""

@@ -13,6 +13,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.export import Dim
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from fullconv.inference.engines.openvino import core
 from fullconv.nn.backbones import Classifier, use_backbone
 from fullconv.nn.backbones.efficientnet_lite import efficientnet_lite
 from fullconv.nn.build import build_model
@@ -95,7 +96,7 @@ def test_one_export_runs_at_every_size(name: str, tmp_path: Path) -> None:
     torch.onnx.export(program, dynamo=True, optimize=False, verbose=False).save(file)  # the engines simplify the graph themselves
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     # its own choice on some processors is bfloat16
-    compiled = openvino.compile_model(openvino.convert_model(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(openvino.convert_model(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     # a net that is never padded has maps of one entry for tiny images: export guards against those, and computes them right
     exported = program.module(check_guards=bool(model.alignment.padding.period))
     for given, truth in cases(model):

@@ -19,7 +19,7 @@ from torch import Tensor
 from fullconv.errors import DataError, SpecError, WeightsError
 from fullconv.inference.device import find_device
 from fullconv.inference.engines.onnxruntime import open_session
-from fullconv.inference.engines.openvino import compile_graph
+from fullconv.inference.engines.openvino import compile_graph, core
 from fullconv.inference.runtimes import runtime
 from fullconv.nn.header import HeaderFacts, facts_of
 
@@ -160,11 +160,11 @@ def _open_onnx(file: Path, device: str) -> tuple[str | None, Run, torch.device]:
 
 
 def _open_openvino(file: Path, device: str) -> tuple[str | None, Run, torch.device]:
-    ov = runtime("openvino", "openvino")
+    openvino = core()
     if device not in ("auto", "cpu"):
         raise SpecError(f"OpenVINO files are run on the CPU; got the device {device!r}: give cpu or auto")
     try:
-        model = ov.Core().read_model(str(file))
+        model = openvino.read_model(str(file))
         compiled = compile_graph(model, "fp32")
     except Exception as error:  # RuntimeError and its own
         raise _damaged(file, error) from error

@@ -1,5 +1,6 @@
 """The engine ``openvino``: the net converted for Intel's runtime, the fastest on x86 processors, of AMD too."""
 
+import functools
 import io
 import threading
 from collections.abc import Mapping
@@ -58,6 +59,22 @@ class OpenVinoEngine(NetEngine):
         return {head: torch.from_numpy(found[place]) for place, head in enumerate(self.heads)}
 
 
+@functools.cache
+def core() -> "openvino.Core":
+    """Return OpenVINO itself, the same for all that runs in this process, kept until it ends.
+
+    Its plugin for CPUs gives the thread that loads it a stack of its own for signals, and frees that when the last user of the
+    plugin is gone. Where that happens in another thread, the first one's next signal, such as that of Ctrl-C, would be handled on
+    freed memory, and the process would end by a segmentation fault. So the plugin is never let go.
+
+    Raises
+    ------
+    SpecError
+        When OpenVINO is not installed.
+    """
+    return runtime("openvino", "openvino").Core()
+
+
 def read(onnx: bytes) -> "openvino.Model":
     """Return an ONNX graph as OpenVINO holds it.
 
@@ -69,9 +86,8 @@ def read(onnx: bytes) -> "openvino.Model":
     SpecError
         When OpenVINO is not installed or cannot read the graph.
     """
-    core = runtime("openvino", "openvino").Core()
     try:
-        return core.read_model(io.BytesIO(onnx))
+        return core().read_model(io.BytesIO(onnx))
     except RuntimeError as error:  # OpenVINO's errors all are
         raise SpecError(f"openvino cannot convert this net: {' '.join(str(error).split())[:200]}; take another engine") from error
 
@@ -84,9 +100,8 @@ def compile_graph(graph: "openvino.Model", precision: str) -> "openvino.Compiled
     SpecError
         When the processor lacks the precision.
     """
-    core = runtime("openvino", "openvino").Core()
-    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     known = [name for name in HINTS if name == "fp32" or name.upper() in able]
     check_precision("openvino", precision, known, "this CPU")
     hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    return core.compile_model(graph, "CPU", hints | {"PERFORMANCE_HINT": "LATENCY"})
+    return core().compile_model(graph, "CPU", hints | {"PERFORMANCE_HINT": "LATENCY"})
