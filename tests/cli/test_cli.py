@@ -92,14 +92,6 @@ def test_every_public_name_is_there() -> None:
         fullconv.segment  # noqa: B018
 
 
-def test_a_mistake_in_a_real_process_is_one_line_without_traceback(tmp_path: Path) -> None:
-    found = run_python("-m", "fullconv", "predict", str(tmp_path / "no.safetensors"), "a.jpg", "--out", str(tmp_path))
-    assert found.returncode == 1
-    assert found.stdout == ""
-    assert found.stderr.startswith("error: no checkpoint ")
-    assert found.stderr.count("\n") == 1
-
-
 def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -66,6 +66,7 @@ def test_names_that_are_no_text_in_a_real_process(checkpoint: Path, tmp_path: Pa
     found = run("predict", checkpoint, tmp_path / os.fsdecode(b"lost\xff.jpg"), "--out", tmp_path, stdout=subprocess.PIPE)
     assert (found.returncode, found.stdout) == (1, "")
     assert found.stderr.splitlines()[0].endswith("lost\\udcff.jpg: no such file")
+    assert "Traceback" not in found.stderr
 
 
 def test_usage_points_to_the_commands_own_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def classifiers(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, int]]:
     return nn.Sequential(*parts).double().eval(), (size[0], size[1])
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(classifiers(), st.integers(0, 7), st.integers(0, 7), st.data(), st.integers(0, 2**31))
 def test_both_are_the_classifier_on_every_window(
     made: tuple[nn.Module, tuple[int, int]], rows: int, columns: int, data: st.DataObject, seed: int
@@ -155,7 +155,6 @@ def difference(found: Tensor, truth: Tensor) -> float:
     [
         ("minivgg", 96, 256, 280, 8),
         ("squeezenet1_1", 64, 272, 288, 4),
-        ("alexnet", 224, 408, 424, 16),
         ("caffe-alexnet", 227, 408, 424, 16),
         ("resnet18", 64, 496, 520, 16),
         ("googlenet", 64, 448, 460, 16),
@@ -240,7 +239,7 @@ def strides(net: nn.Module) -> tuple[int, int]:
     return vertical, horizontal
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(st.lists(padded_layers(), min_size=1, max_size=4), st.integers(20, 30), st.data())
 def test_every_stride_th_entry_of_a_rarefied_net_is_the_net_borders_included(
     parts: list[nn.Module], side: int, data: st.DataObject
@@ -291,7 +290,7 @@ def test_clear_of_padding_is_what_stays_the_same_in_a_larger_image(parts: list[n
     assert found == ([] if clear is None else list(range(clear[0], clear[1] + 1)))
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.lists(padded_layers(ceil=True), min_size=1, max_size=4), st.integers(1, 12), st.integers(1, 12))
 def test_the_region_lies_on_the_map(parts: list[nn.Module], height: int, width: int) -> None:
     """On images hardly larger than the net's smallest one too, where only some of the shifts give anything."""
