@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from rich.console import Console
+from safetensors.torch import save_file
 
 from fullconv.data.scenes.scenes import object_crop
 from fullconv.errors import DataError, FullconvError, SpecError, TrainingError
@@ -16,10 +18,11 @@ from fullconv.nn.backbones.minivgg import minivgg
 from fullconv.nn.normalise import Normalise
 from fullconv.paper import suite, table2
 from fullconv.paper.classifier import train_classifier
-from fullconv.paper.experiment import Context
+from fullconv.paper.experiment import Context, Training
 from fullconv.paper.findings import Finding, paired
 from fullconv.paper.pretrained import CROPS, scenes_classifier
 from fullconv.paper.suite import EXPERIMENTS, Experiment, choose, run_experiment
+from fullconv.spec.recipe import read_recipe
 from fullconv.training import Interrupted
 
 
@@ -74,6 +77,54 @@ def test_other_settings_are_refused_and_nothing_is_lost(context: Context, counti
     with pytest.raises(TrainingError, match=r"T2 holds T2 with scale 1.0, not 0.5; choose another --out, or delete that folder"):
         run_experiment("T2", context, budget=4)
     assert (context.out / "T2" / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("key", ["version", "recipes", "weights"])
+def test_results_of_another_version_recipe_or_weights_are_not_taken_for_these(
+    key: str, context: Context, counting: Counting
+) -> None:
+    run_experiment("T2", context)
+    path = context.out / "T2" / "result.json"
+    content = json.loads(path.read_text())
+    content["settings"][key] = "older"
+    path.write_text(json.dumps(content))
+    with pytest.raises(TrainingError, match=f"T2 holds T2 with {key} 'older', not .*; choose another --out, as its trained nets"):
+        run_experiment("T2", context)
+    assert json.loads(path.read_text()) == content
+
+
+def test_other_weights_of_the_same_name_are_told(
+    context: Context, counting: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FULLCONV_WEIGHTS", str(tmp_path))
+    file = tmp_path / "squeezenet1_1-trunk.safetensors"
+    save_file({"features.0.weight": torch.zeros(2)}, file)
+    voc = replace(context, data="voc2012", root=tmp_path)
+    run_experiment("T2", voc)
+    assert run_experiment("T2", replace(voc, root=tmp_path / "moved")).complete
+    save_file({"features.0.weight": torch.ones(2)}, file)
+    with pytest.raises(
+        TrainingError, match=r"T2 holds T2 with weights {'squeezenet1_1': '\w{12}'}, not {'squeezenet1_1': '\w{12}'}"
+    ):
+        run_experiment("T2", voc)
+    assert counting.runs == 1
+
+
+def test_a_folder_that_was_moved_goes_on(tmp_path: Path) -> None:
+    recipe = read_recipe(
+        {"name": "r", "model": {"name": "fcn32s-minivgg"}, "train": {"stages": [{"stride": 32, "steps": 2}]}}, "r"
+    )
+    small = recipe.model_copy(update={"data": recipe.data.model_copy(update={"count": 2, "val_count": 1, "size": (32, 32)})})
+    here = Context(tmp_path / "here", "", console=Console(quiet=True))
+    first = here.train(Training("first", small))
+    second = Training("second", small.model_copy(update={"model": small.model.model_copy(update={"weights": {"rgb": "first"}})}))
+    found = here.train(second)
+    (tmp_path / "here").rename(tmp_path / "there")
+    again = replace(here, out=tmp_path / "there").train(second)
+    assert again.stages == found.stages
+    assert first.out != again.out.parent / first.out.name
+    stored = yaml.safe_load((again.out / "recipe.yaml").read_text())
+    assert stored["model"]["weights"] == {"rgb": f"{tmp_path}/there/runs/first-seed0/model.safetensors"}
 
 
 def test_a_damaged_result_is_named(context: Context, counting: Counting) -> None:

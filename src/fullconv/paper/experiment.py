@@ -17,9 +17,10 @@ from rich.console import Console
 from fullconv.data import open_dataset
 from fullconv.data.sample import Dataset, Sample
 from fullconv.errors import FullconvError, SpecError
+from fullconv.files import replacing
 from fullconv.paper import pretrained
 from fullconv.spec import Recipe
-from fullconv.spec.recipe import load_recipe, shipped_recipes
+from fullconv.spec.recipe import RUN_RECIPE, load_recipe, shipped_recipes, to_yaml
 from fullconv.training import RunResult, train
 
 LEAST_STEPS = 2
@@ -145,7 +146,10 @@ class Context:
         """
         recipe = self._with_files(training.recipe)
         out = self.run_folder(training.run, recipe.train.seed)
-        return train(recipe, out, resume=(out / "recipe.yaml").exists(), console=self.console)
+        resume = (out / RUN_RECIPE).exists()
+        if resume:
+            _follow(out / RUN_RECIPE, recipe)
+        return train(recipe, out, resume=resume, console=self.console)
 
     def _with_files(self, recipe: Recipe) -> Recipe:
         """Return the recipe with files in place of the names that a plan has for what a net starts from."""
@@ -179,6 +183,23 @@ class Context:
     def named(self, name: str, scale: float) -> "Context":
         """Return the context of another experiment."""
         return replace(self, name=name, scale=scale)
+
+
+def _follow(stored: Path, recipe: Recipe) -> None:
+    """Let a run that began before the folder of all experiments was moved start from the nets in their new place."""
+    before = load_recipe(stored, say=lambda line: None)
+    old, new = before.model.weights, recipe.model.weights
+    if old != new and _within_runs(old) == _within_runs(new):
+        moved = before.model_copy(update={"model": before.model.model_copy(update={"weights": new})})
+        with replacing(stored) as temporary:
+            temporary.write_text(to_yaml(moved), encoding="utf-8")
+
+
+def _within_runs(weights: str | dict[str, str] | None) -> Any:
+    """Return what of the path of a net, or of one for each stream, stays the same when the folder is moved: run and file."""
+    if isinstance(weights, dict):
+        return {stream: _within_runs(path) for stream, path in weights.items()}
+    return weights and Path(weights).parts[-2:]
 
 
 class Part:

@@ -15,6 +15,7 @@ from fullconv.lock import alone_in
 from fullconv.paper import bound, claims, figure5, outlines, shift, table1, table2, table3, table4, table5, upsampling
 from fullconv.paper.experiment import SMALL, Context, Plan, machine
 from fullconv.paper.findings import HEADER, Finding, not_run
+from fullconv.paper.identity import IDENTITY, identity
 from fullconv.paper.published import published
 from fullconv.training import Interrupted
 
@@ -41,6 +42,7 @@ class Experiment:
     minutes: float
 
 
+OTHER = "choose another --out, or delete that folder"
 FULL = 0.9
 """The share of the recipes' steps below which a result says how short its trainings were."""
 EXPERIMENTS: dict[str, Experiment] = {
@@ -109,7 +111,8 @@ def run_experiment(name: str, context: Context, budget: float | None = None) -> 
     experiment = EXPERIMENTS[name]
     context = context.named(name, 1.0 if budget is None else budget / _longest())
     stored = context.folder / "result.json"
-    finding = _finished(stored, context.settings())
+    settings = context.settings() | _identity(experiment, context)
+    finding = _finished(stored, settings)
     if finding is not None:
         context.say(f"{name} is finished already ({stored})")
         write_page(context.out)  # which may have failed, or is lost
@@ -133,7 +136,7 @@ def run_experiment(name: str, context: Context, budget: float | None = None) -> 
         "experiment": name,
         "title": experiment.title,
         "complete": finding.complete,
-        "settings": context.settings(),
+        "settings": settings,
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         "seconds": round(time.monotonic() - start, 1),
@@ -147,16 +150,24 @@ def run_experiment(name: str, context: Context, budget: float | None = None) -> 
     return finding
 
 
+def _identity(experiment: Experiment, context: Context) -> dict[str, Any]:
+    """Return what the numbers follow from beside the settings; nothing for data that the experiment has no plan for."""
+    try:
+        plans = [experiment.plan(context, seed) for seed in range(context.seeds)]
+    except SpecError:  # which the experiment tells as well
+        return {}
+    return identity(plans)
+
+
 def _finished(path: Path, settings: Mapping[str, Any]) -> Finding | None:
     content = _read(path)
     if content is None or not _measured_before(path):  # nothing that could be mixed up
         return None
     for key, value in settings.items():
-        if content["settings"].get(key) != value:
-            raise TrainingError(
-                f"{path.parent} holds {content['experiment']} with {key} {content['settings'].get(key)!r}, not {value!r}; choose "
-                "another --out, or delete that folder"
-            )
+        before = content["settings"].get(key)
+        if before != value and key != "root":  # data that were moved are the same
+            advice = "choose another --out, as its trained nets are theirs too" if key in IDENTITY else OTHER
+            raise TrainingError(f"{path.parent} holds {content['experiment']} with {key} {before!r}, not {value!r}; {advice}")
     return Finding.from_dict(content) if content["complete"] else None
 
 
