@@ -34,7 +34,7 @@ NOT_SLID = {
     "regnet_y_400mf": "sliding is not defined",
     "densenet121": "sliding needs 2336 px", "convnext_tiny": "sliding needs",
     "regnet_x_400mf": "sliding needs", "mnasnet0_5": "sliding needs", "narrow-googlenet": "sliding needs",
-    "efficientnet_lite0": "sliding needs",
+    "efficientnet_lite0": "sliding needs", "mobilenet_v2": "sliding needs", "shufflenet_v2_x0_5": "sliding needs",
 }  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_convolutionalised_it_is_the_classifier(name: str) -> None:
     torch.manual_seed(0)
     entry = BACKBONES[name]
     classifier = randomised(entry.build())
-    proof = prove(convolutionalize(classifier, (entry.native_side, entry.native_side)), classifier, side_limit=900)
+    proof = prove(convolutionalize(classifier, (entry.native_side, entry.native_side)), classifier, side_limit=740)
     assert proof.holds, str(proof)
     assert (proof.slid is None) == (name in NOT_SLID)
     assert NOT_SLID.get(name, "windows") in proof.compared
@@ -76,7 +76,7 @@ def test_every_backbone_becomes_an_fcn(name: str, stride: int) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_output_size_is_input_size(name: str, height: int, width: int) -> None:
     model = cached(name, 4)
