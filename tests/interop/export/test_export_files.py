@@ -72,7 +72,7 @@ def test_one_rule_says_what_is_stored_in_half(exported: Export, checkpoint: Path
     halved = dict(with_half_weights(model).named_parameters())
     for name, is_half in stored.items():
         owner, _, last = name.rpartition(".")
-        assert halved[f"{owner}.parametrizations.{last}.original" if is_half else name].dtype == (
+        assert halved[f"{owner}.parametrizations.{last}.original0" if is_half else name].dtype == (
             torch.float16 if is_half else torch.float32
         )
     operations = openvino.Core().read_model(exported("openvino", "fp16")[0]).get_ordered_ops()
