@@ -1,6 +1,6 @@
 """How far exported files are from their checkpoints: every net in every format, at sizes it was not traced with.
 
-    python benchmarks/export_parity.py [NET ...] [--out parity.md]
+    python benchmarks/export_parity.py [NET ...] [--formats onnx openvino torch] [--out parity.md]
 
 Nets have random weights, so that the table needs no files. Minutes for each of the large ones, and 4 GB of memory for
 fcn8s-caffe-vgg16.
@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -46,16 +47,18 @@ def checkpoint_of(name: str, folder: Path) -> Path:
     return path
 
 
-def rows_of(name: str) -> list[str]:
+def rows_of(name: str, formats: Sequence[str] = tuple(SUFFIX_OF)) -> list[str]:
     """Return a row for each format and precision."""
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = checkpoint_of(name, Path(scratch))
-        for format, suffix in SUFFIX_OF.items():
+        for format in formats:
             for precision in PRECISIONS:
                 begun = time.perf_counter()
                 try:
-                    found = export_checkpoint(checkpoint, Path(scratch) / f"net{suffix}", format=format, precision=precision)  # type: ignore[arg-type]  # names
+                    found = export_checkpoint(
+                        checkpoint, Path(scratch) / f"net{SUFFIX_OF[format]}", format=format, precision=precision
+                    )  # type: ignore[arg-type]  # names
                 except FullconvError as error:
                     rows.append(f"| {name} | {format} | {precision} | {error} | | | |")
                     print(rows[-1], flush=True)
@@ -74,11 +77,12 @@ def main() -> None:
     """Print the table, and write it where ``--out`` says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nets", nargs="*", choices=[[], *NETS], help="all by default")
+    parser.add_argument("--formats", nargs="+", choices=[*SUFFIX_OF], default=[*SUFFIX_OF], help="all by default")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     head = "| net | format | precision | largest difference of logits | labels changed | MB | s |"
-    rows = [head, "|---" * 7 + "|"] + [row for name in given.nets or NETS for row in rows_of(name)]
+    rows = [head, "|---" * 7 + "|"] + [row for name in given.nets or NETS for row in rows_of(name, given.formats)]
     if given.out is not None:
         given.out.write_text("\n".join(rows) + "\n", encoding="utf-8")
 

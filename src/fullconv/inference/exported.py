@@ -7,16 +7,20 @@ checkpoint's header (:mod:`fullconv.nn.checkpoint`), and those that :mod:`fullco
 Letters: N images, C channels, H height, W width, K classes.
 """
 
+import contextlib
+import hashlib
 import json
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fullconv.errors import DataError, SpecError, WeightsError
+from fullconv.data.sample import DEPTH, HHA, RGB
+from fullconv.errors import DataError, SpecError, WeightsError, some
 from fullconv.inference.device import find_device
 from fullconv.inference.engines.onnxruntime import open_session
 from fullconv.inference.engines.openvino import compile_graph, core
@@ -25,10 +29,19 @@ from fullconv.nn.header import HeaderFacts, facts_of
 
 KEY = "fullconv"
 TORCH_ENTRY = "fullconv.json"
+WEIGHTS = "weights_sha256"
+"""Key of the metadata of two files, OpenVINO's: what the weights' file is, so that another one is told."""
 FORMAT = 1
 """Of the metadata; raised when an older version could not use a file."""
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}
 """The formats by how their files' names end."""
+GIVES = {"logits": torch.float32, "labels": torch.uint8}
+"""What comes out, and its type."""
+DTYPES = {"float32": torch.float32, "uint8": torch.uint8}
+MOST_CHANNELS = 1000
+"""More than any camera has: numbers beyond are damage, and would ask for memory."""
+TRIED = (11, 14)
+"""Height and width of the image that an opened file is tried on."""
 ADVICE = "give a file that `fullconv export` wrote"
 SAID = 200
 """Letters of a runtime's message that are passed on."""
@@ -48,6 +61,12 @@ def is_exported(source: object) -> bool:
     return isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in SUFFIXES
 
 
+def checksum(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 class ExportedEngine:
     """An exported file behind the interface :class:`fullconv.inference.engine.Engine`.
 
@@ -64,6 +83,10 @@ class ExportedEngine:
         What the file says of itself.
     facts
         The part of it that a checkpoint's header says too.
+    inputs
+        The names of the inputs, in the file's order.
+    threshold
+        The one that the file was exported with, see :class:`fullconv.Predictor`; or ``None``.
     run
         The file's own function: inputs to outputs in the order of the metadata, see :meth:`prepared`.
 
@@ -82,21 +105,45 @@ class ExportedEngine:
         opened = {"onnx": _open_onnx, "openvino": _open_openvino, "torch": _open_torch}[SUFFIXES[file.suffix.lower()]]
         text, self.run, self.device = opened(file, device)
         self.metadata = _parsed(file, text)
+        wanted = self.metadata.get(WEIGHTS)
+        if wanted is not None and checksum(file.with_suffix(".bin")) != wanted:
+            raise WeightsError(f"the weights in {file.with_suffix('.bin')} are not those of {file}; copy both again")
         try:
             self.facts: HeaderFacts = facts_of(self.metadata)
-            self.inputs = tuple(self.metadata["inputs"])
-            self.gives_labels = self.metadata["gives"] == "labels"
-            self._dtypes = {name: getattr(torch, said["dtype"]) for name, said in self.metadata["inputs"].items()}
+            self._channels = {name: int(said["channels"]) for name, said in self.metadata["inputs"].items()}
+            self.inputs = tuple(self._channels)
+            self.gives_labels = GIVES[self.metadata["gives"]] == torch.uint8
+            self._dtypes = {name: DTYPES[said["dtype"]] for name, said in self.metadata["inputs"].items()}
+            threshold = self.metadata.get("threshold")
+            self.threshold = None if threshold is None else float(threshold)
+            if not self.facts.labels or not self.inputs or not {*self.inputs} <= {RGB, DEPTH, HHA}:
+                raise WeightsError(f"it has the heads {[*self.facts.labels]} and the inputs {[*self.inputs]}")
+            if not all(1 <= channels <= MOST_CHANNELS for channels in self._channels.values()):
+                raise WeightsError(f"its inputs have {some([*self._channels.values()])} channels")
         except (WeightsError, DataError, KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(f"the metadata of {file} are damaged ({_said(error)}); {ADVICE}") from error
         self.heads = {head: len(classes) for head, classes in self.facts.labels.items()}
         self._file = file
 
-    @property
-    def threshold(self) -> float | None:
-        """The threshold that the file was exported with, see :class:`fullconv.Predictor`."""
-        found = self.metadata.get("threshold")
-        return None if found is None else float(found)
+    def check(self) -> None:
+        """Run the file on one small image, and see that what comes out is what its metadata say.
+
+        Raises
+        ------
+        WeightsError
+            When it is not: then graph and metadata do not belong together, or the graph is for images of one size.
+        """
+        images, height, width = 1, *TRIED
+        batch = {name: torch.zeros(images, channels, height, width) for name, channels in self._channels.items()}
+        outputs = self._run(batch)
+        found = [(tuple(output.shape), output.dtype) for output in outputs]
+        dtype = GIVES[self.metadata["gives"]]
+        wanted = [((images, *(() if self.gives_labels else (classes,)), height, width), dtype) for classes in self.heads.values()]
+        if found != wanted:
+            raise WeightsError(
+                f"{self._file} gives {_listed(found)} for an image of {height}×{width}, and by its metadata it gives "
+                f"{_listed(wanted)}; {ADVICE}"
+            )
 
     def prepared(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
         """Return inputs (N, C, H, W) by name as the file reads them: of its type, in its layout and order."""
@@ -115,13 +162,24 @@ class ExportedEngine:
         ------
         SpecError
             When the file gives labels, from which no probability can be told.
+        WeightsError
+            When its runtime cannot run it on these images.
         """
         if self.gives_labels:
             raise SpecError(
                 f"{self._file} was exported with --embed-pixels: it gives labels for other programs and no logits; export the "
                 "model once more without it for predict and evaluate"
             )
-        return dict(zip(self.heads, self.run(self.prepared(batch)), strict=True))
+        return dict(zip(self.heads, self._run(batch), strict=True))
+
+    def _run(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
+        try:
+            return self.run(self.prepared(batch))
+        except Exception as error:  # each runtime has classes of its own
+            images, _, height, width = next(iter(batch.values())).shape
+            raise WeightsError(
+                f"{self._file} does not run on {images} image{'s' * (images > 1)} of {height}×{width}: {_said(error)}; {ADVICE}"
+            ) from error
 
 
 def _parsed(file: Path, text: str | None) -> dict[str, Any]:
@@ -182,7 +240,8 @@ def _open_torch(file: Path, device: str) -> tuple[str | None, Run, torch.device]
     place = find_device(device)
     extra = {TORCH_ENTRY: ""}
     try:
-        program = torch.export.load(file, extra_files=extra)
+        with _silent("torch.export"):  # which prints a traceback besides raising
+            program = torch.export.load(file, extra_files=extra)
         if place.type != "cpu":
             from torch.export.passes import move_to_device_pass
 
@@ -200,6 +259,22 @@ def _open_torch(file: Path, device: str) -> tuple[str | None, Run, torch.device]
             return [output.cpu() for output in net(named).values()]
 
     return text, run, place
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Keep back what a library logs."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _listed(outputs: Sequence[tuple[tuple[int, ...], torch.dtype]]) -> str:
+    kinds = [f"{str(dtype).removeprefix('torch.')} {shape}" for shape, dtype in outputs]
+    return some(kinds)
 
 
 def _damaged(file: Path, error: Exception) -> WeightsError:

@@ -48,6 +48,7 @@ def load(
         if engine not in ("eager", "auto") or precision is not None:
             raise SpecError(f"{source} is run by its own runtime in its own numbers; leave out engine and precision")
         file = ExportedEngine(source, device)
+        file.check()
         facts = file.facts
         threshold = file.threshold if threshold is None else threshold
         return Predictor(file, facts.labels, facts.scale, threshold, facts.image, facts.label_maps)

@@ -52,7 +52,7 @@ def write_half(
     if not images:
         raise DataError("no images to compare labels on; give some of the kind that the model is for")
     found = load_checkpoint(checkpoint)
-    before = load(checkpoint, "cpu")
+    before = Predictor(found.model, found.labels, found.scale, None, found.image, found.label_maps)
     with replacing(out) as temporary:
         settings = (found.history, found.scale, found.image, found.label_maps)
         save_checkpoint(temporary, found.model, found.labels, *settings, half=True)

@@ -1,7 +1,8 @@
-"""Weights in half the bytes, for models that are shared: float16 has 11 bits of a number and ends at 65504.
+"""Weights in half the bytes: which of them are stored in float16, whose numbers have 11 bits and end at 65504.
 
-Batch norms, biases and depth-wise kernels are few numbers with much weight: they stay as they are. With them in float16 too,
-0.12 % of the labels of 61 photographs changed in the bundled model, without them 0.02 % (``models/voc-subset/make.py`` says it).
+One rule for all files, checkpoints and exported ones: a tensor of :data:`MANY` numbers or more is. Smaller ones (batch norms,
+biases, depth-wise and early kernels) are a small part of the bytes and a large part of the change; docs/results.md has the
+figures under "Which weights are stored in 16 bits".
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,19 @@ MANY = 20_000
 """Numbers of a tensor from which on it is stored in float16."""
 
 
+def takes_half(numbers: int) -> bool:
+    """Return whether a tensor of so many floating point numbers is stored in float16.
+
+    Examples
+    --------
+    >>> takes_half(256 * 256), takes_half(256)
+    (True, False)
+    """
+    return numbers >= MANY
+
+
 def as_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors, those of at least :data:`MANY` floating point numbers in float16.
+    """Return the tensors, those of floating point numbers in float16 where :func:`takes_half` says so.
 
     Raises
     ------
@@ -30,7 +42,7 @@ def as_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     found = {}
     for name, tensor in tensors.items():
-        found[name] = tensor.half() if tensor.is_floating_point() and tensor.numel() >= MANY else tensor
+        found[name] = tensor.half() if tensor.is_floating_point() and takes_half(tensor.numel()) else tensor
         if not found[name].isfinite().all():
             raise WeightsError(f"{name} has values up to {tensor.abs().max():.3g}, and float16 ends at 65504; store float32")
     return found

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,25 +17,30 @@ from fullconv.inference.engines.onnxruntime import OnnxRuntimeEngine
 from fullconv.inference.engines.openvino import OpenVinoEngine
 from fullconv.inference.engines.precision import torch_precisions
 from fullconv.nn.build import build_model
-from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.spec import ModelSpec
 
 # tests/nn/test_export.py converts eight nets at ten sizes
-NETS = {"minivgg": ModelSpec(name="fcn8s-minivgg")}
-SIZES = ((1, 1), (1, 300), (31, 33), (375, 500), (500, 375))
+SIZES = ((1, 1), (1, 300), (31, 33), (375, 500))
 LARGE = (1000, 1000)
 """The largest, of one image."""
 TOLERANCE = {"fp32": (1e-4, 1e-4), "bf16": (0.2, 0.04)}
 """Of any logit, and of the root of the mean square, as shares of the largest; docs/engines.md states them."""
 
 
-def build(name: str) -> FCN:
+def build() -> FCN:
     torch.manual_seed(0)
-    model = build_model(NETS[name], {"semantic": 4}).eval()
+    model = build_model(ModelSpec(name="fcn8s-minivgg"), {"semantic": 4}).eval()
     for parameter in model.score_parameters():
         nn.init.normal_(parameter, std=0.01)
     return model.to(memory_format=torch.channels_last)
+
+
+@pytest.fixture(scope="module")
+def converted() -> tuple[FCN, bytes]:
+    """A net, and what it is as ONNX, which takes seconds to make."""
+    model = build()
+    return model, onnx_of(model)
 
 
 def image(size: tuple[int, int]) -> dict[str, Tensor]:
@@ -44,8 +48,7 @@ def image(size: tuple[int, int]) -> dict[str, Tensor]:
     return {"rgb": torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)}
 
 
-def engines(model: FCN) -> Iterator[tuple[str, str, Engine]]:
-    onnx = onnx_of(model)
+def engines(model: FCN, onnx: bytes) -> Iterator[tuple[str, str, Engine]]:
     for precision in torch_precisions(torch.device("cpu")):
         yield "eager", precision, EagerEngine(model, precision)
         yield "openvino", precision, OpenVinoEngine(model, precision, onnx)
@@ -66,12 +69,11 @@ def assert_alike(found: Tensor, truth: Tensor, precision: str, what: object) -> 
         assert clear.float().mean() > 0.9, (what, "nearly all pixels are ties, so equal labels would show nothing")
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_every_engine_gives_the_logits_and_labels_of_the_net(name: str) -> None:
-    model = build(name)
+def test_every_engine_gives_the_logits_and_labels_of_the_net(converted: tuple[FCN, bytes]) -> None:
+    model, onnx = converted
     with torch.inference_mode():
         truths = {size: model(image(size))["semantic"] for size in (*SIZES, LARGE)}
-    for engine, precision, run in engines(model):
+    for engine, precision, run in engines(model, onnx):
         with torch.inference_mode():
             for size, truth in truths.items():
                 assert_alike(run(image(size))["semantic"], truth, precision, (engine, precision, size))
@@ -80,7 +82,7 @@ def test_every_engine_gives_the_logits_and_labels_of_the_net(name: str) -> None:
 def test_the_compiled_net_at_several_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the C++ of inductor, which takes a minute: what is traced, and what is made of it, is the same."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    model = build("minivgg")
+    model = build()
     torch.compiler.reset()
     run = CompiledEngine(model)
     with torch.inference_mode():
@@ -94,16 +96,15 @@ def test_a_net_that_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=broken))
     torch.compiler.reset()
-    run = CompiledEngine(build("minivgg"))
+    run = CompiledEngine(build())
     said = pytest.raises(SpecError, match=r"torch.compile cannot compile .* it needs a C\+\+ compiler such as g\+\+")
     with torch.inference_mode(), said:
         run(image((64, 97)))
 
 
-def test_two_images_together_and_floats_and_threads(checkpoint: Path) -> None:
+def test_two_images_together_and_floats_and_threads(converted: tuple[FCN, bytes]) -> None:
     """Batches of two, and float images, which resizing makes, through what is converted for any number of float images."""
-    model = load_checkpoint(checkpoint).model.eval()
-    onnx = onnx_of(model)
+    model, onnx = converted
     pair = {"rgb": torch.cat([image((40, 52))["rgb"], image((40, 52))["rgb"].flip(3)])}
     with torch.inference_mode():
         truth = model(pair)["semantic"]

@@ -68,5 +68,5 @@ def open_session(graph: bytes | str, providers: Sequence[Any] = ()) -> "onnxrunt
     ort = runtime("onnxruntime", "onnx")
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # what ends the process: errors are raised, and need not be printed too
     return ort.InferenceSession(graph, options, providers=[*providers, "CPUExecutionProvider"])

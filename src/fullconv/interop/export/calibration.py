@@ -21,6 +21,10 @@ from fullconv.nn.checkpoint import Checkpoint
 
 CALIBRATED = 100
 """Images at most, spread over the folder."""
+CHECKED = 12
+"""Of these, as many at most to search on for what stays in float32."""
+SIDE = 384
+"""Pixels at most of their height and width, cut from the middle: the search runs the net some hundred times."""
 MEASURED = 50
 """Images with masks at most on which mean IU is measured."""
 FEWEST = 2
@@ -34,6 +38,8 @@ class Folder:
     ----------
     images
         For the ranges, as the net sees them: resized by its scale.
+    checked
+        The middle of some of these, to compare labels on while layers are chosen.
     others
         For the proof, of which none is among ``images`` where the folder has more.
     measured
@@ -43,6 +49,7 @@ class Folder:
     """
 
     images: list[Inputs]
+    checked: list[Inputs]
     others: list[Inputs]
     measured: Dataset | None
     said: str
@@ -89,7 +96,8 @@ def open_calibration(root: Path, checkpoint: Checkpoint) -> Folder:
     proof = [left[place] for place in _spread(len(left), sum(images for images, *_ in SIZES))]
     images = [_read(paths[place], checkpoint) for place in chosen]
     others = [_read(paths[place], checkpoint) for place in proof]
-    return Folder(images, others, measured, f"ranges from {len(chosen)} of {len(paths)} images; {why}")
+    checked = [_middle(images[place]) for place in _spread(len(images), CHECKED)]
+    return Folder(images, checked, others, measured, f"ranges from {len(chosen)} of {len(paths)} images; {why}")
 
 
 def _with_masks(root: Path, layout: Layout, checkpoint: Checkpoint) -> tuple[Dataset | None, str]:
@@ -113,6 +121,12 @@ def _read(path: Path, checkpoint: Checkpoint) -> Inputs:
     image = torch.from_numpy(np.ascontiguousarray(read_image(path, checkpoint.image).transpose(2, 0, 1)))
     height, width = image.shape[1:]
     return {RGB: image if checkpoint.scale == 1 else resized(image, scaled_size((height, width), checkpoint.scale))}
+
+
+def _middle(inputs: Inputs) -> Inputs:
+    height, width = next(iter(inputs.values())).shape[-2:]
+    top, left = max(0, height - SIDE) // 2, max(0, width - SIDE) // 2
+    return {name: image[..., top : top + SIDE, left : left + SIDE] for name, image in inputs.items()}
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -1,32 +1,38 @@
 """A checkpoint becomes a file that another runtime runs, or an error and no file: trace, convert, run, compare, put in place."""
 
+import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from fullconv.data.sample import Dataset
-from fullconv.errors import SpecError, WeightsError
+from fullconv.errors import FullconvError, SpecError, WeightsError
 from fullconv.evaluation import compare
 from fullconv.files import replacing
-from fullconv.inference.exported import SUFFIXES, ExportedEngine
+from fullconv.inference.exported import SUFFIXES, WEIGHTS, ExportedEngine, checksum, is_exported
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.threshold import check_threshold
+from fullconv.inference.runtimes import runtime
+from fullconv.inference.threshold import check_threshold, labels_at
 from fullconv.interop.export.calibration import Folder, open_calibration
 from fullconv.interop.export.formats import Content, make_content
 from fullconv.interop.export.graph import trace, with_half_weights
 from fullconv.interop.export.metadata import describe
-from fullconv.interop.export.parity import Parity, measure
+from fullconv.interop.export.parity import CHANGED, Parity, measure
 from fullconv.interop.export.quantise import Calibration
 from fullconv.nn.checkpoint import Checkpoint, Source, load_checkpoint
 
 Format = Literal["onnx", "openvino", "torch"]
 Precision = Literal["fp32", "fp16", "int8"]
 SUFFIX_OF = {format: suffix for suffix, format in SUFFIXES.items()}
+RUNTIMES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino"), "torch": ()}
+"""What each format needs to be written and run."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,10 @@ def export_checkpoint(
         When the images of calibration cannot be read.
     """
     target = Path(out)
+    if isinstance(checkpoint, str | os.PathLike) and is_exported(checkpoint):
+        raise SpecError(f"{checkpoint} is an exported file already; export the model.safetensors that it was made from")
     _check_options(target, format, precision, calibrate, most_changed)
+    _check_runtimes(format, precision)
     loaded = load_checkpoint(checkpoint)
     if embed_pixels and loaded.scale != 1:
         raise SpecError(
@@ -107,30 +116,35 @@ def export_checkpoint(
     for head, classes in loaded.labels.items():
         check_threshold(threshold, classes, head)
     folder = open_calibration(Path(calibrate), loaded) if calibrate is not None else None
-    content = _content(loaded, format, precision, folder, embed_pixels, threshold)
+    most = CHANGED[precision] if most_changed is None else most_changed
+    content = _content(loaded, format, precision, folder, embed_pixels, threshold, most)
 
     def metadata(parity: dict[str, Any] | None) -> dict[str, Any]:
         return describe(loaded, format, pixels=embed_pixels, precision=precision, threshold=threshold, parity=parity)
 
     with tempfile.TemporaryDirectory() as scratch:
-        tried = Path(scratch) / target.name
-        content.write(tried, metadata(None))
+        tried = Path(scratch) / f"model{target.suffix.lower()}"
+        _write(content, tried, metadata(None))
         engine = ExportedEngine(tried, "cpu")
-        parity = measure(loaded.model, engine, precision, threshold, folder.others if folder else (), most_changed)
+        parity = measure(loaded.model, engine, precision, threshold, folder.others if folder else (), most)
         if parity.fault is not None:
             raise WeightsError(f"{target} is not written: beside the checkpoint {parity.fault}; {_advice(precision)}")
         scores: dict[str, float] = {}
         if folder is not None and folder.measured is not None and not embed_pixels:
             scores = _mean_iu(loaded, engine, folder.measured)
         said = metadata(parity.to_dict() | ({"mean_iu": scores} if scores else {}))
-        content.write(tried, said)
+        if (weights := tried.with_suffix(".bin")).is_file():
+            said[WEIGHTS] = checksum(weights)
+        _write(content, tried, said)
         files = _put(tried, target)
-    return Exported(files, parity, said, scores, folder.said if folder else "")
+    return Exported(files, parity, said, scores, f"{folder.said}; {content.said}" if folder else "")
 
 
 def _check_options(target: Path, format: str, precision: str, calibrate: object, most_changed: float | None) -> None:
     if target.suffix.lower() != SUFFIX_OF[format]:
         raise SpecError(f"--out {target}: a file of the format {format} ends in {SUFFIX_OF[format]}")
+    if target.is_dir():
+        raise SpecError(f"--out {target}: a folder; give the name of a file in it, such as {target / f'model{target.suffix}'}")
     if precision == "int8" and format == "torch":
         raise SpecError("int8 is written as onnx or openvino; torch takes fp32 and fp16")
     if precision == "int8" and calibrate is None:
@@ -144,8 +158,22 @@ def _check_options(target: Path, format: str, precision: str, calibrate: object,
         )
 
 
+def _check_runtimes(format: str, precision: str) -> None:
+    """Raise a SpecError for what is not installed before minutes of work, not behind them."""
+    for module in RUNTIMES[format]:
+        runtime(module, format)
+    if precision == "int8":
+        runtime("nncf", "int8")
+
+
 def _content(
-    loaded: Checkpoint, format: Format, precision: Precision, folder: Folder | None, pixels: bool, threshold: float | None
+    loaded: Checkpoint,
+    format: Format,
+    precision: Precision,
+    folder: Folder | None,
+    pixels: bool,
+    threshold: float | None,
+    most_changed: float,
 ) -> Content:
     half = precision == "fp16"
     model = with_half_weights(loaded.model) if half and format != "openvino" else loaded.model
@@ -155,9 +183,18 @@ def _content(
     if folder is not None:
         layout = (1, 2, 0) if pixels else (0, 1, 2)
         dtype = torch.uint8 if pixels else torch.float32
-        calibration = Calibration(
-            names, [[one[name].permute(layout)[None].to(dtype).contiguous() for name in names] for one in folder.images]
+        images, checked = (
+            [[one[name].permute(layout)[None].to(dtype).contiguous() for name in names] for one in given]
+            for given in (folder.images, folder.checked)
         )
+
+        def labels_of(outputs: Sequence[Tensor]) -> Sequence[Tensor]:
+            if pixels:
+                return outputs
+            heads = loaded.labels.values()
+            return [labels_at(logits, classes, threshold) for logits, classes in zip(outputs, heads, strict=True)]
+
+        calibration = Calibration(names, images, checked, labels_of, most_changed)
     return make_content(format, program, (names, tuple(loaded.labels)), half, calibration)
 
 
@@ -181,13 +218,21 @@ def _advice(precision: Precision) -> str:
     )
 
 
+def _write(content: Content, path: Path, metadata: dict[str, Any]) -> None:
+    try:
+        content.write(path, metadata)
+    except (OSError, RuntimeError) as error:  # a RuntimeError is OpenVINO's and torch's
+        reason = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())[:200]
+        raise FullconvError(
+            f"cannot write the file to be tried, in the folder {path.parent}: {reason}; free space there, or set TMPDIR to a "
+            "folder with more"
+        ) from error
+
+
 def _put(tried: Path, target: Path) -> tuple[Path, ...]:
-    """Copy what was written to where it belongs, weights before the graph that reads them."""
-    found = []
-    for suffix in (".bin", target.suffix):
-        source = tried.with_suffix(suffix)
-        if source.is_file():
-            with replacing(target.with_suffix(suffix)) as temporary:
-                shutil.copyfile(source, temporary)
-            found.append(target.with_suffix(suffix))
-    return tuple(reversed(found))
+    """Copy what was written to where it belongs; of two files, none gets its name before both are there in full."""
+    found = [target.with_suffix(suffix) for suffix in (target.suffix, ".bin") if tried.with_suffix(suffix.lower()).is_file()]
+    with contextlib.ExitStack() as renamed:
+        for file in found:
+            shutil.copyfile(tried.with_suffix(file.suffix.lower()), renamed.enter_context(replacing(file)))
+    return tuple(found)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,16 +11,26 @@ import torch
 from torch.export import ExportedProgram
 
 from fullconv.errors import SpecError
+from fullconv.inference.engines.openvino import read
 from fullconv.inference.exported import KEY, TORCH_ENTRY
 from fullconv.inference.runtimes import runtime
 from fullconv.interop.export.quantise import Calibration, quantised_onnx, quantised_openvino
+from fullconv.nn.float16 import takes_half
 
 DIMENSIONS = {4: ("N", "C", "H", "W"), 3: ("N", "H", "W")}
 """What the axes of a logits file's inputs and of a labels file's outputs are called."""
 
 
 class Content(Protocol):
-    """What an exported file holds, in memory."""
+    """What an exported file holds, in memory.
+
+    Attributes
+    ----------
+    said
+        How much of an int8 file is in 8 bits; empty of others.
+    """
+
+    said: str
 
     @abstractmethod
     def write(self, path: Path, metadata: Mapping[str, Any]) -> None:
@@ -40,7 +49,7 @@ def make_content(
     names
         Of inputs and outputs.
     half
-        Store weights in 16 bits; the other formats have them from the program.
+        Store large weights in 16 bits; the other formats have them from the program.
     calibration
         Images by which activations become int8; ``None`` leaves them.
     """
@@ -48,12 +57,14 @@ def make_content(
         return TorchContent(program)
     proto = onnx_of(program, *names)
     if format == "onnx":
-        return OnnxContent(proto if calibration is None else quantised_onnx(proto, calibration))
+        return OnnxContent(proto, "") if calibration is None else OnnxContent(*quantised_onnx(proto, calibration))
     return OpenvinoContent(proto, names, half, calibration)
 
 
 class TorchContent:
     """A ``.pt2``: the graph as torch.export stores it."""
+
+    said = ""
 
     def __init__(self, program: ExportedProgram) -> None:
         self._program = program
@@ -68,8 +79,9 @@ class TorchContent:
 class OnnxContent:
     """An ``.onnx``, weights included."""
 
-    def __init__(self, proto: Any) -> None:
+    def __init__(self, proto: Any, said: str) -> None:
         self._proto = proto
+        self.said = said
 
     def write(self, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write the model; the metadata are an entry of its ``metadata_props``."""
@@ -85,22 +97,34 @@ class OpenvinoContent:
         self, proto: Any, names: tuple[Sequence[str], Sequence[str]], half: bool, calibration: Calibration | None
     ) -> None:
         ov = runtime("openvino", "openvino")
-        with tempfile.TemporaryDirectory() as folder:  # OpenVINO reads files
-            path = Path(folder) / "net.onnx"
-            path.write_bytes(proto.SerializeToString())
-            self._model = ov.convert_model(path)
+        self._model = read(proto.SerializeToString())
         for ports, wanted in zip((self._model.inputs, self._model.outputs), names, strict=True):
             for port, name in zip(ports, wanted, strict=True):
                 port.get_tensor().set_names({name})
+        self.said = ""
         if calibration is not None:
-            self._model = quantised_openvino(self._model, calibration)
-        self._half = half
+            self._model, self.said = quantised_openvino(self._model, calibration)
+        if half:
+            _store_in_half(self._model, ov)
         self._ov = ov
 
     def write(self, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write graph and weights; the metadata are the runtime information ``fullconv``."""
         self._model.set_rt_info(json.dumps(metadata), KEY)
-        self._ov.save_model(self._model, str(path), compress_to_fp16=self._half)
+        self._ov.save_model(self._model, str(path), compress_to_fp16=False)
+
+
+def _store_in_half(model: Any, ov: Any) -> None:
+    """Put float16 and a conversion back in the place of large weights; OpenVINO's own way takes small ones too."""
+    operators = runtime("openvino.opset13", "openvino")
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Constant" or node.get_element_type() != ov.Type.f32:
+            continue
+        values = node.get_data()
+        if takes_half(values.size):
+            back = operators.convert(operators.constant(values.astype("float16")), "f32")
+            for reader in node.output(0).get_target_inputs():
+                reader.replace_source_output(back.output(0))
 
 
 def onnx_of(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> Any:

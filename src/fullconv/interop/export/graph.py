@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 from fullconv.inference.threshold import labels_at
 from fullconv.labels import LabelSet
 from fullconv.nn.fcn import FCN
+from fullconv.nn.float16 import takes_half
 
 TRACED = (2, 64, 96)
 """Images, height and width that a net is traced with; none of them is one that a file is proven at."""
@@ -57,11 +58,11 @@ class Half(nn.Module):
 
 
 def with_half_weights(model: FCN) -> FCN:
-    """Return a copy of a net whose kernels are stored as float16; biases and what a batch norm has stay float32."""
+    """Return a copy of a net whose large kernels are stored as float16, by the rule of :mod:`fullconv.nn.float16`."""
     found = copy.deepcopy(model)
     for module in list(found.modules()):
         for name, weight in list(module.named_parameters(recurse=False)):
-            if weight.dim() > 1:
+            if takes_half(weight.numel()):
                 parametrize.register_parametrization(module, name, Half(), unsafe=True)  # unsafe: another dtype is meant
     return found
 

@@ -9,6 +9,7 @@
 ``threshold``           of two classes: the probability from which on a pixel is of the one that is no background; or null
 ``tiling``              ``halo``: how many pixels around a tile its logits depend on, null where they depend on the whole image;
                         ``grid``: tiles begin at multiples of so many pixels. Both at the scale of the net
+``weights_sha256``      of OpenVINO: the checksum of the ``.bin`` beside it
 ``parity``              how far the file is from the checkpoint, see :class:`fullconv.interop.export.parity.Parity`
 ======================  =================================================================================================
 

@@ -136,7 +136,7 @@ def measure(
     precision: str,
     threshold: float | None,
     given: Sequence[Inputs] = (),
-    most_changed: float | None = None,
+    most_changed: float = 0.0,
 ) -> Parity:
     """Return how far a file is from the net it was made from, at every one of :data:`SIZES`.
 
@@ -151,10 +151,9 @@ def measure(
     given
         Images to be resized to the sizes; drawn ones (:mod:`fullconv.data.scenes`) where there are none.
     most_changed
-        Share of labels that may differ; that of :data:`CHANGED` by default.
+        Share of labels that may differ, see :data:`CHANGED`.
     """
     labels = engine.facts.labels
-    most = CHANGED[precision] if most_changed is None else most_changed
     found = []
     for batch in _batches(given or drawn(model)):
         with torch.inference_mode():
@@ -165,8 +164,10 @@ def measure(
             found.append(_compared(truth, outputs, labels, engine.gives_labels, threshold))
         except Exception as error:  # each runtime has classes of its own
             said = " ".join(str(error).split())[:200]
-            return Parity(precision, tuple(found), most, f"it does not run at {images} images of {height}×{width}: {said}")
-    return Parity(precision, tuple(found), most)
+            return Parity(
+                precision, tuple(found), most_changed, f"it does not run at {images} images of {height}×{width}: {said}"
+            )
+    return Parity(precision, tuple(found), most_changed)
 
 
 def drawn(model: FCN, count: int = 4) -> list[Inputs]:
