@@ -1,10 +1,13 @@
 """Small nets as checkpoints, and their exported files, each made once."""
 
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from fullconv.interop.export import Exported, export_checkpoint
 from fullconv.interop.export.export import SUFFIX_OF
@@ -43,15 +46,20 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 @pytest.fixture(scope="session")
 def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Exported]]:
-    """Exports the small FCN-8s of all tests; the same options give the same file."""
-    folder = tmp_path_factory.mktemp("exported")
-    made: dict[tuple[str, str, bool], tuple[Path, Exported]] = {}
+    """Exports the small FCN-8s of all tests; the same options give the same file, in all processes that test."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder = folder / "exported"
+    folder.mkdir(exist_ok=True)
 
     def export(format: str, precision: str = "fp32", embed_pixels: bool = False) -> tuple[Path, Exported]:
-        key = (format, precision, embed_pixels)
-        if key not in made:
-            path = folder / f"{precision}-{embed_pixels}{SUFFIX_OF[format]}"
-            made[key] = path, export_checkpoint(checkpoint, path, format=format, precision=precision, embed_pixels=embed_pixels)  # type: ignore[arg-type]  # names of formats
-        return made[key]
+        path = folder / f"{precision}-{embed_pixels}{SUFFIX_OF[format]}"
+        told = path.with_suffix(f"{path.suffix}.pickle")
+        with FileLock(f"{path}.lock"):
+            if not told.exists():
+                found = export_checkpoint(checkpoint, path, format=format, precision=precision, embed_pixels=embed_pixels)  # type: ignore[arg-type]  # names of formats
+                told.write_bytes(pickle.dumps(found))
+            return path, pickle.loads(told.read_bytes())
 
     return export

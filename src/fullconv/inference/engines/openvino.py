@@ -4,6 +4,7 @@ import functools
 import io
 import threading
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,7 +60,6 @@ class OpenVinoEngine(NetEngine):
         return {head: torch.from_numpy(found[place]) for place, head in enumerate(self.heads)}
 
 
-@functools.cache
 def core() -> "openvino.Core":
     """Return OpenVINO itself, the same for all that runs in this process, kept until it ends.
 
@@ -72,7 +72,12 @@ def core() -> "openvino.Core":
     SpecError
         When OpenVINO is not installed.
     """
-    return runtime("openvino", "openvino").Core()
+    return _core(runtime("openvino", "openvino"))
+
+
+@functools.cache
+def _core(openvino: ModuleType) -> "openvino.Core":
+    return openvino.Core()
 
 
 def read(onnx: bytes) -> "openvino.Model":
