@@ -36,6 +36,11 @@ def crossval(
         Go on with the folds that are there: fullconv crossval OUT --resume.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv crossval photos.yaml --folds 5
+    fullconv crossval runs/photos-crossval --resume
     """
     from fullconv.spec.recipe import load_recipe, parse_overrides
 

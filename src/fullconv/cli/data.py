@@ -40,6 +40,11 @@ def check(
         Write contact sheets there: images with their masks, suspicious ones first.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv data check photos.yaml --out check
+    fullconv data check voc2012 --root VOCdevkit
     """
     from fullconv.doctor.contact_sheet import write_sheets
     from fullconv.doctor.examine import diagnose, open_context
@@ -90,6 +95,11 @@ def show_samples(
         Name of a shipped recipe (see `fullconv recipes`) or a YAML file.
     out
         The image; RECIPE-samples.png by default.
+
+    Examples
+    --------
+    fullconv data show photos.yaml --out samples.png
+    fullconv data show photos.yaml --data.augment.crop "[320, 320]"
     """
     from fullconv.doctor.show import show as draw
     from fullconv.spec.recipe import load_recipe, parse_overrides
@@ -113,6 +123,11 @@ def sets(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("--js
         Such as cityscapes; all by default.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv data sets
+    fullconv data sets cityscapes
     """
     from fullconv.data.sets.cards import CARDS
     from fullconv.errors import SpecError, nearest

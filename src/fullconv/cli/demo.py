@@ -18,6 +18,11 @@ def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json
         Folder for everything; a demo that was stopped there goes on.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv demo
+    fullconv demo --out story
     """
     from fullconv.paper.demo import run
 

@@ -74,6 +74,11 @@ def evaluate(
         By which engine.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv evaluate run/model.safetensors --data photos.yaml --out report
+    fullconv evaluate a.safetensors b.safetensors --data voc2012 --root VOCdevkit --split val
     """
     from fullconv.crf.mean_field import Refined
     from fullconv.crf.settings import read_crf

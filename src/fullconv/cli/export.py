@@ -51,6 +51,11 @@ def export(
         Of fp16 and int8: the share of labels that may differ before the export fails; 0.001 and 0.01 by default.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv export run/model.safetensors --format onnx --out road.onnx
+    fullconv export run/model.safetensors --format onnx --precision int8 --calibrate photos --out road.onnx
     """
     from fullconv.interop.export import export_checkpoint
 

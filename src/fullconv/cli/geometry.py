@@ -23,6 +23,11 @@ def geometry(
         HxW of the image in pixels, such as 375x500.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv geometry fcn8s-caffe-vgg16 --size 500x500
+    fullconv geometry resnet50
     """
     from fullconv.interop.caffe.geometry import describe_prototxt
     from fullconv.nn.describe import describe, table

@@ -35,6 +35,11 @@ def heatmap(
         An ImageNet class by name or number; by default the one that is seen most clearly.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv heatmap efficientnet_lite0 cat.jpg --out heat.png
+    fullconv heatmap squeezenet1_0 parrot.jpg --class macaw --out heat.png
     """
     from fullconv.data.images import read_image
     from fullconv.errors import SpecError

@@ -37,6 +37,11 @@ def import_(
         Names of the classes of a state dict, with commas between, where they are not those of the published model.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv import fcn8s-heavy-pascal.caffemodel --out voc-fcn8s.safetensors
+    fullconv import resnet50-11ad3fa6.pth --model resnet50 --out resnet50.safetensors
     """
     from fullconv.errors import SpecError
     from fullconv.interop.caffe import build_net, import_caffemodel, read_caffemodel, read_prototxt, save_net

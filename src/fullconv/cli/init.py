@@ -46,6 +46,11 @@ def init(
         The value of the first name in that list, such as 0 or 1, where the masks do not decide it.
     void
         The value without truth, such as 255; none: 255 is a class. Asked for where the masks do not decide it.
+
+    Examples
+    --------
+    fullconv init photos
+    fullconv init photos --images "rgb/{split}" --masks "gt/{split}" --out street.yaml
     """
     from fullconv.data.archive import is_archive, unpacked
     from fullconv.data.folder.guess_labels import Choices

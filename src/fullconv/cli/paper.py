@@ -47,6 +47,11 @@ def paper(
         The folder.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv paper T2 --seeds 3
+    fullconv paper T2 --data voc2012 --root VOCdevkit --backbone vgg16
     """
     from fullconv.errors import SpecError
     from fullconv.paper.experiment import Context

@@ -134,6 +134,11 @@ def predict(
         By which engine.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv predict voc-subset photo.jpg --overlay
+    fullconv predict run/model.safetensors photos/ --out labels --overlay --areas
     """
     from fullconv.crf.settings import read_crf
     from fullconv.errors import DataError, SpecError

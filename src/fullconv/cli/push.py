@@ -43,6 +43,10 @@ def push(
         Of the commit.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv push run/model.safetensors hf://owner/name --license apache-2.0
     """
     from fullconv.errors import SpecError
     from fullconv.interop.card import gather

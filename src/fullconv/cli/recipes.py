@@ -17,6 +17,11 @@ def recipes(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("-
         Of a recipe.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv recipes
+    fullconv recipes voc-fcn8s-squeezenet1_1
     """
     from rich.markup import escape
     from rich.table import Table

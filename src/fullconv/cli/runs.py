@@ -32,6 +32,11 @@ def list_runs(
         Which one is shown, on the validation split: of the model that the run left, and the best that it ever measured.
     as_json
         Print one JSON list.
+
+    Examples
+    --------
+    fullconv runs
+    fullconv runs runs sweeps --sort mean_iu
     """
     from fullconv.training.run_tables import run_table, sorted_runs
     from fullconv.training.runs import find_runs
@@ -67,6 +72,10 @@ def compare(
         compare.png for the curves, or compare.html for everything on one page.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv runs compare runs/a runs/b --out compare.html
     """
     from fullconv.training.run_tables import Comparison, check_out
     from fullconv.training.runs import MARKS, is_run, read_run

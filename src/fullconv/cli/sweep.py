@@ -51,6 +51,11 @@ def sweep(
         The folder; sweeps/RECIPE by default.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv sweep photos.yaml --try model.dropout=0:0.5 --trials 10
+    fullconv sweep photos.yaml --try train.loss=dice,focal --minutes 60
     """
     from fullconv.spec.recipe import load_recipe, parse_overrides
     from fullconv.training.sweep_space import parse_tries

@@ -55,6 +55,10 @@ def tune(
         By which engine.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv tune run/model.safetensors --data photos.yaml --out crf.json
     """
     from fullconv.crf.settings import Tuned, read_crf
     from fullconv.crf.tune import tune as search
