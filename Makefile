@@ -1,4 +1,4 @@
-# Everything from a fresh clone: `make test` and `make demo` set up what they need, once.
+# Everything from a fresh clone: `make test`, `make demo` and `make docs` set up what they need, once.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
@@ -9,7 +9,7 @@ WORKERS ?= 3
 # in processes of their own: after these runtimes have run, a signal ends a test process by a segmentation fault now and then
 RUNTIMES := tests/interop/export tests/inference/engines tests/cli/test_cli_engine.py tests/docs/test_export_page.py
 
-.PHONY: setup test check demo format
+.PHONY: setup test check demo docs pictures format
 
 setup: $(STAMP)
 
@@ -30,6 +30,14 @@ check: $(STAMP)
 
 demo: $(STAMP)
 	OMP_NUM_THREADS=2 $(BIN)/fullconv demo --out demo
+
+# strict: a dead link, a missing page or a page that nothing leads to is an error; the notebook is executed
+docs: $(STAMP)
+	$(BIN)/python docs/make/notebook.py
+	$(BIN)/mkdocs build --quiet
+
+pictures: $(STAMP)
+	OMP_NUM_THREADS=2 $(BIN)/python docs/make/pictures.py
 
 format: $(STAMP)
 	$(BIN)/ruff format

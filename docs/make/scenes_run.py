@@ -31,7 +31,7 @@ def scenes_folder(root: Path, count: int = 120, size: tuple[int, int] = (144, 19
 def doctor(scratch: Path) -> dict[str, Image.Image]:
     """The contact sheet of a folder with faults that were put there: a mask of another image, one smoothed, one of another size."""
     root = scratch / "scenes"
-    scenes_folder(root, 24)
+    scenes_folder(root, 14)
     with contextlib.chdir(scratch):
         _run("init", "scenes")
         _run("data", "show", "scenes.yaml", "--data.augment.color", "0.4", "--out", "samples.png")
