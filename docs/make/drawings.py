@@ -1,4 +1,4 @@
-"""Drawings of the geometry: receptive fields, what a stride can reach, how a map is laid back onto the image; and HHA's channels."""
+"""Drawings of receptive fields, of what a stride can reach, of how maps lie on the image, and of HHA's channels."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -33,7 +33,7 @@ def drawn(scratch: Path, size: tuple[float, float], draw: Callable[[Figure], Non
 
 
 def receptive_fields(scratch: Path) -> dict[str, Image.Image]:
-    """What one output of some layers of VGG16 sees of a photograph: the squares are its receptive fields, to scale."""
+    """Draw what one output of some layers of VGG16 sees of a photograph: squares, to scale."""
     image = data.astronaut()
     layers = {layer["name"]: layer for layer in describe("caffe-vgg16", image.shape[:2])["layers"]}
 
@@ -55,7 +55,7 @@ def receptive_fields(scratch: Path) -> dict[str, Image.Image]:
 
 
 def alignment(scratch: Path) -> dict[str, Image.Image]:
-    """How coarse outputs lie on the pixels, and why what is upsampled must be cropped before it lies on them again."""
+    """Draw how coarse outputs lie on the pixels, and why what is upsampled must be cropped before it lies on them again."""
     net = nn.Sequential(*(layer for _ in range(3) for layer in (nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(2))))
     geometry = trace(net)
     place = geometry.place(-1)
@@ -90,7 +90,7 @@ def alignment(scratch: Path) -> dict[str, Image.Image]:
             top.text(-14.5, height, text, va="center", fontsize=9)
         top.set_yticks([])
         top.set_title(
-            f"three times convolution 3×3 and pooling 2: output i stands at pixel {offset:g} + {stride:g} i and sees {sees} pixels",
+            f"three times convolution 3×3, pooling 2: output i stands at pixel {offset:g} + {stride:g} i and sees {sees} pixels",
             loc="left",
             fontsize=10,
         )
@@ -102,7 +102,7 @@ def alignment(scratch: Path) -> dict[str, Image.Image]:
 
 
 def strides(scratch: Path) -> dict[str, Image.Image]:
-    """A ground truth, and the best that outputs of stride 32, 16, 8 and 4 could make of it."""
+    """Draw a ground truth, and the best that outputs of stride 32, 16, 8 and 4 could make of it."""
     scenes = Scenes("val", 3, (192, 256))
     truth, names = scenes[1].targets["semantic"].numpy(), scenes.labels["semantic"]
 
@@ -123,7 +123,7 @@ def strides(scratch: Path) -> dict[str, Image.Image]:
 
 
 def hha_channels(scratch: Path) -> dict[str, Image.Image]:
-    """A scene, its depth, and the three channels that are made of the depth."""
+    """Draw a scene, its depth, and the three channels that are made of the depth."""
     sample = Scenes("val", 3, (192, 256), streams=("rgb", "depth", "hha"))[1]
     colors = sample.inputs["rgb"].numpy().transpose(1, 2, 0)
     depth, channels = sample.inputs["depth"].numpy()[0], sample.inputs["hha"].numpy()

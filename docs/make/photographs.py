@@ -19,7 +19,16 @@ from fullconv.paper.skip_contributions import contributions
 MODEL = Path(__file__).parents[2] / "models" / "voc-subset" / "src" / "fullconv_voc_subset" / "model.safetensors"
 GAP = 6
 VIVID = (
-    *((31, 119, 180), (44, 160, 44), (148, 103, 189), (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207)),
+    *(
+        (31, 119, 180),
+        (44, 160, 44),
+        (148, 103, 189),
+        (140, 86, 75),
+        (227, 119, 194),
+        (127, 127, 127),
+        (188, 189, 34),
+        (23, 190, 207),
+    ),
     *((255, 127, 14), (214, 39, 40), (65, 105, 225)),
 )
 
@@ -86,7 +95,7 @@ def found_on(image: NDArray[np.uint8], crf: CRFSpec | None = None) -> Segmentati
 
 
 def labelled(_: Path) -> dict[str, Image.Image]:
-    """Photograph, prediction and overlay: the first thing that a reader sees."""
+    """Draw photograph, prediction and overlay: the first thing that a reader sees."""
     rows = []
     for number, image in enumerate(photographs().values()):
         found = found_on(image)
@@ -97,7 +106,7 @@ def labelled(_: Path) -> dict[str, Image.Image]:
 
 
 def crf(_: Path) -> dict[str, Image.Image]:
-    """The outlines of a prediction before and after a fully connected CRF, and a part of both enlarged."""
+    """Draw the outlines of a prediction before and after a fully connected CRF, and a part of both enlarged."""
     image = photographs()["chelsea"]
     before, after = found_on(image), found_on(image, CRFSpec())
     pictures = [blended(image, found.labels, found.label_set) for found in (before, after)]
@@ -108,7 +117,7 @@ def crf(_: Path) -> dict[str, Image.Image]:
 
 
 def skips(_: Path) -> dict[str, Image.Image]:
-    """What the bundled FCN-8s makes of its coarsest scores alone, of those with the skip at stride 16, and of all three."""
+    """Draw what an FCN-8s makes of its coarsest scores alone, of those with the skip at stride 16, and of all three."""
     image = photographs()["chelsea"]
     predictor = load(MODEL, "cpu")
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
@@ -123,7 +132,7 @@ def skips(_: Path) -> dict[str, Image.Image]:
 
 
 def heatmap(_: Path) -> dict[str, Image.Image]:
-    """Where EfficientNet-Lite0, made convolutional, sees the class that it is surest of."""
+    """Draw where EfficientNet-Lite0, made convolutional, sees the class that it is surest of."""
     image = photographs()["chelsea"]
     dense, normalise = load_classifier("efficientnet_lite0")
     names = class_names(dense)

@@ -3,8 +3,8 @@
     make pictures                                   all of them, some minutes of one core
     python docs/make/pictures.py labelled heatmap   these only
 
-Each function of the three modules beside this one that is listed in ``PICTURES`` draws one group; a picture is a file below docs/pictures of
-150 kB at most: what is larger is refused, so that the repository stays small.
+Functions of the three modules beside this one draw a group each. A picture is a file in docs/pictures of 150 kB at
+most; what is larger is refused, so that the repository stays small.
 """
 
 import io

@@ -1,6 +1,7 @@
 """Pictures of what the commands write, from a small folder of rendered scenes and a short training on it."""
 
 import contextlib
+import json
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,12 @@ from fullconv.data.scenes.scenes import Scenes
 from fullconv.data.scenes.world import CLASSES
 
 NET = "fcn8s-efficientnet_lite0"
-STAGES = "[{stride: 32, steps: 60, learning_rate: 1.0e-3}, {stride: 16, steps: 30, learning_rate: 5.0e-4}, {stride: 8, steps: 60, learning_rate: 5.0e-4}]"
+STAGES = json.dumps(
+    [
+        {"stride": stride, "steps": steps, "learning_rate": rate}
+        for stride, steps, rate in ((32, 60, 1e-3), (16, 30, 5e-4), (8, 60, 5e-4))
+    ]
+)
 
 
 def scenes_folder(root: Path, count: int = 120, size: tuple[int, int] = (144, 192)) -> None:
@@ -23,13 +29,15 @@ def scenes_folder(root: Path, count: int = 120, size: tuple[int, int] = (144, 19
         (root / folder).mkdir(parents=True)
     for index in range(count):
         sample = scenes[index]
-        Image.fromarray(sample.inputs["rgb"].numpy().transpose(1, 2, 0)).save(root / "images" / f"scene_{index:03}.jpg", quality=92)
+        Image.fromarray(sample.inputs["rgb"].numpy().transpose(1, 2, 0)).save(
+            root / "images" / f"scene_{index:03}.jpg", quality=92
+        )
         labels.to_image(sample.targets["semantic"].numpy()).save(root / "masks" / f"scene_{index:03}.png")
     (root / "classes.txt").write_text("\n".join(CLASSES))
 
 
 def doctor(scratch: Path) -> dict[str, Image.Image]:
-    """The contact sheet of a folder with faults that were put there: a mask of another image, one smoothed, one of another size."""
+    """Draw the contact sheet of a folder with faults that were put there, and samples of it without them."""
     root = scratch / "scenes"
     scenes_folder(root, 14)
     with contextlib.chdir(scratch):
@@ -50,7 +58,7 @@ def doctor(scratch: Path) -> dict[str, Image.Image]:
 
 
 def run(scratch: Path) -> dict[str, Image.Image]:
-    """Curves, predictions and report of a short training in three stages."""
+    """Draw curves, predictions and report of a short training in three stages."""
     scenes_folder(scratch / "scenes")
     changes = ("--model.name", NET, "--model.weights", "imagenet", "--train.stages", STAGES, "--train.batch_size", "8")
     with contextlib.chdir(scratch):
@@ -65,8 +73,6 @@ def run(scratch: Path) -> dict[str, Image.Image]:
         "borders.png": _opened(next(report.rglob("trimap*.png"))),
         "worst.jpg": _opened(next(report.rglob("worst*.png"))),
     }
-
-
 
 
 def _run(*arguments: str) -> None:

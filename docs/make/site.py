@@ -1,15 +1,15 @@
 """What mkdocs asks while it builds the site: pages that are made of the code, and sections that only some versions have.
 
-Made are the reference of commands (from their docstrings), of recipes (from the specs) and of Python's public names, and two pages of files
-that stand at the root of the repository: the start (README.md) and CONTRIBUTING.md.
+Made are the reference of commands (from their docstrings), of recipes (from the specs) and of Python's public names, and two
+pages of files that stand at the root of the repository: the start (README.md) and CONTRIBUTING.md.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docstring_parser
 from cyclopts import App
 from mkdocs.structure.files import File, Files
 
@@ -55,7 +55,9 @@ def from_root(name: str) -> str:
     """Return a page of the repository's root as a page of the site: links to docs/ are links within, badges are left out."""
     text = (ROOT / name).read_text(encoding="utf-8")
     text = re.sub(r"^!\[Python .*$\n\n", "", text, flags=re.MULTILINE)
-    text = text.replace("](docs/", "](").replace("](CONTRIBUTING.md)", "](contributing.md)").replace("](README.md)", "](index.md)")
+    text = (
+        text.replace("](docs/", "](").replace("](CONTRIBUTING.md)", "](contributing.md)").replace("](README.md)", "](index.md)")
+    )
     # files that are no pages have no place on the site
     return re.sub(r"\[([^\]]+)\]\((?:CITATION\.cff|LICENSE|models/[^)]+|src/[^)]+|tests/[^)]+)\)", r"\1", text)
 
@@ -94,33 +96,41 @@ def commands_page() -> str:
     for name, command in commands(app):
         function = command.default_command
         assert function is not None
-        arguments = command.assemble_argument_collection()
-        parsed = _docstring(function)
+        parsed = docstring_parser.parse(function.__doc__ or "", docstring_parser.DocstringStyle.NUMPYDOC)
         lines += [f"## {name}", "", _text(parsed.short_description), "", _text(parsed.long_description), ""]
-        lines += ["```sh", *examples_of(function), "```", "", "| | |", "|---|---|"]
-        for argument in arguments:
-            if argument.show and argument.parameter.help is not None:
-                names = ", ".join(f"`{each}`" for each in argument.names) or "(given by its place)"
-                lines.append(f"| {names} | {_cell(argument.parameter.help)}{_default(argument)} |")
+        lines += ["```sh", *examples_of(function), "```", ""]
+        options = [entry for entry in command.assemble_argument_collection(parse_docstring=True) if entry.show]
+        if options:
+            lines += ["| option | what it says |", "|---|---|"]
+            lines += [f"| {_names(option)} | {_cell(option.parameter.help or '')}{_default(option)} |" for option in options]
         lines.append("")
     return "\n".join(lines)
 
 
 def recipes_page() -> str:
-    """Return the reference of recipes as Markdown."""
+    """Return the reference of recipes as Markdown: a section for each group of keys, the keys in it named from there on."""
     lines = [
         *("# Keys of recipes", "", "A recipe is a YAML file. Every key can be changed for one run on the command line:", ""),
         *("```sh", "fullconv train photos.yaml --train.epochs 20 --data.augment.flip true", "```", ""),
-        "`fullconv config` prints this list, and `fullconv config RECIPE` the values of a recipe. `N` counts the entries of a list from 0.",
+        "`fullconv config` prints this list, and `fullconv config RECIPE` the values of a recipe. On the command line a key is",
+        "written as its section, a dot and its name. `N` counts the entries of a list from 0.",
         "",
     ]
+    section = ""
     for key in recipe_keys():
-        depth = key.name.count(".")
-        if key.group and depth < 2 or depth == 0:
+        if key.group and key.name.count(".") < 2:
+            section = f"{key.name}."
             lines += ["", f"## {key.name}", "", key.meaning, "", "| key | accepts | default | meaning |", "|---|---|---|---|"]
-        else:
-            default = f"`{key.shown_default}`" if key.shown_default else ""
-            lines.append(f"| `{key.name}` | {_cell(key.accepts)} | {_cell(default)} | {_cell(key.meaning)} |")
+            continue
+        if section and not key.name.startswith(section):  # keys that follow a group within theirs
+            section = f"{key.name.split('.')[0]}."
+            lines += ["", f"## {section[:-1]}, continued", "", "| key | accepts | default | meaning |", "|---|---|---|---|"]
+        if not section:
+            lines += [f"`{key.name}`: {key.meaning}"]
+            continue
+        default = f"`{key.shown_default}`" if key.shown_default else ""
+        cells = f"`{key.name.removeprefix(section)}`", _cell(key.accepts), _cell(default), _cell(key.meaning)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -135,22 +145,19 @@ def python_page() -> str:
     return "\n".join(lines)
 
 
-def _docstring(function: Any) -> Any:
-    import docstring_parser
-
-    return docstring_parser.parse(function.__doc__ or "", docstring_parser.DocstringStyle.NUMPYDOC)
-
-
 def _text(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return _text(text).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _default(argument: Any) -> str:
-    given = argument.field_info.default
-    if isinstance(given, bool | str | int | float) and not isinstance(given, bool) and given != "":
-        return f" Default: `{json.dumps(given, ensure_ascii=False)}`."
-    return ""
+def _names(option: Any) -> str:
+    """Return an option's names as code; an argument that is given by its place stands in capitals."""
+    return ", ".join(f"`{name}`" for name in option.names)
+
+
+def _default(option: Any) -> str:
+    given = option.field_info.default
+    return f" Default: `{given}`." if isinstance(given, str | int | float | Path) and not isinstance(given, bool) else ""

@@ -1,4 +1,4 @@
-"""The site holds together: links lead somewhere, pages are in the navigation, pictures are small and used, facts are said once."""
+"""The site holds together: links lead somewhere, pages are in the navigation, pictures are small and used."""
 
 import json
 import re

@@ -31,7 +31,7 @@ def card(
     report
         Folder that `fullconv evaluate --out` wrote for this model, one for each head at most: scores with their intervals.
     license
-        Of the model, as the hub calls it: apache-2.0, cc-by-4.0, mit …; stated as unknown by default.
+        Licence of the model, as the hub calls it: apache-2.0, cc-by-4.0, mit …; stated as unknown by default.
     image
         A photograph to draw the labels over; by default the run's own picture of predictions.
 

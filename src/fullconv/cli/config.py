@@ -29,7 +29,7 @@ def config(
     Parameters
     ----------
     recipe
-        A shipped recipe (`fullconv recipes` lists them), a YAML file, or the folder of a run. Changes may follow it as --KEY VALUE.
+        Name of a shipped recipe (see `fullconv recipes`), a YAML file, or the folder of a run. Changes may follow: --KEY VALUE.
     about
         Only keys that have this in their name: train.optimizer, crop, learning_rate.
     as_json

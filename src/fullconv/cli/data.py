@@ -26,18 +26,18 @@ def check(
 ) -> int:
     """Find what is wrong with a data set before training does, and say what to do about it.
 
-    Exit code 1 when training would fail or mislead; with --fix, when training on the copy would.
+    The exit code is 1 when training would fail or mislead; with --fix, when training on the copy would.
 
     Parameters
     ----------
     target
         Name of a data set (scenes, voc2011, voc2012, camvid and others), a folder of images and masks, or a recipe.
     root
-        Folder of a named data set, or in place of the recipe's.
+        Folder of a named data set; with a recipe, used in place of its own.
     fix
-        Write a copy of the folder there, with what can be repaired without guessing; the folder itself stays as it is.
+        Folder for a copy in which everything is repaired that can be repaired without guessing; the original stays as it is.
     out
-        Write contact sheets there: images with their masks, suspicious ones first.
+        Folder for contact sheets: images with their masks, suspicious ones first.
     as_json
         Print one JSON object.
 
@@ -120,7 +120,7 @@ def sets(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("--js
     Parameters
     ----------
     name
-        Such as cityscapes; all by default.
+        Data set to show, such as cityscapes; all are listed by default.
     as_json
         Print one JSON object.
 

@@ -24,7 +24,7 @@ def heatmap(
     Parameters
     ----------
     classifier
-        Name of a backbone, such as squeezenet1_0, or a net of your own as module:function.
+        Classifier: a backbone such as squeezenet1_0, or a net of your own as module:function.
     image
         An image of any size.
     out

@@ -27,7 +27,7 @@ def import_(
         A .caffemodel, or a state dict of PyTorch's (.pth, .safetensors); or the name of a backbone (resnet50, timm/resnet18d),
         whose weights are fetched.
     out
-        The .safetensors to write.
+        File to write, which ends in .safetensors.
     model
         Which published model it is, such as voc-fcn8s, nyud-fcn32s-color or ilsvrc-vgg16; guessed where its layers leave one.
         Of a state dict also one of our nets (fcn8s-caffe-vgg16) or a backbone (resnet50).

@@ -10,7 +10,7 @@ HINTS = {
     ("predict", "--data"): "predict takes images and folders without an option: fullconv predict MODEL photos/ --out labels",
     ("predict", "--source"): "predict takes images and folders without an option: fullconv predict MODEL photos/ --out labels",
     ("predict", "--model"): "the model comes first, without an option: fullconv predict MODEL photos/ --out labels",
-    ("predict", "--conf"): "--threshold sets the probability from which on a pixel belongs to the class, in models of two classes",
+    ("predict", "--conf"): "--threshold sets the probability from which on a pixel is of the class, for models of two classes",
     ("predict", "--save"): "results are always saved, into the folder --out",
     ("evaluate", "--model"): "the model comes first, without an option: fullconv evaluate MODEL --data RECIPE",
     ("init", "--format"): "exports of annotation tools are recognised by what they hold: fullconv init FOLDER",
@@ -27,7 +27,7 @@ def hint_for(error: CycloptsError) -> str | None:
     command = " ".join(error.command_chain or ())
     text = str(error)
     for (where, option), hint in HINTS.items():
-        if where == command and text.startswith(f"Unknown option: {option}.") or text.startswith(f'Unknown option: "{option}"'):
+        if where == command and text.startswith(f"Unknown option: {option}."):
             return f"{command} has no option {option}: {hint}"
     if command == "export" and any(f'"{name}" for --format' in text for name in ANNOTATIONS):
         return "export writes models, as onnx, openvino or torch; polygons of labels are written by fullconv predict --coco"

@@ -32,19 +32,19 @@ def paper(
         (patchwise training), T5 (two tasks by one net), shift (shift-and-stitch and à trous), claims (cost of sliding,
         momentum, balancing …), bound (of coarse outputs), outlines (before and after a CRF).
     data
-        Rendered scenes, PASCAL VOC, NYUDv2 (T4 and bound) or SIFT Flow (T5).
+        Data set: rendered scenes, PASCAL VOC, NYUDv2 (T4 and bound) or SIFT Flow (T5).
     root
-        Folder of the data; of VOC the one that holds VOC2011 or VOC2012.
+        Folder of the data set; for VOC the folder that holds VOC2011 or VOC2012.
     backbone
-        Of the nets that are trained on real data: squeezenet1_1 by default, or vgg16 on VOC, caffe-vgg16 on SIFT Flow. On scenes
-        minivgg, or for T5 squeezenet1_1 from ImageNet.
+        Backbone of the nets that are trained on real data: squeezenet1_1 by default, or vgg16 on VOC, caffe-vgg16 on SIFT Flow.
+        On scenes minivgg, or for T5 squeezenet1_1 from ImageNet.
     budget
         Minutes of training for each experiment and seed on two idle cores, about: scales all training steps. Measuring and
         tuning take their own time. Without it the recipes' own steps.
     seeds
-        How many times each net is trained.
+        Number of trainings of each net, each with another seed.
     out
-        The folder.
+        Folder for the results.
     as_json
         Print one JSON object.
 

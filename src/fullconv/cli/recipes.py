@@ -14,7 +14,7 @@ def recipes(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("-
     Parameters
     ----------
     name
-        Of a recipe.
+        Recipe to print; all are listed by default.
     as_json
         Print one JSON object.
 

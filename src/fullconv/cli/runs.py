@@ -25,11 +25,11 @@ def list_runs(
     Parameters
     ----------
     folders
-        Folders that hold runs; runs by default.
+        Folders to search for runs; runs by default.
     sort
         A column: date (latest first), name, net, data, steps, status, minutes, or a metric such as mean_iu (highest first).
     metric
-        Which one is shown, on the validation split: of the model that the run left, and the best that it ever measured.
+        Metric to show, on the validation split: that of the model that was kept, and the best that was ever measured.
     as_json
         Print one JSON list.
 
@@ -65,11 +65,11 @@ def compare(
     Parameters
     ----------
     folders
-        At least two runs.
+        Two or more run folders.
     head
-        Which of the models' outputs; the first by default.
+        Which output of models that have several; the first by default.
     out
-        compare.png for the curves, or compare.html for everything on one page.
+        File to write: compare.png for the curves, or compare.html for everything on one page.
     as_json
         Print one JSON object.
 

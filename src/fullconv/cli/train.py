@@ -46,9 +46,9 @@ def train(
     recipe
         Name of a shipped recipe (see `fullconv recipes`), a YAML file, or the folder of a run, which holds its own.
     out
-        The run folder; runs/RECIPE by default, or with --resume the folder that is named as recipe.
+        Run folder to write; runs/RECIPE by default, or with --resume the folder that is given as recipe.
     resume
-        Go on with the run in the folder: fullconv train RUN --resume.
+        Continue the run in the folder: fullconv train RUN --resume.
     as_json
         Print one JSON object.
 

@@ -24,11 +24,11 @@ class ModelSpec(Spec):
     Parameters
     ----------
     name
-        Such as ``fcn8s-squeezenet1_1``, ``fcn32s-caffe-vgg16``, ``fcn8s-timm/resnet18d`` or, with a net of one's own,
-        ``fcn8s-mynets:lenet`` (module:function).
+        Name of the model: ``fcn32s-``, ``fcn16s-``, ``fcn8s-`` or ``fcn4s-`` and a backbone, such as ``fcn8s-squeezenet1_1``,
+        ``fcn32s-caffe-vgg16``, ``fcn8s-timm/resnet18d`` or, with a net of one's own, ``fcn8s-mynets:lenet`` (module:function).
     streams
         The inputs that the scores are read from, a trunk each: of ``rgb``, ``hha`` and ``depth``. Several streams are fused late:
-        their scores are averaged. Inputs joined by ``+`` in one stream are fused early: ``rgb+depth`` is one trunk whose first
+        their logits are averaged. Inputs joined by ``+`` in one stream are fused early: ``rgb+depth`` is one trunk whose first
         layer sees four channels (paper 5.2).
     weights
         Backbone weights: a ``.safetensors`` path, or a name that is looked for in ``$FULLCONV_WEIGHTS`` and then at
@@ -53,7 +53,7 @@ class ModelSpec(Spec):
     hidden_layers
         Keep the classifier's hidden dense layers (fc6, fc7) as convolutions; ``False`` scores the features directly.
     channels
-        Of the input ``rgb``. In a recipe what ``data.image.bands`` gives, and better left out.
+        Number of channels of the input ``rgb``. A recipe takes it from ``data.image.bands``, so leave it out.
     dropout
         Probability in every dropout of the backbone, in [0, 1); ``None`` keeps the backbone's own.
     """

@@ -102,7 +102,11 @@ def find_recipe(name: str | Path) -> Path:
         return Path(name) / RUN_RECIPE
     if Path(name).is_dir():
         own = Path(f"{Path(name).resolve().name}.yaml")
-        hint = f"did you mean {own}?" if own.is_file() else f"`fullconv init {name}` writes a recipe for a folder of images and masks"
+        hint = (
+            f"did you mean {own}?"
+            if own.is_file()
+            else f"`fullconv init {name}` writes a recipe for a folder of images and masks"
+        )
         raise SpecError(f"{name} is a folder and holds no {RUN_RECIPE}, so it is no run; {hint}")
     near = nearest(Path(name).stem, shipped_recipes())
     hint = f"nearest shipped: {', '.join(near)}" if near else "`fullconv recipes` lists those that are shipped"
