@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 import fullconv
 from fullconv.cli import app
 from fullconv.cli.examples import examples_of
-from fullconv.spec.reference import recipe_keys
+from fullconv.spec.reference import Key, recipe_keys
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = {
@@ -69,6 +69,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return markdown.replace("\0", "")
 
 
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Let names in docstrings stand without the roles that other programs read, such as :func:."""
+    html = re.sub(r":(?:func|class|meth|data|mod|attr|obj):(?=<code)", "", html)
+    return re.sub(r"(<code[^>]*>)~[\w.]*?(\w+</code>)", r"\1\2", html)
+
+
 def _outside_blocks(markdown: str) -> str:
     """Mark lines of blocks, so that what is looked for at a line's start is found outside of them only."""
     inside, lines = False, []
@@ -116,21 +122,21 @@ def recipes_page() -> str:
         "written as its section, a dot and its name. `N` counts the entries of a list from 0.",
         "",
     ]
-    section = ""
+    sections: dict[str, list[Key]] = {}
+    groups = {}
     for key in recipe_keys():
         if key.group and key.name.count(".") < 2:
-            section = f"{key.name}."
-            lines += ["", f"## {key.name}", "", key.meaning, "", "| key | accepts | default | meaning |", "|---|---|---|---|"]
-            continue
-        if section and not key.name.startswith(section):  # keys that follow a group within theirs
-            section = f"{key.name.split('.')[0]}."
-            lines += ["", f"## {section[:-1]}, continued", "", "| key | accepts | default | meaning |", "|---|---|---|---|"]
-        if not section:
-            lines += [f"`{key.name}`: {key.meaning}"]
-            continue
-        default = f"`{key.shown_default}`" if key.shown_default else ""
-        cells = f"`{key.name.removeprefix(section)}`", _cell(key.accepts), _cell(default), _cell(key.meaning)
-        lines.append(f"| {' | '.join(cells)} |")
+            sections[key.name], groups[key.name] = [], key
+        else:
+            home = max((name for name in sections if key.name.startswith(f"{name}.")), key=len, default="")
+            sections.setdefault(home, []).append(key)
+    for name, keys in sections.items():
+        title = [f"## {name}", "", groups[name].meaning] if name else ["## The recipe itself"]
+        lines += ["", *title, "", "| key | accepts | default | meaning |", "|---|---|---|---|"]
+        for key in keys:
+            default = f"`{key.shown_default}`" if key.shown_default else ""
+            cells = f"`{key.name.removeprefix(f'{name}.')}`", _cell(key.accepts), _cell(default), _cell(key.meaning)
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
