@@ -34,7 +34,7 @@ demo: $(STAMP)
 # strict: a dead link, a missing page or a page that nothing leads to is an error; the notebook is executed
 docs: $(STAMP)
 	$(BIN)/python docs/make/notebook.py
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 pictures: $(STAMP)
 	OMP_NUM_THREADS=2 $(BIN)/python docs/make/pictures.py

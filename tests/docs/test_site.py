@@ -91,7 +91,7 @@ def test_questions_of_practitioners_are_answered_on_one_page() -> None:
     questions = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     for words in (
         *("all black", "imbalanced", "different sizes", "continue training", "C++"),
-        *("stride", "0 and 255", "out of memory", "no GPU", "commercially"),
+        *("stride", "0 and 255", "Out of memory", "no GPU", "commercially"),
     ):
         (answer,) = [question for question in questions if words in question.partition("\n")[0]]
         assert LINK.search(answer), words
