@@ -3,7 +3,7 @@
     make pictures                                   all of them, some minutes of one core
     python docs/make/pictures.py labelled heatmap   these only
 
-Functions of the three modules beside this one draw a group each. A picture is a file in docs/pictures of 150 kB at
+Functions of the modules beside this one draw a group each. A picture is a file in docs/pictures of 150 kB at
 most; what is larger is refused, so that the repository stays small.
 """
 
@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import drawings
 import photographs
+import scene_drawings
 import scenes_run
 
 FOLDER = Path(__file__).parents[1] / "pictures"
@@ -36,6 +37,10 @@ PICTURES: dict[str, Callable[[Path], Drawn]] = {
     "alignment": drawings.alignment,
     "strides": drawings.strides,
     "hha": drawings.hha_channels,
+    "masks": scene_drawings.masks,
+    "tasks": scene_drawings.tasks,
+    "patches": scene_drawings.patches,
+    "interlaced": scene_drawings.interlaced,
     "doctor": scenes_run.doctor,
     "run": scenes_run.run,
 }
