@@ -51,6 +51,12 @@ def test_help_shows_examples_that_are_understood(name: str, capsys: pytest.Captu
     assert f"Examples:\n  {examples[0]}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("group", "example"), [("", "fullconv init photos"), ("data", "fullconv data sets")])
+def test_groups_of_commands_show_examples_too(group: str, example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*group.split(), "--help"]) == 0
+    assert re.search(rf"Examples:\n(?:  .*\n)*  {example}$", capsys.readouterr().out, re.MULTILINE)
+
+
 def test_train_shows_keys_that_recipes_have(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == 0
     assert "--train.optimizer.learning_rate" in capsys.readouterr().out

@@ -22,7 +22,7 @@ from fullconv.cli.crossval import crossval
 from fullconv.cli.data import data
 from fullconv.cli.demo import demo
 from fullconv.cli.evaluate import evaluate
-from fullconv.cli.examples import epilogue
+from fullconv.cli.examples import epilogue, examples_of
 from fullconv.cli.export import export
 from fullconv.cli.geometry import geometry
 from fullconv.cli.heatmap import heatmap
@@ -39,6 +39,14 @@ from fullconv.cli.sweep import sweep
 from fullconv.cli.train import USUAL_KEYS, train
 from fullconv.cli.tune import tune
 from fullconv.errors import FullconvError
+
+START = """Examples:
+  fullconv predict voc-subset photo.jpg --overlay
+  fullconv init photos
+  fullconv train photos.yaml --out run
+
+fullconv COMMAND --help shows the options of a command and examples."""
+"""Stands below the help of all commands."""
 
 app = App(
     name="fullconv",
@@ -58,13 +66,17 @@ app.command(import_, name="import")
 
 def _show_examples(group: App) -> None:
     """Put the examples of every command's docstring below its help, and the keys of recipes below that of ``train``."""
+    first = []
     for name in group.resolved_commands():
         command = group[name]
         if name.startswith("-"):
             continue
         if command.default_command is not None:
             command.help_epilogue = epilogue(command.default_command, USUAL_KEYS if command.default_command is train else "")
+            first.append(examples_of(command.default_command)[0])
         _show_examples(command)
+    if first and group.default_command is None:
+        group.help_epilogue = START if group is app else "\n".join(("Examples:", *(f"  {line}" for line in first)))
 
 
 _show_examples(app)
