@@ -1,5 +1,6 @@
 """The site holds together: links lead somewhere, pages are in the navigation, pictures are small and used."""
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -8,13 +9,14 @@ import pytest
 import yaml
 
 import fullconv
+from fullconv.spec.reference import recipe_keys
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 LINK = re.compile(r"\]\(([^()\s]+(?:\([^()]*\))?[^()\s]*)\)")
 MADE = {"index.md", "contributing.md", "reference/python.md", "reference/commands.md", "reference/recipes.md"}
-"""Pages that docs/make/site.py makes."""
+"""Pages that docs/make/site_pages.py makes."""
 
 
 def prose(page: Path) -> str:
@@ -52,7 +54,7 @@ def navigation(place: object) -> list[str]:
 def test_every_page_is_in_the_navigation_once() -> None:
     text = re.sub(r"!!python\S*", "", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     listed = navigation(yaml.safe_load(text)["nav"])
-    hooks = (DOCS / "make" / "site.py").read_text(encoding="utf-8")
+    hooks = (DOCS / "make" / "site_pages.py").read_text(encoding="utf-8")
     listed += [name for name in re.findall(r'"([\w-]+\.md)": "', hooks) if (DOCS / name).is_file()]
     assert sorted(listed) == sorted({str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} | MADE)
 
@@ -71,6 +73,23 @@ def test_the_citation_names_this_version() -> None:
     assert cited["version"] == stated
     assert cited["license"] in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert fullconv.__version__
+
+
+def test_references_hold_every_command_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS / "make")
+    site = importlib.import_module("site_pages")
+    commands = site.commands_page()
+    for name in ("train", "data check", "runs compare", "predict"):
+        assert f"\n## fullconv {name}\n" in commands
+    assert "| `--overlay` | Also draw the labels over the image" in commands
+    sections = re.split(r"^## ", site.recipes_page(), flags=re.MULTILINE)[1:]
+    rows = [
+        (section.partition("\n")[0], key)
+        for section in sections
+        for key in re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)
+    ]
+    found = {key if section == "The recipe itself" else f"{section}.{key}" for section, key in rows}
+    assert found == {key.name for key in recipe_keys()} - {section.partition("\n")[0] for section in sections}
 
 
 @pytest.mark.parametrize("notebook", sorted((ROOT / "examples" / "notebook").glob("*.ipynb")), ids=lambda path: path.name)

@@ -59,7 +59,7 @@ def from_root(name: str) -> str:
         text.replace("](docs/", "](").replace("](CONTRIBUTING.md)", "](contributing.md)").replace("](README.md)", "](index.md)")
     )
     # files that are no pages have no place on the site
-    return re.sub(r"\[([^\]]+)\]\((?:CITATION\.cff|LICENSE|models/[^)]+|src/[^)]+|tests/[^)]+)\)", r"\1", text)
+    return re.sub(r"\[([^\]]+)\]\((?:CITATION\.cff|LICENSE|examples/[^)]+|models/[^)]+|src/[^)]+|tests/[^)]+)\)", r"\1", text)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
