@@ -56,7 +56,7 @@ def import_(
     if names and not from_pytorch:
         raise SpecError("--classes names those of a state dict (.pth); a caffemodel has the published ones: leave it out")
     if prototxt is not None and from_pytorch:
-        raise SpecError(f"--prototxt defines a net of Caffe's, and {file} is a state dict: say --model instead")
+        raise SpecError(f"--prototxt defines a net of Caffe's, and {file} is a state dict: give --model instead")
     if prototxt is None:
         found = import_state_dict(file, model, names) if from_pytorch else import_caffemodel(file, model)
         found.save(out)

@@ -67,9 +67,11 @@ def init(
     root = unpacked(folder, log) if is_archive(folder) else folder
     path = out or Path(f"{root.resolve().name}.yaml")
     if path.exists():
-        raise DataError(f"{path} is there already; choose another --out")
+        raise DataError(f"{path} exists already; choose another --out")
     if void is not None and void != "none" and not void.removeprefix("-").isdigit():
-        raise SpecError(f"--void {void} is no value; give the number in the masks that has no truth, or none")
+        raise SpecError(
+            f"--void {void} is not a value; give the number that pixels without ground truth have in the masks, or none"
+        )
     layout = guess_layout(root, Wanted(images, masks, mask_suffix, pattern, image_pattern))
     choices = Choices(names, names_start, void)
     text = starter(root, path.stem, preferred=weights_at(PREFERRED) in ("file", "package"), layout=layout, choices=choices)

@@ -62,7 +62,7 @@ def paper(
     if budget is not None and not 0 < budget < math.inf:
         raise SpecError(f"--budget {budget} must be a number of minutes above 0")
     if data == "scenes" and root is not None:
-        raise SpecError(f"--root {root} says nothing to scenes, which are rendered; name real data with --data")
+        raise SpecError(f"--root {root} has no meaning for scenes, which are rendered; choose a stored data set by --data")
     context = Context(out, "", data, root, backbone, seeds=seeds)
     found = {}
     for name in choose(experiments):

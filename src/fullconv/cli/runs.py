@@ -84,7 +84,7 @@ def compare(
         check_out(out)
     for folder in folders:
         if not folder.is_dir() or not is_run([path.name for path in folder.iterdir()]):
-            raise DataError(f"{folder} is no run: it holds no two of {', '.join(MARKS)}")
+            raise DataError(f"{folder} is not a run folder: it holds fewer than two of {', '.join(MARKS)}")
     found = Comparison([read_run(folder) for folder in folders], head)
     for line in found.warnings():
         log(f"warning: {line}")

@@ -70,7 +70,7 @@ def tune(
     if path.suffix.lower() != ".json":
         raise SpecError(f"--out {path}: settings are written as JSON; end the name in .json")
     if path.exists() and Path(start).resolve() != path.resolve():
-        raise SpecError(f"{path} is there already; go on from it with --start {shlex.quote(str(path))}, or choose another --out")
+        raise SpecError(f"{path} exists already; go on from it with --start {shlex.quote(str(path))}, or choose another --out")
     first = read_crf(start).crf
     predictor = load(checkpoint, device)
     head = predictor.head(head)
