@@ -1,4 +1,4 @@
-# Everything from a fresh clone: `make test` and `make demo` set up what they need, once.
+# Everything from a fresh clone: `make test`, `make demo` and `make docs` set up what they need, once.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 # one more than the two cores that the suite is measured on: some tests wait for a signal or for a process to end
 WORKERS ?= 3
 
-.PHONY: setup test check demo format
+.PHONY: setup test check demo docs pictures format
 
 setup: $(STAMP)
 
@@ -27,6 +27,14 @@ check: $(STAMP)
 
 demo: $(STAMP)
 	OMP_NUM_THREADS=2 $(BIN)/fullconv demo --out demo
+
+# strict: a dead link, a missing page or a page that nothing leads to is an error; the notebook is executed
+docs: $(STAMP)
+	$(BIN)/python docs/make/notebook.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+pictures: $(STAMP)
+	OMP_NUM_THREADS=2 $(BIN)/python docs/make/pictures.py
 
 format: $(STAMP)
 	$(BIN)/ruff format

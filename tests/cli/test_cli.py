@@ -124,7 +124,7 @@ def test_wrong_usage_names_what_is_meant(shell: Shell, arguments: list[str], mes
 
 
 def test_what_contradicts_itself_is_refused_before_anything_runs(shell: Shell, tmp_path: Path) -> None:
-    assert "--root VOCdevkit says nothing to scenes" in shell.fails(
+    assert "--root VOCdevkit has no meaning for scenes" in shell.fails(
         1, "paper", "T2", "--root", "VOCdevkit", "--out", str(tmp_path)
     )
     assert "--seeds 0 must be 1 or more" in shell.fails(1, "paper", "T2", "--seeds", "0", "--out", str(tmp_path))

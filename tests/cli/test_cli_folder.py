@@ -50,7 +50,7 @@ def test_from_a_folder_to_predictions(photos: Path, capsys: pytest.CaptureFixtur
 def test_a_recipe_is_not_overwritten(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos.yaml").write_text("mine")
     assert main(["init", "photos"]) == 1
-    assert "photos.yaml is there already; choose another --out" in capsys.readouterr().err
+    assert "photos.yaml exists already; choose another --out" in capsys.readouterr().err
     assert Path("photos.yaml").read_text() == "mine"
 
 

@@ -84,7 +84,7 @@ def test_tune_writes_what_refine_reads(
     assert f"scenes train, 2 images, {found.trials} trials; mean IU without and with the CRF: near borders " in told
     assert main(command) == 1
     assert capsys.readouterr().err == (
-        f"error: {out} is there already; go on from it with --start {out}, or choose another --out\n"
+        f"error: {out} exists already; go on from it with --start {out}, or choose another --out\n"
     )
     assert found == Tuned.model_validate_json(out.read_text())
     assert main(["tune", str(checkpoint), "--data", str(recipe), "--count", "2", "--start", str(out), "--out", str(out)]) == 0

@@ -48,7 +48,10 @@ def test_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     ("arguments", "message"),
     [
         (["{tmp}/a"], "give at least two runs, each once: their folders"),
-        (["{tmp}/a", "{tmp}"], "{tmp} is no run: it holds no two of recipe.yaml, versions.json, metrics.csv, result.json"),
+        (
+            ["{tmp}/a", "{tmp}"],
+            "{tmp} is not a run folder: it holds fewer than two of recipe.yaml, versions.json, metrics.csv, result.json",
+        ),
         (["{tmp}/a", "{tmp}/b", "--out", "x.pdf"], "--out x.pdf: a comparison is written as .png (the curves) or .html"),
     ],
 )

@@ -107,7 +107,7 @@ def test_the_pictures_of_all_heads_are_named(
         ([RECIPE, "--data.name", "voc2012", "--data.root", "{tmp}"], "error: no VOC2012 at {tmp}: looked for VOC2012/ImageSets"),
         ([RECIPE, "--resume"], "error: {tmp}/run holds no run to go on with; leave out --resume to start one"),
         (["{tmp}/broken.yaml"], "broken.yaml is not YAML: "),
-        (["{tmp}"], "error: no recipe is called '{tmp}' and no such file exists"),
+        (["{tmp}"], "error: {tmp} is a folder and holds no recipe.yaml, so it is no run; `fullconv init {tmp}` writes"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def test_init_check_and_data_take_an_archive(
 
 def test_another_folder_is_not_written_into(photos: Path) -> None:
     photos.with_suffix("").mkdir()
-    with pytest.raises(DataError, match=r"would be unpacked to .*my photos, which is there already and holds something else"):
+    with pytest.raises(DataError, match=r"would be unpacked to .*my photos, which exists already and holds something else"):
         unpacked(photos)
 
 

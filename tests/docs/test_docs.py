@@ -14,7 +14,7 @@ from fullconv.cli import app
 from fullconv.spec.recipe import load_recipe, parse_overrides, shipped_recipes
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [found.name for found in pkgutil.walk_packages(fullconv.__path__, "fullconv.") if not found.name.endswith("__main__")]
 
 

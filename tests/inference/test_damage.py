@@ -52,7 +52,7 @@ def test_weights_that_are_no_numbers(checkpoint: Path) -> None:
     found = load_checkpoint(checkpoint)
     with torch.no_grad():
         found.model.score_parameters()[0].view(-1)[0] = torch.nan
-    with pytest.raises(WeightsError, match="logits that are no numbers: its weights are damaged or its training diverged"):
+    with pytest.raises(WeightsError, match="logits that are not finite: its weights are damaged or its training diverged"):
         Predictor(found.model, found.labels).predict(noise(20, 30, 3))
 
 
@@ -159,7 +159,7 @@ def test_a_classifier_whose_weights_are_no_numbers(weights: Path, tmp_path: Path
     tensors["classifier.1.bias"][3] = torch.inf
     save_file(tensors, tmp_path / "bad.safetensors")
     dense, normalise = load_classifier("squeezenet1_1", str(tmp_path / "bad.safetensors"))
-    with pytest.raises(WeightsError, match="scores that are no numbers: its weights are damaged; fetch them again"):
+    with pytest.raises(WeightsError, match="scores that are not finite: its weights are damaged; fetch them again"):
         heat_map(dense, normalise, noise(60, 60, 3))
 
 

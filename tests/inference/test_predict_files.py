@@ -110,7 +110,7 @@ def test_results_do_not_lie_among_a_folders_pictures(album: Path) -> None:
 def test_inputs_that_match_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "photos.zip").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"photos\.zip: zip archives are not looked into here; unpack it and give the folder"):
+    with pytest.raises(DataError, match=r"photos\.zip: zip archives are not opened here; unpack it and give the folder"):
         find_jobs([str(tmp_path / "photos.zip")], tmp_path / "out")
     with pytest.raises(DataError, match=r"no images in this folder; looked for \.apng"):
         find_jobs([str(tmp_path / "empty")], tmp_path / "out")

@@ -136,10 +136,10 @@ def test_what_a_command_may_lack(tmp_path: Path) -> None:
         depths_for(("rgb",), None, "feet", "", 1)
     assert depths_for(("rgb",), None, None, None, 1) is None
     with pytest.raises(
-        SpecError, match=r"the model reads rgb, depth: give --depth DIR, a folder of depth maps called as the images$"
+        SpecError, match=r"the model reads rgb, depth: give --depth DIR, a folder of depth maps with the names of the images$"
     ):
         depths_for(("rgb", "depth"), None, None, None, 1)
-    with pytest.raises(SpecError, match=r"give --depth-unit, which files do not say: metres"):
+    with pytest.raises(SpecError, match=r"give --depth-unit, as files do not say their unit: metres"):
         depths_for(("rgb", "depth"), tmp_path, None, None, 1)
     with pytest.raises(
         SpecError, match=r"the model reads hha: give --camera nyud, or --camera FX,FY,CX,CY,HEIGHT,WIDTH in pixels"

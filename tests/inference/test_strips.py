@@ -62,7 +62,7 @@ def test_one_number_that_is_none_is_found(bad: float, layout: torch.memory_forma
     logits = torch.randn(2, 5, 13, 11).to(memory_format=layout)[..., 1:10]
     assert check_finite(logits) is logits
     logits[1, 3, 12, 8] = bad
-    with pytest.raises(WeightsError, match="logits that are no numbers"):
+    with pytest.raises(WeightsError, match="logits that are not finite"):
         check_finite(logits)
 
 
@@ -82,7 +82,7 @@ class Broken:
 
 def test_damage_in_the_last_strip_is_told() -> None:
     predictor = Predictor(Broken(), {"semantic": LabelSet(("a", "b"))})
-    with pytest.raises(WeightsError, match="logits that are no numbers"):
+    with pytest.raises(WeightsError, match="logits that are not finite"):
         predictor.predict(np.zeros((9, 5, 3), np.uint8))
 
 

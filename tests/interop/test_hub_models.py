@@ -104,7 +104,7 @@ def test_nothing_private_is_pushed_to_a_page_that_all_can_see(
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     before = dict(published.repositories["maria/street"].branches)
     assert main(["push", str(checkpoint), ADDRESS, "--private"]) == 1
-    assert "hf://maria/street is there already, for all to see" in capsys.readouterr().err
+    assert "hf://maria/street exists already and is public" in capsys.readouterr().err
     assert published.repositories["maria/street"].branches == before
 
 

@@ -62,7 +62,7 @@ def test_a_model_is_a_name_or_a_spec(model: Any) -> None:
 
 
 def test_another_name_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"no model is called 'resnet50'; accepted are fcn32s-, .* such as fcn8s-vgg16"):
+    with pytest.raises(SpecError, match=r"no model is called 'resnet50'; .*such as fcn8s-vgg16; did you mean fcn8s-resnet50\?"):
         build_model("resnet50", classes=2)
 
 

@@ -91,7 +91,7 @@ def test_a_stage_without_a_learning_rate_takes_a_hundredth_of_the_one_before() -
         ({"train__stages": [7]}, r"train.stages.0.stride: input should be 32, 16, 8 or 4; got 7$"),
         ({"train__stages": [8, 16]}, r"stages must go from coarse to fine, such as \[32, 16, 8\]; got \[8, 16\]"),
         ({"train__stages": [32]}, r"the last of train.stages has stride 32, but model.name fcn8s-minivgg has 8"),
-        ({"model": {"name": "unet"}}, r"model.name: string should match pattern .*; got 'unet'"),
+        ({"model": {"name": "unet"}}, r"model.name: a model is called .*; got 'unet'; did you mean fcn8s-resnet50\?"),
         ({"model": {}}, r"model.name is missing"),
         ({"train__optimizer": {"learning_rate": float("nan")}}, r"optimizer.learning_rate: input should be a finite number"),
         ({"data": {"augment": {"crop": [1]}}}, r"data.augment.crop.1 is missing"),

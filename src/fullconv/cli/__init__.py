@@ -17,25 +17,36 @@ from importlib import metadata
 from cyclopts import App, CycloptsError, UnknownCommandError
 
 from fullconv.cli.card import card
+from fullconv.cli.config import config
 from fullconv.cli.crossval import crossval
 from fullconv.cli.data import data
 from fullconv.cli.demo import demo
 from fullconv.cli.evaluate import evaluate
+from fullconv.cli.examples import epilogue, examples_of
 from fullconv.cli.export import export
 from fullconv.cli.geometry import geometry
 from fullconv.cli.heatmap import heatmap
 from fullconv.cli.import_ import import_
 from fullconv.cli.init import init
 from fullconv.cli.models import models
+from fullconv.cli.near_misses import hint_for
 from fullconv.cli.paper import paper
 from fullconv.cli.predict import predict
 from fullconv.cli.push import push
 from fullconv.cli.recipes import recipes
 from fullconv.cli.runs import runs
 from fullconv.cli.sweep import sweep
-from fullconv.cli.train import train
+from fullconv.cli.train import USUAL_KEYS, train
 from fullconv.cli.tune import tune
 from fullconv.errors import FullconvError
+
+START = """Examples:
+  fullconv predict voc-subset photo.jpg --overlay
+  fullconv init photos
+  fullconv train photos.yaml --out run
+
+fullconv COMMAND --help shows the options of a command and examples."""
+"""Stands below the help of all commands."""
 
 app = App(
     name="fullconv",
@@ -47,10 +58,28 @@ app = App(
 )
 for command in (
     *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, export, card, push),
-    *(heatmap, geometry, models, recipes, data),
+    *(heatmap, geometry, models, recipes, config, data),
 ):
     app.command(command)
 app.command(import_, name="import")
+
+
+def _show_examples(group: App) -> None:
+    """Put the examples of every command's docstring below its help, and the keys of recipes below that of ``train``."""
+    first = []
+    for name in group.resolved_commands():
+        command = group[name]
+        if name.startswith("-"):
+            continue
+        if command.default_command is not None:
+            command.help_epilogue = epilogue(command.default_command, USUAL_KEYS if command.default_command is train else "")
+            first.append(examples_of(command.default_command)[0])
+        _show_examples(command)
+    if first and group.default_command is None:
+        group.help_epilogue = START if group is app else "\n".join(("Examples:", *(f"  {line}" for line in first)))
+
+
+_show_examples(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,6 +145,8 @@ def _fail(message: str, code: int, kind: str = "error") -> int:
 
 
 def _usage(error: CycloptsError) -> str:
+    if near := hint_for(error):
+        return near
     command = " ".join((app.name[0], *(error.command_chain or ())))
     hint = "" if isinstance(error, UnknownCommandError) else f"; see `{command} --help`"
     return f"{' '.join(str(error).split()).rstrip('.')}{hint}"

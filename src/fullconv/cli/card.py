@@ -31,9 +31,14 @@ def card(
     report
         Folder that `fullconv evaluate --out` wrote for this model, one for each head at most: scores with their intervals.
     license
-        Of the model, as the hub calls it: apache-2.0, cc-by-4.0, mit …; stated as unknown by default.
+        Licence of the model, as the hub calls it: apache-2.0, cc-by-4.0, mit …; stated as unknown by default.
     image
         A photograph to draw the labels over; by default the run's own picture of predictions.
+
+    Examples
+    --------
+    fullconv card run/model.safetensors --out CARD.md
+    fullconv card run/model.safetensors --report report --license cc-by-4.0 --out CARD.md
     """
     from fullconv.errors import SpecError
     from fullconv.interop.card import card_text, gather, write_card

@@ -29,13 +29,18 @@ def crossval(
     recipe
         A YAML file of a folder whose splits are drawn, or the folder of a cross-validation, which holds its own.
     folds
-        How many; data.folder.folds of the recipe by default, else 5.
+        Number of folds; data.folder.folds of the recipe by default, else 5.
     out
-        The folder; runs/RECIPE-crossval by default, or with --resume the folder that is named as recipe.
+        Folder for the folds; runs/RECIPE-crossval by default, or with --resume the folder that is named as recipe.
     resume
-        Go on with the folds that are there: fullconv crossval OUT --resume.
+        Continue with the folds that are missing: fullconv crossval OUT --resume.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv crossval photos.yaml --folds 5
+    fullconv crossval runs/photos-crossval --resume
     """
     from fullconv.spec.recipe import load_recipe, parse_overrides
 

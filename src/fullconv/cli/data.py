@@ -26,20 +26,25 @@ def check(
 ) -> int:
     """Find what is wrong with a data set before training does, and say what to do about it.
 
-    Exit code 1 when training would fail or mislead; with --fix, when training on the copy would.
+    The exit code is 1 when training would fail or mislead; with --fix, when training on the copy would.
 
     Parameters
     ----------
     target
         Name of a data set (scenes, voc2011, voc2012, camvid and others), a folder of images and masks, or a recipe.
     root
-        Folder of a named data set, or in place of the recipe's.
+        Folder of a named data set; with a recipe, used in place of its own.
     fix
-        Write a copy of the folder there, with what can be repaired without guessing; the folder itself stays as it is.
+        Folder for a copy in which everything is repaired that can be repaired without guessing; the original stays as it is.
     out
-        Write contact sheets there: images with their masks, suspicious ones first.
+        Folder for contact sheets: images with their masks, suspicious ones first.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv data check photos.yaml --out check
+    fullconv data check voc2012 --root VOCdevkit
     """
     from fullconv.doctor.contact_sheet import write_sheets
     from fullconv.doctor.examine import diagnose, open_context
@@ -90,6 +95,11 @@ def show_samples(
         Name of a shipped recipe (see `fullconv recipes`) or a YAML file.
     out
         The image; RECIPE-samples.png by default.
+
+    Examples
+    --------
+    fullconv data show photos.yaml --out samples.png
+    fullconv data show photos.yaml --data.augment.crop "[320, 320]"
     """
     from fullconv.doctor.show import show as draw
     from fullconv.spec.recipe import load_recipe, parse_overrides
@@ -110,9 +120,14 @@ def sets(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("--js
     Parameters
     ----------
     name
-        Such as cityscapes; all by default.
+        Data set to show, such as cityscapes; all are listed by default.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv data sets
+    fullconv data sets cityscapes
     """
     from fullconv.data.sets.cards import CARDS
     from fullconv.errors import SpecError, nearest

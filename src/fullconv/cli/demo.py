@@ -15,9 +15,14 @@ def demo(*, out: Path = Path("demo"), as_json: Annotated[bool, Parameter("--json
     Parameters
     ----------
     out
-        Folder for everything; a demo that was stopped there goes on.
+        Folder for the results; a demo that was stopped there is continued.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv demo
+    fullconv demo --out story
     """
     from fullconv.paper.demo import run
 

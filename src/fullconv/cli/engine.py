@@ -24,9 +24,9 @@ class Computing:
         where it is installed and there are 100 images or more, else eager. By default auto where many files are predicted, and
         eager where a model is measured.
     precision
-        Of convolutions: fp32, bf16 or fp16, as the engine and the processor have them; fp32 by default, but for auto on CUDA.
+        Precision of convolutions: fp32, bf16 or fp16, as engine and processor allow; fp32 by default, except with auto on CUDA.
     verbose
-        Say which engine runs, and why.
+        Print which engine runs, and why.
     """
 
     engine: Literal["auto", "eager", "compiled", "openvino", "onnxruntime"] | None = None

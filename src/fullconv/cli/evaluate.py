@@ -45,35 +45,40 @@ def evaluate(
     checkpoint
         A model.safetensors that training wrote.
     others
-        More of them, of the same classes: measured on the same images and compared with the first.
+        More models of the same classes, which are measured on the same images and compared with the first.
     data
-        Name of a data set (scenes, voc2012, nyudv2, siftflow and others), or a recipe whose data are meant: of your own folder.
+        Name of a data set (scenes, voc2012, nyudv2, siftflow and others); or a recipe, which says where your own images are.
     root
-        Its folder.
+        Folder of the data set.
     split
-        Such as val or seg11valid; val, or what the recipe says, by default.
+        Split to measure on, such as val or seg11valid; by default val, or what the recipe says.
     count
-        Only the first so many images; what the recipe says, or all, by default.
+        Measure only on the first COUNT images; by default on as many as the recipe says, or on all.
     head
-        Which of the models' outputs; the first by default.
+        Which output of models that have several; the first by default.
     absent
-        What means do with classes without truth. skip: leave them out; union: only those that are not predicted either, as the
-        reference's score.py, where a few stray pixels add a zero; zero: count them as 0.
+        How means treat classes without ground truth. skip: leave them out; union: only those that are not predicted either, as
+        the reference's score.py, where a few stray pixels add a zero; zero: count them as 0.
     refine
         crf: measure each model with a fully connected CRF behind it too; or a file of `fullconv tune` with its settings.
     threshold
-        Of models of two classes: the probability from which on a pixel is of the one that is no background, 0.5 by default; best:
-        show Dice at every threshold and take the highest, which flatters on the same images.
+        For models of two classes: the smallest probability at which a pixel counts as the class that is not background, 0.5 by
+        default; best: show Dice at every threshold and take the best one, which makes the scores a little too good.
     out
-        Folder of a report: report.html with scores near borders, confusions and the worst images; JSON and CSV files.
+        Folder for a report: report.html with scores near borders, confusions and the worst images; JSON and CSV files.
     seed
-        Of the draws of images that the intervals come from.
+        Seed of the random draws of images that give the intervals.
     device
-        cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
+        cpu, cuda, cuda:1 or mps; auto takes cuda where there is one, else cpu.
     computing
-        By which engine.
+        Engine and precision.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv evaluate run/model.safetensors --data photos.yaml --out report
+    fullconv evaluate a.safetensors b.safetensors --data voc2012 --root VOCdevkit --split val
     """
     from fullconv.crf.mean_field import Refined
     from fullconv.crf.settings import read_crf

@@ -46,11 +46,17 @@ def export(
     embed_pixels
         Make the file take uint8 RGB images (N, H, W, 3) and give uint8 labels (N, H, W), for programs without any code of ours.
     threshold
-        Of models of two classes: the probability from which on a pixel is of the one that is no background; goes into the file.
+        For models of two classes: the smallest probability at which a pixel counts as the class that is not background; it is
+        stored in the file.
     most_changed
-        Of fp16 and int8: the share of labels that may differ before the export fails; 0.001 and 0.01 by default.
+        For fp16 and int8: the share of labels that may differ before the export fails; 0.001 and 0.01 by default.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv export run/model.safetensors --format onnx --out road.onnx
+    fullconv export run/model.safetensors --format onnx --precision int8 --calibrate photos --out road.onnx
     """
     from fullconv.interop.export import export_checkpoint
 

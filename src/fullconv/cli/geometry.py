@@ -17,12 +17,17 @@ def geometry(
     Parameters
     ----------
     name
-        Such as fcn8s-caffe-vgg16 (a model) or resnet50 (a backbone, as a dense classifier); timm/resnet18 or, of your own,
-        module:function are backbones too. Or a net of Caffe's: the path of its .prototxt.
+        A model such as fcn8s-caffe-vgg16, or a backbone such as resnet50 (as a dense classifier), timm/resnet18 or, of your own,
+        module:function; or the path of a Caffe net's .prototxt.
     size
-        HxW of the image in pixels, such as 375x500.
+        Height and width of the image in pixels, such as 375x500.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv geometry fcn8s-caffe-vgg16 --size 500x500
+    fullconv geometry resnet50
     """
     from fullconv.interop.caffe.geometry import describe_prototxt
     from fullconv.nn.describe import describe, table

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from fullconv.errors import SpecError
+
 if TYPE_CHECKING:
     from fullconv.data.sample import Dataset
     from fullconv.inference.predictor import Predictor
@@ -22,9 +24,11 @@ def open_ground_truth(
     default: Literal["train", "val"] = "val",
 ) -> "Dataset":
     """Return a split of a data set by its name or a recipe's, with the truth of ``head`` and what models and CRF read."""
-    from fullconv.data import open_dataset, spec_of
+    from fullconv.data import DATASETS, open_dataset, spec_of
     from fullconv.spec.recipe import load_recipe
 
+    if data not in DATASETS and Path(data).is_dir():
+        raise SpecError(_folder_in_place_of_recipe(Path(data)))
     predictors = list(predictors)
     inputs = (name for predictor in predictors for name in predictor.engine.inputs)
     given = load_recipe(data).data if data.endswith((".yaml", ".yml")) else spec_of(data)
@@ -39,6 +43,17 @@ def open_ground_truth(
     }
     spec = with_splits_of_run(given, Path(data)).model_copy(update=changes)
     return open_dataset(spec, split or getattr(spec, default), own_size=True)
+
+
+def _folder_in_place_of_recipe(folder: Path) -> str:
+    """Return what to give for a folder: masks hold values, and only a recipe says which classes they are."""
+    from fullconv.spec.recipe import RUN_RECIPE
+
+    run, own = folder / RUN_RECIPE, folder.with_name(f"{folder.resolve().name}.yaml")
+    what = f"--data {folder} is a folder, and takes a data set's name or a recipe, which says what the masks' values mean"
+    if run.is_file() or own.is_file():
+        return f"{what}: give --data {run if run.is_file() else own}"
+    return f"{what}: `fullconv init {folder}` writes {own.name}, then give --data {own.name}"
 
 
 def with_splits_of_run(spec: "DataSpec", recipe: Path) -> "DataSpec":
@@ -57,8 +72,6 @@ def with_splits_of_run(spec: "DataSpec", recipe: Path) -> "DataSpec":
 
 def _image_of(predictors: "list[Predictor]", given: "DataSpec") -> "ImageSpec":
     """Return how images are read: as the models learned them; how masks lie on them is the data's own."""
-    from fullconv.errors import SpecError
-
     learned = predictors[0].image if predictors else given.image
     if any(predictor.image != learned for predictor in predictors[1:]):
         raise SpecError("the models read other bands, ranges or pages of images, so they cannot be measured on the same ones")

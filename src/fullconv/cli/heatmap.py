@@ -24,7 +24,7 @@ def heatmap(
     Parameters
     ----------
     classifier
-        Name of a backbone, such as squeezenet1_0, or a net of your own as module:function.
+        Classifier: a backbone such as squeezenet1_0, or a net of your own as module:function.
     image
         An image of any size.
     out
@@ -35,6 +35,11 @@ def heatmap(
         An ImageNet class by name or number; by default the one that is seen most clearly.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv heatmap efficientnet_lite0 cat.jpg --out heat.png
+    fullconv heatmap squeezenet1_0 parrot.jpg --class macaw --out heat.png
     """
     from fullconv.data.images import read_image
     from fullconv.errors import SpecError

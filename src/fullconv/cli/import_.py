@@ -27,7 +27,7 @@ def import_(
         A .caffemodel, or a state dict of PyTorch's (.pth, .safetensors); or the name of a backbone (resnet50, timm/resnet18d),
         whose weights are fetched.
     out
-        The .safetensors to write.
+        File to write, which ends in .safetensors.
     model
         Which published model it is, such as voc-fcn8s, nyud-fcn32s-color or ilsvrc-vgg16; guessed where its layers leave one.
         Of a state dict also one of our nets (fcn8s-caffe-vgg16) or a backbone (resnet50).
@@ -37,6 +37,11 @@ def import_(
         Names of the classes of a state dict, with commas between, where they are not those of the published model.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv import fcn8s-heavy-pascal.caffemodel --out voc-fcn8s.safetensors
+    fullconv import resnet50-11ad3fa6.pth --model resnet50 --out resnet50.safetensors
     """
     from fullconv.errors import SpecError
     from fullconv.interop.caffe import build_net, import_caffemodel, read_caffemodel, read_prototxt, save_net
@@ -51,7 +56,7 @@ def import_(
     if names and not from_pytorch:
         raise SpecError("--classes names those of a state dict (.pth); a caffemodel has the published ones: leave it out")
     if prototxt is not None and from_pytorch:
-        raise SpecError(f"--prototxt defines a net of Caffe's, and {file} is a state dict: say --model instead")
+        raise SpecError(f"--prototxt defines a net of Caffe's, and {file} is a state dict: give --model instead")
     if prototxt is None:
         found = import_state_dict(file, model, names) if from_pytorch else import_caffemodel(file, model)
         found.save(out)

@@ -27,25 +27,33 @@ def init(
     Parameters
     ----------
     folder
-        Holds images and masks, such as images/ and masks/ of the same names, with or without train/ and val/; or a zip of it.
+        Folder of images and masks, such as images/ and masks/ with the same file names, with or without train/ and val/; or a zip
+        file of it.
     out
-        The recipe; NAME-OF-FOLDER.yaml by default. It must not exist.
+        Recipe to write; NAME-OF-FOLDER.yaml by default. It must not exist yet.
     images
-        Folder of the images below it; "{split}" stands for train and val, such as "images/{split}".
+        Folder of the images below that; "{split}" stands for train and val, such as "images/{split}".
     masks
         Folder of the masks, likewise; "masks/{class}" where each folder in it holds the masks of one class.
     mask_suffix
-        What a mask's name has after its image's, such as _mask.
+        What the names of masks have in addition to those of images, such as _mask.
     pattern
-        How masks are called, such as "{stem}_mask.png"; {stem} is what an image's and its mask's name share, {parent} folders.
+        Pattern of the names of masks, such as "{stem}_mask.png"; {stem} is what an image's and its mask's name share, {parent}
+        folders.
     image_pattern
-        How images are called where their names have more than {stem}, such as "img_{stem}".
+        Pattern of the names of images where they have more than {stem}, such as "img_{stem}".
     names
-        A list of class names; by default classes.txt and the like in the folder. none: name classes by their values.
+        File with the names of the classes; by default classes.txt and the like in the folder. none: call classes by their values.
     names_start
         The value of the first name in that list, such as 0 or 1, where the masks do not decide it.
     void
-        The value without truth, such as 255; none: 255 is a class. Asked for where the masks do not decide it.
+        The value of pixels without ground truth, such as 255; none: 255 is a class. You are asked where the masks do not decide
+        it.
+
+    Examples
+    --------
+    fullconv init photos
+    fullconv init photos --images "rgb/{split}" --masks "gt/{split}" --out street.yaml
     """
     from fullconv.data.archive import is_archive, unpacked
     from fullconv.data.folder.guess_labels import Choices
@@ -59,9 +67,11 @@ def init(
     root = unpacked(folder, log) if is_archive(folder) else folder
     path = out or Path(f"{root.resolve().name}.yaml")
     if path.exists():
-        raise DataError(f"{path} is there already; choose another --out")
+        raise DataError(f"{path} exists already; choose another --out")
     if void is not None and void != "none" and not void.removeprefix("-").isdigit():
-        raise SpecError(f"--void {void} is no value; give the number in the masks that has no truth, or none")
+        raise SpecError(
+            f"--void {void} is not a value; give the number that pixels without ground truth have in the masks, or none"
+        )
     layout = guess_layout(root, Wanted(images, masks, mask_suffix, pattern, image_pattern))
     choices = Choices(names, names_start, void)
     text = starter(root, path.stem, preferred=weights_at(PREFERRED) in ("file", "package"), layout=layout, choices=choices)

@@ -15,6 +15,10 @@ def models(*, as_json: Annotated[bool, Parameter("--json", negative="")] = False
     ----------
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv models
     """
     from fullconv.nn.describe import overview, overview_table
 

@@ -32,21 +32,26 @@ def paper(
         (patchwise training), T5 (two tasks by one net), shift (shift-and-stitch and à trous), claims (cost of sliding,
         momentum, balancing …), bound (of coarse outputs), outlines (before and after a CRF).
     data
-        Rendered scenes, PASCAL VOC, NYUDv2 (T4 and bound) or SIFT Flow (T5).
+        Data set: rendered scenes, PASCAL VOC, NYUDv2 (T4 and bound) or SIFT Flow (T5).
     root
-        Folder of the data; of VOC the one that holds VOC2011 or VOC2012.
+        Folder of the data set; for VOC the folder that holds VOC2011 or VOC2012.
     backbone
-        Of the nets that are trained on real data: squeezenet1_1 by default, or vgg16 on VOC, caffe-vgg16 on SIFT Flow. On scenes
-        minivgg, or for T5 squeezenet1_1 from ImageNet.
+        Backbone of the nets that are trained on real data: squeezenet1_1 by default, or vgg16 on VOC, caffe-vgg16 on SIFT Flow.
+        On scenes minivgg, or for T5 squeezenet1_1 from ImageNet.
     budget
         Minutes of training for each experiment and seed on two idle cores, about: scales all training steps. Measuring and
         tuning take their own time. Without it the recipes' own steps.
     seeds
-        How many times each net is trained.
+        Number of trainings of each net, each with another seed.
     out
-        The folder.
+        Folder for the results.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv paper T2 --seeds 3
+    fullconv paper T2 --data voc2012 --root VOCdevkit --backbone vgg16
     """
     from fullconv.errors import SpecError
     from fullconv.paper.experiment import Context
@@ -57,7 +62,7 @@ def paper(
     if budget is not None and not 0 < budget < math.inf:
         raise SpecError(f"--budget {budget} must be a number of minutes above 0")
     if data == "scenes" and root is not None:
-        raise SpecError(f"--root {root} says nothing to scenes, which are rendered; name real data with --data")
+        raise SpecError(f"--root {root} has no meaning for scenes, which are rendered; choose a stored data set by --data")
     context = Context(out, "", data, root, backbone, seeds=seeds)
     found = {}
     for name in choose(experiments):

@@ -65,10 +65,10 @@ class Depth:
     Parameters
     ----------
     depth
-        Folder of depth maps (16-bit PNG, TIFF, .npy and so on) that are called as the images, in the same tree; or one file of
-        one image.
+        Folder of depth maps (16-bit PNG, TIFF, .npy and so on) with the same names as the images, in the same tree; for one
+        image, one depth file.
     depth_unit
-        Of their values: metres, centimetres, millimetres, or the metres in one step.
+        Unit of the depth maps' values: metres, centimetres, millimetres, or the metres in one step.
     camera
         nyud, or FX,FY,CX,CY,HEIGHT,WIDTH in pixels; for models that read HHA.
     """
@@ -96,10 +96,10 @@ def predict(
     computing: Computing = NOT_SAID,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
-    """Label every pixel of images; write a palette PNG of each image's own size.
+    """Label every pixel of images, and write a palette PNG of each image's own size.
 
-    An image that cannot be read is reported and the others go on; the exit code is then 1. Images whose results are all
-    there are skipped, so a command that was stopped goes on when it is given again.
+    An image that cannot be read is reported, the others are still predicted, and the exit code is then 1. Images whose results
+    exist are skipped, so you can repeat a command that was stopped.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ def predict(
     inputs
         Images, folders (searched through, results mirror their tree) or glob patterns.
     out
-        Folder of the results.
+        Folder for the results.
     listed
-        Also take inputs from standard input, one a line.
+        Also read names of images from standard input, one on each line.
     also
         What to write beside the labels.
     depth
@@ -121,19 +121,26 @@ def predict(
     voc_submission
         Also write the archive that VOC's evaluation server takes of its test images, and check it: comp6.tgz.
     overwrite
-        Predict again what is there already.
+        Predict images again whose results exist.
     head
-        Which of the model's outputs; the first by default.
+        Which output of a model that has several; the first by default.
     refine
-        crf: sharpen outlines by a fully connected CRF, seconds for a photograph; or a file of `fullconv tune` with its settings.
+        crf: sharpen outlines by a fully connected CRF, which takes seconds for a photograph; or a file that `fullconv tune`
+        wrote.
     threshold
-        Of models of two classes: the probability from which on a pixel is of the one that is no background; 0.5 by default.
+        For models of two classes: the smallest probability at which a pixel counts as the class that is not background; 0.5 by
+        default.
     device
-        cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
+        cpu, cuda, cuda:1 or mps; auto takes cuda where there is one, else cpu.
     computing
-        By which engine.
+        Engine and precision.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv predict voc-subset photo.jpg --overlay
+    fullconv predict run/model.safetensors photos/ --out labels --overlay --areas
     """
     from fullconv.crf.settings import read_crf
     from fullconv.errors import DataError, SpecError

@@ -36,13 +36,17 @@ def push(
     card
         Your own card (Markdown); by default one is made, as by `fullconv card`.
     report, license, image
-        For the card that is made, see `fullconv card --help`.
+        What goes onto the card that is made, see `fullconv card --help`.
     private
-        For you alone; refused when it is there already for all to see.
+        Make the model's page private; refused when it is public already.
     message
-        Of the commit.
+        Message of the commit.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv push run/model.safetensors hf://owner/name --license apache-2.0
     """
     from fullconv.errors import SpecError
     from fullconv.interop.card import gather

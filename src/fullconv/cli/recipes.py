@@ -14,9 +14,14 @@ def recipes(name: str | None = None, /, *, as_json: Annotated[bool, Parameter("-
     Parameters
     ----------
     name
-        Of a recipe.
+        Recipe to print; all are listed by default.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv recipes
+    fullconv recipes voc-fcn8s-squeezenet1_1
     """
     from rich.markup import escape
     from rich.table import Table

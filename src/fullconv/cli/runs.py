@@ -25,13 +25,18 @@ def list_runs(
     Parameters
     ----------
     folders
-        Folders that hold runs; runs by default.
+        Folders to search for runs; runs by default.
     sort
         A column: date (latest first), name, net, data, steps, status, minutes, or a metric such as mean_iu (highest first).
     metric
-        Which one is shown, on the validation split: of the model that the run left, and the best that it ever measured.
+        Metric to show, on the validation split: that of the model that was kept, and the best that was ever measured.
     as_json
         Print one JSON list.
+
+    Examples
+    --------
+    fullconv runs
+    fullconv runs runs sweeps --sort mean_iu
     """
     from fullconv.training.run_tables import run_table, sorted_runs
     from fullconv.training.runs import find_runs
@@ -60,13 +65,17 @@ def compare(
     Parameters
     ----------
     folders
-        At least two runs.
+        Two or more run folders.
     head
-        Which of the models' outputs; the first by default.
+        Which output of models that have several; the first by default.
     out
-        compare.png for the curves, or compare.html for everything on one page.
+        File to write: compare.png for the curves, or compare.html for everything on one page.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv runs compare runs/a runs/b --out compare.html
     """
     from fullconv.training.run_tables import Comparison, check_out
     from fullconv.training.runs import MARKS, is_run, read_run
@@ -75,7 +84,7 @@ def compare(
         check_out(out)
     for folder in folders:
         if not folder.is_dir() or not is_run([path.name for path in folder.iterdir()]):
-            raise DataError(f"{folder} is no run: it holds no two of {', '.join(MARKS)}")
+            raise DataError(f"{folder} is not a run folder: it holds fewer than two of {', '.join(MARKS)}")
     found = Comparison([read_run(folder) for folder in folders], head)
     for line in found.warnings():
         log(f"warning: {line}")

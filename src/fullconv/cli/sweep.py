@@ -38,19 +38,24 @@ def sweep(
         KEY=LOW:HIGH or KEY=A,B,C, once for each key. A range is logarithmic where its ends are positive and a factor of ten
         apart, and of whole numbers where the key takes those; LOW:HIGH:log and LOW:HIGH:linear say it.
     minutes
-        Of the whole sweep; the trial that runs then is stopped. Give --minutes, --trials or both.
+        Time limit of the whole sweep; the trial that runs then is stopped. Give --minutes, --trials or both.
     trials
-        At most so many.
+        Largest number of trials.
     seed
-        The same seed proposes the same trials.
+        Seed of the search: the same seed proposes the same trials.
     metric
-        What is to be high, on the validation split.
+        Metric on the validation split that the search maximises.
     prune
-        Stop a trial that is below the median of the others at the same step; needs --train.validate_every.
+        Stop trials early that are below the median of the others at the same step; needs --train.validate_every.
     out
-        The folder; sweeps/RECIPE by default.
+        Folder for the trials; sweeps/RECIPE by default.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv sweep photos.yaml --try model.dropout=0:0.5 --trials 10
+    fullconv sweep photos.yaml --try train.loss=dice,focal --minutes 60
     """
     from fullconv.spec.recipe import load_recipe, parse_overrides
     from fullconv.training.sweep_space import parse_tries

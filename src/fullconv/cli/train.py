@@ -10,6 +10,23 @@ from cyclopts import CycloptsError, Parameter
 from fullconv.cli.output import log, show
 from fullconv.errors import SpecError, nearest
 
+USUAL_KEYS = """Keys of recipes that are often changed:
+  --data.root DIR                 folder of the data
+  --data.scale 0.5                train on images of half the size
+  --data.augment.crop "[320,320]" height and width of a random window
+  --model.name fcn8s-resnet50     fcn32s-, fcn16s-, fcn8s- or fcn4s-BACKBONE
+  --model.weights imagenet        pretrained, or a model to fine-tune
+  --train.epochs 50               or --train.minutes 30, or --train.steps 2000
+  --train.batch_size 16           images at a time; auto fills a GPU's memory
+  --train.optimizer.learning_rate 1e-3
+  --train.loss dice               cross_entropy, dice, focal, lovasz, or a sum
+  --train.class_weights balanced  give rare classes more weight
+  --train.seed 1                  another seed
+
+`fullconv config` lists all keys with defaults and meanings, and
+`fullconv config RECIPE` those of a recipe with its values."""
+"""Stands below the help of the command."""
+
 
 def train(
     recipe: Annotated[str, Parameter(allow_leading_hyphen=True)],
@@ -19,20 +36,28 @@ def train(
     resume: Annotated[bool, Parameter(negative="")] = False,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
-    """Train a recipe; any of its values can be given as --KEY VALUE, such as --data.root DIR or --train.seed 1.
+    """Train a model as a recipe says; any key of the recipe can be changed for this run by --KEY VALUE.
 
-    Ctrl-C saves and says how to go on. The run folder gets the trained model, its scores, curves and pictures.
+    The run folder gets the trained model, its metrics, the curves of the training and a picture of predictions. Ctrl-C saves
+    the state; the same command with --resume goes on from it.
 
     Parameters
     ----------
     recipe
         Name of a shipped recipe (see `fullconv recipes`), a YAML file, or the folder of a run, which holds its own.
     out
-        The run folder; runs/RECIPE by default, or with --resume the folder that is named as recipe.
+        Run folder to write; runs/RECIPE by default, or with --resume the folder that is given as recipe.
     resume
-        Go on with the run in the folder: fullconv train RUN --resume.
+        Continue the run in the folder: fullconv train RUN --resume.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv train photos.yaml --out run
+    fullconv train photos.yaml --train.epochs 50 --train.batch_size 16
+    fullconv train photos.yaml --model.name fcn8s-resnet50 --train.seed 1
+    fullconv train run --resume
     """
     from fullconv.spec.recipe import load_recipe, parse_overrides
 

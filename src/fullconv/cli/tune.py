@@ -36,25 +36,29 @@ def tune(
     checkpoint
         A model.safetensors that training wrote.
     data
-        Name of a data set (scenes, voc2012, nyudv2, siftflow and others), or a recipe whose data are meant: of your own folder.
+        Name of a data set (scenes, voc2012, nyudv2, siftflow and others); or a recipe, which says where your own images are.
     root
-        Its folder.
+        Folder of the data set.
     split
-        Such as val; train, or what the recipe trains on, by default. Not the one that you report.
+        Split to search on; by default train, or what the recipe trains on. Take another one than you report.
     count
-        Only the first so many images. All of them together take some thirty times as long as to refine them once.
+        Search on the first COUNT images. It takes about thirty times as long as refining each of them once.
     head
-        Which of the model's outputs; the first by default.
+        Which output of a model that has several; the first by default.
     start
         Settings to begin with: crf for the default ones, or a file that this command wrote.
     out
-        The file; crf.json beside the checkpoint by default. One that is there is only written when --start names it.
+        File to write; crf.json beside the checkpoint by default. An existing file is only replaced when --start names it.
     device
-        cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
+        cpu, cuda, cuda:1 or mps; auto takes cuda where there is one, else cpu.
     computing
-        By which engine.
+        Engine and precision.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv tune run/model.safetensors --data photos.yaml --out crf.json
     """
     from fullconv.crf.settings import Tuned, read_crf
     from fullconv.crf.tune import tune as search
@@ -66,7 +70,7 @@ def tune(
     if path.suffix.lower() != ".json":
         raise SpecError(f"--out {path}: settings are written as JSON; end the name in .json")
     if path.exists() and Path(start).resolve() != path.resolve():
-        raise SpecError(f"{path} is there already; go on from it with --start {shlex.quote(str(path))}, or choose another --out")
+        raise SpecError(f"{path} exists already; go on from it with --start {shlex.quote(str(path))}, or choose another --out")
     first = read_crf(start).crf
     predictor = load(checkpoint, device)
     head = predictor.head(head)

@@ -54,7 +54,7 @@ def unpacked(archive: Path, say: Callable[[str], None] = to_standard_error) -> P
         if _mark(folder) == made_of:
             return folder
         raise DataError(
-            f"{archive} would be unpacked to {folder}, which is there already and holds something else; give {folder} itself if "
+            f"{archive} would be unpacked to {folder}, which exists already and holds something else; give {folder} itself if "
             "it is the unpacked archive, else move one of them"
         )
     files = _checked(archive)

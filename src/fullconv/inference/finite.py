@@ -22,9 +22,9 @@ def check_finite(logits: Tensor) -> Tensor:
     >>> check_finite(torch.tensor([[[[0.0]], [[-torch.inf]]]]))
     Traceback (most recent call last):
         ...
-    fullconv.errors.WeightsError: the model gives logits that are no numbers: its weights are damaged or its training diverged
+    fullconv.errors.WeightsError: the model gives logits that are not finite: its weights are damaged or its training diverged
     """
     in_order = logits.permute(0, 2, 3, 1) if logits.stride(1) == 1 else logits
     if not torch.stack(in_order.aminmax()).isfinite().all():
-        raise WeightsError("the model gives logits that are no numbers: its weights are damaged or its training diverged")
+        raise WeightsError("the model gives logits that are not finite: its weights are damaged or its training diverged")
     return logits

@@ -130,7 +130,7 @@ def heat_map(
         # after the normalisation the mean colour is zero
         probability = classifier(F.pad(normalise(pixels), (left, left, top, top))).softmax(dim=1)[0].numpy()
     if not np.isfinite(probability).all():
-        raise WeightsError("the classifier gives scores that are no numbers: its weights are damaged; fetch them again")
+        raise WeightsError("the classifier gives scores that are not finite: its weights are damaged; fetch them again")
     if class_index is None:
         class_index = int(probability.max(axis=(1, 2)).argmax())
     elif not 0 <= class_index < len(probability):

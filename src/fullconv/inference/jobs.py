@@ -102,7 +102,7 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
         # the folder itself is among them when it cannot be listed
         yield from ((file, Path(_real(path).name) if file == path else file.relative_to(path)) for file in found)
     elif is_archive(path):
-        raise DataError(f"{item}: zip archives are not looked into here; unpack it and give the folder of its images")
+        raise DataError(f"{item}: zip archives are not opened here; unpack it and give the folder of its images")
     elif exists or not glob.has_magic(item):
         yield path, Path(path.name)  # a missing file is reported like a broken one, and the others go on
     else:

@@ -20,7 +20,7 @@ from fullconv.errors import DataError, SpecError
 
 @dataclass(frozen=True)
 class Depths:
-    """Depth maps in a folder, called as the images that they belong to; or the one of a single image.
+    """Depth maps in a folder, with the names of the images that they belong to; or the one of a single image.
 
     Parameters
     ----------
@@ -101,11 +101,13 @@ def depths_for(wanted: Sequence[str], path: Path | None, unit: str | None, camer
         return None
     if path is None or not path.exists():
         got = "" if path is None else f"; {path} is not there"
-        raise SpecError(f"the model reads {reads}: give --depth DIR, a folder of depth maps called as the images{got}")
+        raise SpecError(f"the model reads {reads}: give --depth DIR, a folder of depth maps with the names of the images{got}")
     if path.is_file() and images > 1:
         raise SpecError(f"--depth {path} is the depth of one image, and there are {images}; give a folder of depth maps")
     if unit is None:
-        raise SpecError("give --depth-unit, which files do not say: metres, centimetres, millimetres, or the metres in one step")
+        raise SpecError(
+            "give --depth-unit, as files do not say their unit: metres, centimetres, millimetres, or the metres in one step"
+        )
     if HHA in wanted and camera is None:
         raise SpecError(f"the model reads {reads}: give --camera {', '.join(CAMERAS)}, or --camera {SIX} in pixels")
     step: str | float = unit

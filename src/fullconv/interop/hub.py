@@ -121,7 +121,7 @@ def _make(api: "HfApi", asked: "HfUri", private: bool | None) -> None:
     api.create_repo(asked.id, private=private, exist_ok=True)
     if private and not api.model_info(asked.id).private:
         raise WeightsError(
-            f"hf://{asked.id} is there already, for all to see; make it private on its page first, or leave out --private"
+            f"hf://{asked.id} exists already and is public; make it private on its page first, or leave out --private"
         )
 
 

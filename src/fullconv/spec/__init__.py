@@ -45,9 +45,13 @@ class Recipe(Spec):
     Parameters
     ----------
     name
-        What run folders and reports call it.
-    model, data, train
-        See the specs.
+        Name of the experiment, for run folders and reports; the file's name by default.
+    model
+        The network.
+    data
+        The data set, and how training draws from it.
+    train
+        How long, with which loss and which optimiser it is trained.
     """
 
     name: str

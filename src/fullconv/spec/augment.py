@@ -51,7 +51,7 @@ class AugmentSpec(Spec):
     flip
         Mirror left-right with probability one half.
     scale
-        Range of a uniformly drawn factor on height and width.
+        Range of a uniformly drawn factor by which height and width of the image are resized.
     crop
         (height, width) in pixels of a random window; smaller images are padded with the ignore value. ``None``: whole
         images.
@@ -63,11 +63,11 @@ class AugmentSpec(Spec):
     color
         Strength in [0, 1] of changes in brightness, contrast, saturation and hue.
     rotate
-        Largest turn to either side, in degrees.
+        Largest rotation to either side, in degrees.
     shift
         Largest move along each axis either way, in whole pixels (the paper's jitter: 32).
     transforms
-        Further ones of ``torchvision.transforms.v2`` by name with their own parameters, in order, after colour:
+        Further transforms of ``torchvision.transforms.v2`` by name with their own parameters, in order, after colour:
         ``[{GaussianBlur: {kernel_size: 5}}, {RandomPerspective: {distortion_scale: 0.2}}]``, see
         :mod:`fullconv.data.named_transforms`.
     """

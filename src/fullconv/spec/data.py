@@ -18,13 +18,16 @@ class DataSpec(Spec):
     Parameters
     ----------
     name
-        One of ``fullconv.data.DATASETS``.
+        Name of a data set: ``scenes``, ``voc2012``, ``cityscapes`` and others (``fullconv data sets`` lists them), or
+        ``folder`` for images and masks of your own.
     root
-        Its folder; ``scenes`` needs none.
-    train, val
-        The splits that are trained on and measured on.
+        Folder of the data set; ``scenes`` needs none.
+    train
+        The split that is trained on.
+    val
+        The split that is measured on.
     heads
-        Which of the data set's truths are learned, one output of the net each.
+        Which ground truths of the data set are learned; the net has one output for each.
     streams
         Which of the data set's inputs are read: ``rgb``; ``scenes`` and ``nyudv2`` have ``depth`` and ``hha`` too. In a recipe
         what the model reads, and better left out.
@@ -34,29 +37,30 @@ class DataSpec(Spec):
     std
         What an input is divided by after that, likewise; not of ``depth``.
     hha
-        A folder where HHA pictures are kept: of ``nyudv2`` ``img_5001.png`` and so on, of ``folder`` ``train/NAME.png``. What is
+        A folder in which HHA images are kept: of ``nyudv2`` ``img_5001.png`` and so on, of ``folder`` ``train/NAME.png``. What is
         missing there, or was made of another depth or camera, is encoded, a quarter of a second for 640×480, and written;
-        ``None`` encodes every picture each time that it is read.
+        ``None`` encodes every image each time that it is read.
     download
         Fetch the data set into ``root`` when it is not there.
     count, val_count
-        Number of training and validation samples: of rendered ones how many there are, of stored ones the first so
-        many; ``None`` takes all.
+        Number of training and of validation images: how many are rendered, or how many of the stored ones are used, from the
+        first on; ``None`` takes all.
     size
         (height, width) in pixels at which scenes are rendered; ``None`` for the data set's own.
     scale
         Factor on height and width of images and masks as the net learns them; masks take the nearest label. It is kept with the
         model: what predicts and what measures resizes images by it, and gives labels at the images' own size.
     image
-        Of ``folder``: how image files are read, see :class:`fullconv.spec.ImageSpec`.
+        For ``folder``: how image files are read, see :class:`fullconv.spec.ImageSpec`.
     folder
-        Of ``folder``: where images and masks are.
+        For ``folder``: where images and masks are.
     labels
-        Of ``folder``: what the masks' values or colours mean, see :mod:`fullconv.labelmap`.
+        For ``folder``: what the values or colours of masks mean, see :mod:`fullconv.labelmap`.
     augment
         Changes of the training samples; validation samples are never changed.
     workers
-        Processes that read ahead, for each device, at most as many as there are processors; 0 reads in the training process.
+        Number of processes that read images ahead, for each device, at most as many as there are processors; 0 reads them in the
+        training process.
     """
 
     name: str = "scenes"

@@ -47,14 +47,15 @@ class FolderSpec(Spec):
     class_attribute
         Of annotations of VIA: which attribute of regions names their class, where they have several.
     depth
-        Folder of depth maps below the root, called as the images, for nets that read depth or HHA; ``{split}`` as in ``images``.
-        A list's own column comes first.
+        Folder of depth maps below the root, with the file names of the images, for nets that read depth or HHA; ``{split}`` as
+        in ``images``. A list's own column comes first.
     depth_unit
-        Of their values: metres, centimetres, millimetres, or the metres in one step.
+        Unit of the values of depth maps: metres, centimetres, millimetres, or the metres in one step.
     camera
         ``nyud``, or ``FX,FY,CX,CY,HEIGHT,WIDTH`` in pixels; HHA needs it.
     val_share, test_share, seed
-        Of drawn splits: the share of pairs that fall to val and to test, and which do; see :mod:`fullconv.data.folder.splits`.
+        For drawn splits: the share of pairs that are used for validation and for testing, and the seed of the draw; see
+        :mod:`fullconv.data.folder.splits`.
     folds, fold
         Of drawn splits, for cross-validation: how many parts what is not test falls into, and which of them, from 0, is val;
         the others are train. ``val_share`` says nothing then. `fullconv crossval` trains all of them.

@@ -13,6 +13,9 @@ INPUT_CHANNELS = {"rgb": 3, "hha": 3, "depth": 1}
 """What a network can be given, and the channels of each: colour, depth encoded as HHA, depth in metres."""
 COLORS = 3
 """Channels that the first layer of a classifier has weights for."""
+OTHERS = r"unet|unet\+\+|unetplusplus|deeplab\w*|pspnet|pan|fpn|linknet|manet|upernet|segformer|lraspp|mask2former"
+"""Architectures of other libraries that may stand before the name of a backbone."""
+NAMED = "a model is called fcn32s-, fcn16s-, fcn8s- or fcn4s- and a backbone"
 
 
 class ModelSpec(Spec):
@@ -21,11 +24,11 @@ class ModelSpec(Spec):
     Parameters
     ----------
     name
-        Such as ``fcn8s-squeezenet1_1``, ``fcn32s-caffe-vgg16``, ``fcn8s-timm/resnet18d`` or, with a net of one's own,
-        ``fcn8s-mynets:lenet`` (module:function).
+        Name of the model: ``fcn32s-``, ``fcn16s-``, ``fcn8s-`` or ``fcn4s-`` and a backbone, such as ``fcn8s-squeezenet1_1``,
+        ``fcn32s-caffe-vgg16``, ``fcn8s-timm/resnet18d`` or, with a net of one's own, ``fcn8s-mynets:lenet`` (module:function).
     streams
         The inputs that the scores are read from, a trunk each: of ``rgb``, ``hha`` and ``depth``. Several streams are fused late:
-        their scores are averaged. Inputs joined by ``+`` in one stream are fused early: ``rgb+depth`` is one trunk whose first
+        their logits are averaged. Inputs joined by ``+`` in one stream are fused early: ``rgb+depth`` is one trunk whose first
         layer sees four channels (paper 5.2).
     weights
         Backbone weights: a ``.safetensors`` path, or a name that is looked for in ``$FULLCONV_WEIGHTS`` and then at
@@ -50,7 +53,7 @@ class ModelSpec(Spec):
     hidden_layers
         Keep the classifier's hidden dense layers (fc6, fc7) as convolutions; ``False`` scores the features directly.
     channels
-        Of the input ``rgb``. In a recipe what ``data.image.bands`` gives, and better left out.
+        Number of channels of the input ``rgb``. A recipe takes it from ``data.image.bands``, so leave it out.
     dropout
         Probability in every dropout of the backbone, in [0, 1); ``None`` keeps the backbone's own.
     """
@@ -85,8 +88,7 @@ class ModelSpec(Spec):
             return cls(name=name)
         except ValidationError as error:
             raise SpecError(
-                f"no model is called {name!r}; accepted are fcn32s-, fcn16s-, fcn8s- or fcn4s- and a backbone, such as "
-                "fcn8s-vgg16"
+                f"no model is called {name!r}; {NAMED}, such as fcn8s-vgg16; did you mean {nearest_model(name)}?"
             ) from error
 
     @property
@@ -125,6 +127,19 @@ class ModelSpec(Spec):
                 f"weights are given for {sorted(self.weights)}, but the streams are {sorted(self.streams)}: one each"
             )
         return self
+
+
+def nearest_model(name: str) -> str:
+    """Return the model that a name without a stride, with a mistyped one or of another architecture may stand for.
+
+    Examples
+    --------
+    >>> nearest_model("resnet50"), nearest_model("fcn_resnet50"), nearest_model("FCN-16-vgg16"), nearest_model("unet")
+    ('fcn8s-resnet50', 'fcn8s-resnet50', 'fcn16s-vgg16', 'fcn8s-resnet50')
+    """
+    stride = re.match(r"fcn[-_]?(32|16|8|4)", str(name).lower())
+    backbone = re.sub(rf"^(?:fcn[-_]?(?:32|16|8|4)?s?|{OTHERS})(?:[-_]|$)", "", str(name).lower())
+    return f"fcn{stride.group(1) if stride else 8}s-{backbone or 'resnet50'}"
 
 
 def inputs_of(stream: str) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from fullconv.errors import SpecError, nearest
 from fullconv.spec import Recipe
+from fullconv.spec.model import NAMED, nearest_model
 from fullconv.spec.renamed import Say, to_standard_error, with_new_keys
+from fullconv.spec.usual_names import USUAL_NAMES
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RUN_RECIPE = "recipe.yaml"
@@ -98,6 +100,14 @@ def find_recipe(name: str | Path) -> Path:
         return Path(name)
     if (Path(name) / RUN_RECIPE).is_file():
         return Path(name) / RUN_RECIPE
+    if Path(name).is_dir():
+        own = Path(f"{Path(name).resolve().name}.yaml")
+        hint = (
+            f"did you mean {own}?"
+            if own.is_file()
+            else f"`fullconv init {name}` writes a recipe for a folder of images and masks"
+        )
+        raise SpecError(f"{name} is a folder and holds no {RUN_RECIPE}, so it is no run; {hint}")
     near = nearest(Path(name).stem, shipped_recipes())
     hint = f"nearest shipped: {', '.join(near)}" if near else "`fullconv recipes` lists those that are shipped"
     raise SpecError(f"no recipe is called {str(name)!r} and no such file exists; {hint}")
@@ -194,6 +204,8 @@ def _explain(entry: Any) -> str:
         return f"{dotted} is missing"
     if entry["type"] == "tuple_type":
         return f"{dotted} is a list in brackets, such as [a, b]; got {entry['input']!r}"
+    if path == ["model", "name"] and entry["type"] == "string_pattern_mismatch":
+        return f"{dotted}: {NAMED}; got {entry['input']!r}; did you mean {nearest_model(entry['input'])}?"
     said = entry["msg"].removeprefix("Value error, ")
     said = said[0].lower() + said[1:]
     return f"{dotted}: {said}; got {entry['input']!r}" if dotted and entry["type"] != "value_error" else said
@@ -201,6 +213,8 @@ def _explain(entry: Any) -> str:
 
 def _unknown_key(spec: type[BaseModel], dotted: str) -> str:
     parent, _, last = dotted.rpartition(".")
+    if usual := USUAL_NAMES.get(last.lower().replace("-", "_")):
+        return f"no key is called {dotted}; did you mean {usual}?"
     elsewhere = {key.rpartition(".")[2]: key for key in _keys(Recipe)}
     near = nearest(last, spec.model_fields, 1, 0.6)
     if near:

@@ -61,20 +61,22 @@ class OptimizerSpec(Spec):
     name
         ``sgd`` with momentum, or ``adamw``.
     learning_rate
-        Of the first stage, for the trunk's weights.
+        Learning rate of the trunk's weights in the first stage.
     momentum
-        Of SGD, in [0, 1).
+        Momentum of SGD, in [0, 1).
     weight_decay
-        On weights of convolutions; batch-norm parameters and learned upsampling have none.
+        Weight decay of convolutions; parameters of batch norm and learned upsampling have none.
     bias_learning_rate_factor
         Learning rate of biases as a multiple of their weights' (2 in the reference): a number, or one for each part, see
         :class:`BiasFactors`.
     bias_weight_decay
-        On biases (0 in the reference, but for its AlexNet): a number, or one for each part, see :class:`BiasDecay`.
+        Weight decay of biases (0 in the reference, except in its AlexNet): a number, or one for each part, see
+        :class:`BiasDecay`.
     score_learning_rate_factor
         Learning rate of the score layers as a multiple of the trunk's.
     schedule
-        Over the steps of a stage: ``fixed`` (reference), ``poly`` ((1 - t)^0.9) or ``cosine`` (to 0).
+        How the learning rate changes over the steps of a stage: ``fixed`` (reference), ``poly`` ((1 - t)^0.9) or ``cosine`` (to
+        0).
     warmup
         Steps at the start of each stage in which the learning rate rises linearly from 0; with ``minutes`` a tenth of
         the stage at most.
@@ -97,11 +99,12 @@ class StageSpec(Spec):
     Parameters
     ----------
     stride
-        32, 16, 8 or 4.
+        Stride of the finest map that is read in this stage, in pixels.
     steps
-        Steps of the optimiser; ``None`` takes ``train.steps``.
+        Number of steps of the optimiser; ``None`` takes ``train.steps``.
     learning_rate
-        ``None`` takes ``optimizer.learning_rate`` in the first stage and a hundredth of the previous stage's later.
+        Learning rate of this stage; ``None`` takes ``optimizer.learning_rate`` in the first stage, and a hundredth of the
+        previous stage's in later ones.
     """
 
     stride: Literal[32, 16, 8, 4]
@@ -122,7 +125,7 @@ class TrainSpec(Spec):
     stages
         From coarse to fine; ``[32, 16, 8]`` is the paper's staged training, ``[8]`` is "at once".
     steps
-        Steps of every stage that states none.
+        Number of steps of every stage that states none.
     epochs
         In place of steps: how often the whole run sees every training image, such as 50; it is written as steps into the run's
         own recipe. The stages share it as they share their steps.
@@ -130,7 +133,7 @@ class TrainSpec(Spec):
         In place of steps: how long the whole run trains, with the measurements between its steps; the learning rate's schedule
         fits it. The stages share it as they share their steps; each is measured once more when its time is up.
     optimizer
-        See :class:`OptimizerSpec`.
+        The optimiser, see :class:`OptimizerSpec`.
     batch_size
         Images that a step computes at a time, over all devices together. ``auto``: on a GPU the most of 64, 32, 16 … that its
         memory holds, elsewhere 8; what was chosen stands in the run's own recipe.
@@ -140,7 +143,7 @@ class TrainSpec(Spec):
     replacement
         Draw images with replacement (reference); without it every image comes once before one comes again.
     loss
-        What is made small: a name such as ``dice``, or a weighted sum ``{cross_entropy: 1, dice: 0.5}``, see
+        The loss: a name such as ``dice``, or a weighted sum ``{cross_entropy: 1, dice: 0.5}``, see
         :class:`~fullconv.spec.LossSpec`.
     sampling
         ``uniform``: every image as often as any other. ``balanced``: images with rare classes are drawn more often, with
@@ -178,12 +181,13 @@ class TrainSpec(Spec):
     gradient_clip
         Largest norm of the gradient of all parameters; ``None`` for no limit.
     seed
-        Of initial weights, draws, augmentation and dropout.
+        Seed of the initial weights, the order of images, augmentation and dropout.
     precision
         ``auto``: bfloat16 where the processor computes it fast and float32 elsewhere, see :mod:`fullconv.training.precision`;
         what was chosen stands in the run's ``recipe.yaml``. The others are those of Lightning's ``Trainer``.
     accelerator, devices, nodes
-        Handed to Lightning's ``Trainer``; ``devices`` is a number for each node.
+        Which kind of processor trains, how many of them in each machine, and how many machines; Lightning's ``Trainer`` takes
+        them.
     strategy
         ``ddp``: a process a device, each with the whole model; ``auto`` takes it where there are several devices. Nothing that
         splits a model over devices is offered (``fsdp``): averaging, measuring and saving need it whole.
@@ -192,8 +196,8 @@ class TrainSpec(Spec):
         with ``keep: best`` or ``patience``, up to ten times in all: as often as the pixels that are measured stay below half of
         those that are trained on, see :func:`fullconv.training.measuring.interval`.
     loggers
-        Who is told, beside the run folder's own files: ``tensorboard``, ``wandb`` and ``mlflow``, or nobody, see
-        :mod:`fullconv.training.loggers`; a bare name in YAML is a list of one.
+        Where curves and images are sent, beside the files of the run folder: ``tensorboard``, ``wandb`` and ``mlflow``, or
+        nobody, see :mod:`fullconv.training.loggers`; a bare name in YAML is a list of one.
     """
 
     stages: tuple[StageSpec, ...] = Field(min_length=1)

@@ -41,7 +41,7 @@ def test_one_reading_fits(tmp_path: Path, text: str, values: list[int], top: int
         ("a\nb\nc\nd\n", [0, 2], None, r"value 2 is c if they count from 0, b if from 1; say which: --names-start 0 or"),
         ("a\nb\nc\n", [1, 2], None, r"value 1 is b if they count from 0, a if from 1"),
         ("a\nb\n", [0, 1, 2, 3], None, r"has 2 names, the masks have the values 0-3, which do not fit; say which"),
-        ("a\nb\nc\nd\n", [0, 1, 2], 255, r"255 may be d or without truth; say which: .*`255: d` in the list"),
+        ("a\nb\nc\nd\n", [0, 1, 2], 255, r"255 may be d or without ground truth; say which: .*`255: d` in the list"),
     ],
 )
 def test_two_readings_or_none(tmp_path: Path, text: str, values: list[int], top: int | None, message: str) -> None:

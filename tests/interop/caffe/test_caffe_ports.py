@@ -127,7 +127,7 @@ def test_a_classifiers_checkpoint_becomes_weights_of_a_backbone(tmp_path: Path, 
         ((), "Say --model"),
         (("--model", "squeezenet1_0"), "fit only in part"),
         (("--model", "squezenet1_1"), "nearest: squeezenet1_1"),
-        (("--prototxt", "x"), "is a state dict: say --model instead"),
+        (("--prototxt", "x"), "is a state dict: give --model instead"),
     ):
         assert main(["import", str(path), *arguments, "--out", str(tmp_path / "none.safetensors")]) == 1
         error = capsys.readouterr().err

@@ -93,7 +93,7 @@ def depth_settings(spec: DataSpec) -> tuple[str | float, Intrinsics | None]:
             "and for hha data.folder.camera"
         )
     if folder.depth_unit is None:
-        raise DataError("data.folder.depth_unit is missing, which files do not say: metres, centimetres, millimetres")
+        raise DataError("data.folder.depth_unit is missing, as files do not say their unit: metres, centimetres, millimetres")
     metres_per_step(folder.depth_unit)  # refuses an unknown one before any depth is read
     camera = parse_camera(folder.camera) if folder.camera is not None else None
     if HHA in spec.streams and camera is None:

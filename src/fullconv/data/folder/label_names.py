@@ -223,7 +223,9 @@ def fit_names(listed: NameList, values: Sequence[int], top: int | None, start: i
     if top is not None and count == len(values) + 1:
         if last >= count - 1 or values == [0]:
             return Fit(dict(zip([*values, top], names, strict=True)), f"{counted}: one for each")
-        raise DataError(f"{listed.path}: {counted}: {top} may be {names[-1]} or without truth; {_advice(listed, values, top)}")
+        raise DataError(
+            f"{listed.path}: {counted}: {top} may be {names[-1]} or without ground truth; {_advice(listed, values, top)}"
+        )
     return _counted_fit(listed, values, counted, top)
 
 
