@@ -32,6 +32,7 @@ def evaluate(
     absent: Literal["skip", "union", "zero"] = "skip",
     refine: str | None = None,
     threshold: float | Literal["best"] | None = None,
+    tta: str | None = None,
     out: Path | None = None,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     device: str = "auto",
@@ -64,6 +65,9 @@ def evaluate(
     threshold
         Of models of two classes: the probability from which on a pixel is of the one that is no background, 0.5 by default; best:
         show Dice at every threshold and take the highest, which flatters on the same images.
+    tta
+        Test-time augmentation, such as flip,scales=0.75:1.25: measure each model with its probabilities averaged over the image,
+        its mirror image, and both at these sizes too; a CRF then refines these.
     out
         Folder of a report: report.html with scores near borders, confusions and the worst images; JSON and CSV files.
     seed
@@ -82,8 +86,10 @@ def evaluate(
     from fullconv.evaluation.tables import side_by_side
     from fullconv.inference.load import load
     from fullconv.inference.threshold import check_threshold
+    from fullconv.inference.tta import TTA
 
     number = threshold_of(threshold, refine)
+    views = TTA.parse(tta) if tta is not None else None
     tuned = read_crf(refine) if refine is not None else None
     predictors = {name: load(path, device, number) for name, path in _names((checkpoint, *others)).items()}
     first = next(iter(predictors.values()))
@@ -94,15 +100,20 @@ def evaluate(
     if out is not None:
         check_folder(out)
     computing.prepare(predictors.values(), len(samples), "eager")
-    take_best(threshold, predictors, samples, head)
+    measured = {}
+    for name, predictor in predictors.items():
+        measured[name] = predictor
+        if views is not None:
+            measured[f"{name if others else 'the model'} + TTA {views}"] = predictor.augmented(views)
+    take_best(threshold, measured, samples, head)
     models: dict[str, tuple[Predict, LabelSet]] = {}
     behind = []
-    for name, predictor in predictors.items():
+    for name, predictor in measured.items():
         labels = predictor.labels[predictor.head(head)]
         models[name] = partial(predictor.labels_of, head=head), labels
-        if tuned is not None:
+        if tuned is not None and predictor.tta == views:
             behind.append(Refined(predictor, head, tuned.crf))
-            models[f"{name} + CRF" if others else "the model + CRF"] = behind[-1], labels
+            models[f"{name} + CRF" if others or views else "the model + CRF"] = behind[-1], labels
     if tuned is not None and tuned.data == samples.name:
         log(f"note: {refine} was tuned on {tuned.data} itself, so its scores are too good; tune on one split, measure on another")
     with progress_bar("evaluating") as bar:

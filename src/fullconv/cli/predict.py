@@ -92,6 +92,7 @@ def predict(
     head: str | None = None,
     refine: str | None = None,
     threshold: float | None = None,
+    tta: str | None = None,
     device: str = "auto",
     computing: Computing = NOT_SAID,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
@@ -128,6 +129,9 @@ def predict(
         crf: sharpen outlines by a fully connected CRF, seconds for a photograph; or a file of `fullconv tune` with its settings.
     threshold
         Of models of two classes: the probability from which on a pixel is of the one that is no background; 0.5 by default.
+    tta
+        Test-time augmentation, such as flip,scales=0.75:1.25: average the probabilities of the image, its mirror image, and both
+        at these sizes; as many times the work as there are views, here 6.
     device
         cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
     computing
@@ -154,7 +158,7 @@ def predict(
         files = "file is" if count == 1 else "files are"
         log(f"note: {count} {suffix} {files} passed over, which fullconv does not read; save as PNG")
     jobs = find_jobs(given, out, outputs)
-    predictor = load(checkpoint, device, threshold)
+    predictor = load(checkpoint, device, threshold, tta=tta)
     predictor.head(head)
     depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
     log_head(predictor.labels, head)

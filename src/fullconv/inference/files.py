@@ -108,6 +108,7 @@ def predict_files(
     check_threshold(predictor.threshold, predictor.labels[name], name)
     way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "")
     way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
+    way += f", TTA {predictor.tta}" if predictor.tta is not None else ""
     way += f", precision {predictor.precision}" if predictor.precision != "fp32" else ""
     way += f", values {values}" if values != "labels" else ""
     wanted = results_of_each(outputs)
