@@ -166,7 +166,9 @@ def test_a_crf_and_a_threshold_take_the_averaged_probabilities(checkpoint: Path)
     ],
 )
 def test_texts_that_are_none(text: str, fault: str) -> None:
-    accepted = r"accepted are flip .* and scales=A:B:…, factors on height and width from 0\.1 to 10, such as flip,scales=0\.75:1\.25"
+    accepted = (
+        r"accepted are flip .* and scales=A:B:…, factors on height and width from 0\.1 to 10, such as flip,scales=0\.75:1\.25"
+    )
     with pytest.raises(SpecError, match=rf"^the test-time augmentation .*{fault}.*; {accepted}$"):
         TTA.parse(text)
 

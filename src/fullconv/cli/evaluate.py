@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +17,8 @@ from fullconv.errors import SpecError
 
 if TYPE_CHECKING:
     from fullconv.evaluation import Predict
+    from fullconv.inference.predictor import Predictor
+    from fullconv.inference.tta import TTA
     from fullconv.labels import LabelSet
 
 
@@ -100,11 +102,7 @@ def evaluate(
     if out is not None:
         check_folder(out)
     computing.prepare(predictors.values(), len(samples), "eager")
-    measured = {}
-    for name, predictor in predictors.items():
-        measured[name] = predictor
-        if views is not None:
-            measured[f"{name if others else 'the model'} + TTA {views}"] = predictor.augmented(views)
+    measured = _with_views(predictors, views)
     take_best(threshold, measured, samples, head)
     models: dict[str, tuple[Predict, LabelSet]] = {}
     behind = []
@@ -134,6 +132,16 @@ def evaluate(
         log(f"the CRF took {statistics.fmean(second for each in behind for second in each.seconds):.2f} s an image")
     if out is not None:
         log(f"report in {out / PAGE}")
+
+
+def _with_views(predictors: "Mapping[str, Predictor]", views: "TTA | None") -> "dict[str, Predictor]":
+    """Return each model, and behind it the same with test-time augmentation, where there is one."""
+    found = {}
+    for name, predictor in predictors.items():
+        found[name] = predictor
+        if views is not None:
+            found[f"{name if len(predictors) > 1 else 'the model'} + TTA {views}"] = predictor.augmented(views)
+    return found
 
 
 def _names(paths: Sequence[Path]) -> dict[str, Path]:

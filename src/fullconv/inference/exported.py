@@ -90,7 +90,7 @@ class ExportedEngine:
         except (WeightsError, DataError, KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(f"the metadata of {file} are damaged ({_said(error)}); {ADVICE}") from error
         self.heads = {head: len(classes) for head, classes in self.facts.labels.items()}
-        self._file = file
+        self.file = file
 
     @property
     def threshold(self) -> float | None:
@@ -118,7 +118,7 @@ class ExportedEngine:
         """
         if self.gives_labels:
             raise SpecError(
-                f"{self._file} was exported with --embed-pixels: it gives labels for other programs and no logits; export the "
+                f"{self.file} was exported with --embed-pixels: it gives labels for other programs and no logits; export the "
                 "model once more without it for predict and evaluate"
             )
         return dict(zip(self.heads, self.run(self.prepared(batch)), strict=True))

@@ -43,8 +43,8 @@ def load(
     Raises
     ------
     SpecError
-        When ``tta`` is none; when this machine has no such device, engine or precision, or lacks the runtime of an exported file; when an engine or a
-        precision is given for one.
+        When ``tta`` means nothing; when this machine has no such device, engine or precision, or lacks the runtime of an exported
+        file; when an engine or a precision is given for one.
     WeightsError
         When there is no such file, or it is damaged or of another kind.
     """

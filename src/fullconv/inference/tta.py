@@ -84,7 +84,7 @@ class TTA:
             elif name == "scales" and equals and scales is None:
                 scales = tuple(_number(factor, text) for factor in value.split(":"))
             else:
-                twice = " twice" if part == "flip" or name == "scales" and equals else ""
+                twice = " twice" if part == "flip" or (name == "scales" and equals) else ""
                 raise SpecError(f"the test-time augmentation {text!r} has {part!r}{twice}; {ACCEPTED}")
         return cls(flip, scales or ())
 
