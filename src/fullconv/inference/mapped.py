@@ -35,24 +35,26 @@ def written(predictor: Predictor, file: Path | io.BytesIO) -> Opener:
     engine = predictor.engine
     if isinstance(engine, ExportedEngine):
         return partial(_open_exported, engine.file.resolve(), str(engine.device), predictor.threshold, predictor.tta)
+    if isinstance(engine, EagerEngine):
+        torch.save(predictor, file)
+        return partial(_open, str(engine.device), None)
     name = next((name for name, kind in ENGINES.items() if type(engine) is kind), None)
     if name is None:
         raise SpecError(f"other processes know the engines {', '.join(ENGINES)}, and not {type(engine).__name__}; predict in one")
-    plain = predictor
-    if name != "eager":
-        plain = copy.copy(predictor)
-        plain.engine = EagerEngine(predictor.model)
+    plain = copy.copy(predictor)
+    plain.engine = EagerEngine(predictor.model)
     torch.save(plain, file)
-    return partial(_open, str(predictor.device), name, predictor.precision)
+    return partial(_open, str(engine.device), (name, predictor.precision))
 
 
-def _open(device: str, engine: str, precision: str, content: Path | bytes) -> Predictor:
+def _open(device: str, engine: tuple[str, str] | None, content: Path | bytes) -> Predictor:
     # the file is the one that this run has written: nothing else is ever unpickled
     source = content if isinstance(content, Path) else io.BytesIO(content)
     found = torch.load(source, mmap=isinstance(content, Path), map_location=device, weights_only=False)
     assert isinstance(found, Predictor)
-    if engine != "eager":
-        found.engine = ENGINES[engine](found.model, precision)
+    if engine is not None:
+        name, precision = engine
+        found.engine = ENGINES[name](found.model, precision)
     return found
 
 

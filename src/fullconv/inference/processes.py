@@ -8,7 +8,7 @@ ends its process does so again and is known. Results are the same files as those
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from fullconv.inference.results import Done, How, Todo, predict_jobs
 BATCH = 4
 """Images that a process is given at once: while it computes one it reads the next, and few are lost with it."""
 BARREN = 3
-"""Times that all processes may end before one batch is done."""
+"""Times that processes may end, one after the other, without one batch done between; then the run ends."""
 ENDED = "the process that predicted it ended without a word, as when the system needs its memory; cut it into parts or shrink it"
 
 _Batch = Sequence[tuple[Job, Sequence[str]]]
@@ -74,8 +74,8 @@ class Processes:
             begin = partial(_begin, written(self.predictor, file), file)
             yield from tried_twice(
                 todo,
-                lambda some: _all(some, how, begin, self.workers, BATCH * how.together),
-                lambda some: _all(some, how, begin, 1, 1),
+                lambda some: _all(some, how, begin, self.workers, BATCH * how.together, BARREN),
+                lambda some: _all(some, how, begin, 1, 1, len(some) + 1),
             )
 
 
@@ -99,7 +99,7 @@ def tried_twice(todo: Todo, first: Callable[[Todo], Iterator[Done]], again: Call
         yield from again({job: todo[job] for job in failed})
 
 
-def _all(todo: Todo, how: How, begin: Callable[[int], None], workers: int, size: int) -> Iterator[Done]:
+def _all(todo: Todo, how: How, begin: Callable[[int], None], workers: int, size: int, patience: int) -> Iterator[Done]:
     """Yield what became of each image; of those that a process ended over, that it did."""
     items = list(todo.items())
     waiting: deque[_Batch] = deque(items[start : start + size] for start in range(0, len(items), size))
@@ -107,15 +107,15 @@ def _all(todo: Todo, how: How, begin: Callable[[int], None], workers: int, size:
     while waiting:
         before = len(waiting)
         lost = yield from _until_one_ends(waiting, how, begin, workers)
-        barren = barren + 1 if before - len(waiting) <= lost else 0
-        if barren == BARREN and workers > 1:
+        barren = barren + 1 if before - len(waiting) == lost else 0
+        if barren == patience:
             raise FullconvError(
-                f"{workers} processes ended {BARREN} times before one image was done, as when memory is short; what was written "
-                f"is whole: go on with fewer, --workers {workers // 2}"
+                f"processes ended {barren} times before one image was done, as when memory is short; what is written is whole: "
+                f"go on with fewer than {workers} workers, or without --workers"
             )
 
 
-def _until_one_ends(waiting: deque[_Batch], how: How, begin: Callable[[int], None], workers: int) -> "Iterator[Done]":
+def _until_one_ends(waiting: deque[_Batch], how: How, begin: Callable[[int], None], workers: int) -> Generator[Done, None, int]:
     """Predict what is waiting until all is done or a process ends, with which all others of its pool end; return the lost."""
     pool = ProcessPoolExecutor(workers, _start_method(), begin, (max(1, torch.get_num_threads() // workers),))
     running: dict[Future[list[Done]], _Batch] = {}
