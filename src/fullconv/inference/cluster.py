@@ -8,7 +8,7 @@ starts another one and gives it what was on its way. What fails is tried once mo
 import io
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ class Cluster:
         runtime("ray", "ray")
         runtime("ray.data", "ray")
 
-    def __call__(self, todo: Todo, how: How) -> Iterator[Done]:
+    def __call__(self, todo: Todo, how: How) -> Generator[Done, None, None]:
         """Yield what became of each image, in the order in which they are done.
 
         Raises

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from fullconv.errors import DataError, FullconvError, SpecError
+from fullconv.files import remove_unfinished
 from fullconv.inference.jobs import Job
 from fullconv.inference.mapped import Opener, written
 from fullconv.inference.predictor import Predictor
@@ -59,7 +60,7 @@ class Processes:
         if self.workers < 1:
             raise SpecError(f"{self.workers} workers predict nothing; give 1 or more")
 
-    def __call__(self, todo: Todo, how: How) -> Iterator[Done]:
+    def __call__(self, todo: Todo, how: How) -> Generator[Done, None, None]:
         """Yield what became of each image, in the order in which they are done.
 
         Raises
@@ -129,17 +130,25 @@ def _until_one_ends(waiting: deque[_Batch], how: How, begin: Callable[[int], Non
                 del running[future]
                 yield from results
     except BrokenProcessPool:
+        pool.shutdown()  # until the last of them has ended, and writes no more
         lost = 0
         for future, batch in running.items():
             if future.done() and future.exception() is None:
                 yield from future.result()
             else:
                 lost += 1
-                yield from (Done.failed(job, DataError(ENDED)) for job, _ in batch)
+                yield from (_lost(*item) for item in batch)
         return lost
     finally:
         pool.shutdown(cancel_futures=True)  # what is being written becomes whole
     return 0
+
+
+def _lost(job: Job, names: Sequence[str]) -> Done:
+    for place in map(job.path, names):
+        if isinstance(place, Path):
+            remove_unfinished(place)
+    return Done.failed(job, DataError(ENDED))
 
 
 def _start_method() -> multiprocessing.context.BaseContext:

@@ -8,7 +8,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -107,8 +107,14 @@ class RemotePath:
         """
         storage, path = self.at
         try:
-            storage.makedirs(storage._parent(path), exist_ok=True)
-            storage.pipe_file(path, content)
+            try:
+                storage.pipe_file(path, content)
+            except FileNotFoundError:  # where files need folders; but a bucket of a mistyped name is not made
+                folders = PurePosixPath(path).parents
+                if len(folders) < 3 or not storage.exists(str(folders[-2])):
+                    raise
+                storage.makedirs(str(folders[0]), exist_ok=True)
+                storage.pipe_file(path, content)
         except Exception as error:  # as above
             raise FullconvError(f"cannot write {self.url}: {_said(error)}. What was there before is untouched") from error
 

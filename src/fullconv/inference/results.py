@@ -5,7 +5,7 @@ gathers what was done.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,15 +65,15 @@ class Done:
     @classmethod
     def failed(cls, job: Job, error: Exception) -> "Done":
         """Return what is wrong with an image, as a line that names it."""
-        said = str(error)
+        said = str(error).removeprefix("the image: ")  # as what was read from a storage is called
         return cls(job, problem=said if str(job.source) in said else f"{job.source}: {said}")
 
 
-Compute = Callable[[Todo, How], Iterator[Done]]
+Compute = Callable[[Todo, How], Generator[Done, None, None]]
 """What predicts the images of a run: this process, or others."""
 
 
-def predict_jobs(predictor: Predictor, todo: Todo, how: How) -> Iterator[Done]:
+def predict_jobs(predictor: Predictor, todo: Todo, how: How) -> Generator[Done, None, None]:
     """Yield what became of each image, as soon as its results are written; a broken image is one of them.
 
     Images keep their order where one at a time goes through the net. Reading is up to a batch ahead, in a thread of its own, and
@@ -97,10 +97,7 @@ def predict_jobs(predictor: Predictor, todo: Todo, how: How) -> Iterator[Done]:
 def _read(job: Job, predictor: Predictor, depths: Depths | None) -> Read:
     try:
         source = job.source
-        try:
-            image = read_image(source if isinstance(source, Path) else source.read_bytes(), predictor.image)
-        except DataError as error:
-            raise DataError(f"{source}: {error}" if str(source) not in str(error) else str(error)) from error
+        image = read_image(source if isinstance(source, Path) else source.read_bytes(), predictor.image)
         depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)
         return Loaded(picture_of(image), inputs_for(predictor.engine.inputs, image, depth, camera))
     except DataError as error:
@@ -134,9 +131,9 @@ def _finish(item: _Item, made: Predicted | DataError, how: How) -> Done:
     if isinstance(made, DataError):
         return Done.failed(job, made)
     image, found = made
-    local = isinstance(job.source, Path) and isinstance(job.out, Path)
+    source = job.source if isinstance(job.source, Path) and isinstance(job.out, Path) else job.source.name
     try:
-        result = Result(job.source if local else job.source.name, image, found, how.way, how.values)
+        result = Result(source, image, found, how.way, how.values)
         return Done(job, _write(job, result, names), shares(found.labels, found.label_set))
     except MemoryError:
         return Done.failed(job, DataError("no memory for the results of an image of this size; cut it into parts or write fewer"))
