@@ -6,6 +6,7 @@ ends its process does so again and is known. Results are the same files as those
 """
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -31,6 +32,7 @@ BARREN = 3
 """Times that processes may end, one after the other, without one batch done between; then the run ends."""
 ENDED = "the process that predicted it ended without a word, as when the system needs its memory; cut it into parts or shrink it"
 
+_Begin = Callable[[int, dict[str, str]], None]
 _Batch = Sequence[tuple[Job, Sequence[str]]]
 
 
@@ -100,7 +102,7 @@ def tried_twice(todo: Todo, first: Callable[[Todo], Iterator[Done]], again: Call
         yield from again({job: todo[job] for job in failed})
 
 
-def _all(todo: Todo, how: How, begin: Callable[[int], None], workers: int, size: int, patience: int) -> Iterator[Done]:
+def _all(todo: Todo, how: How, begin: _Begin, workers: int, size: int, patience: int) -> Iterator[Done]:
     """Yield what became of each image; of those that a process ended over, that it did."""
     items = list(todo.items())
     waiting: deque[_Batch] = deque(items[start : start + size] for start in range(0, len(items), size))
@@ -116,9 +118,10 @@ def _all(todo: Todo, how: How, begin: Callable[[int], None], workers: int, size:
             )
 
 
-def _until_one_ends(waiting: deque[_Batch], how: How, begin: Callable[[int], None], workers: int) -> Generator[Done, None, int]:
+def _until_one_ends(waiting: deque[_Batch], how: How, begin: _Begin, workers: int) -> Generator[Done, None, int]:
     """Predict what is waiting until all is done or a process ends, with which all others of its pool end; return the lost."""
-    pool = ProcessPoolExecutor(workers, _start_method(), begin, (max(1, torch.get_num_threads() // workers),))
+    given = max(1, torch.get_num_threads() // workers), dict(os.environ)
+    pool = ProcessPoolExecutor(workers, _start_method(), begin, given)
     running: dict[Future[list[Done]], _Batch] = {}
     try:
         while waiting or running:
@@ -164,8 +167,9 @@ _predictor: Predictor | None = None
 """Of a process that predicts."""
 
 
-def _begin(opener: Opener, file: Path, threads: int) -> None:
+def _begin(opener: Opener, file: Path, threads: int, environment: dict[str, str]) -> None:
     global _predictor
+    os.environ.update(environment)  # keys and addresses of storages, which may be newer than the process that this one is of
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the one that gathers says what is to end
     torch.set_num_threads(threads)
     _predictor = opener(file)

@@ -1,7 +1,7 @@
 """Files that lie in a storage with a URL (``s3://``, ``gs://``, ``memory://`` and what else fsspec opens), not in a folder.
 
 How a storage is reached, with which keys and at which address, says the environment, as its own tools and fsspec read it: for
-``s3://`` the variables of AWS, or ``FSSPEC_S3_ENDPOINT_URL``. So every process of a run reaches it alike, and no key is stored.
+``s3://`` ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL`` and so on. So every process of a run reaches it alike, and no key is stored.
 """
 
 import contextlib
@@ -128,8 +128,9 @@ class RemotePath:
         """
         storage, root = self.at
         try:
-            storage.invalidate_cache()  # others write there too
+            storage.invalidate_cache()  # other processes write there too, before and after this
             found = sorted(storage.find(root))
+            storage.invalidate_cache()
         except Exception as error:  # as above
             raise DataError(f"{self.url} cannot be listed: {_said(error)}") from error
         start = root.strip("/")
