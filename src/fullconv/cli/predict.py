@@ -197,13 +197,13 @@ def predict(
     predictor.head(head)
     depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
     log_head(predictor.labels, head)
-    computing.prepare([predictor], len(jobs), "auto")
+    computing.prepare([predictor], len(jobs) // (spread.workers or 1), "auto")  # each worker prepares its own
     if depths is not None:
         with contextlib.suppress(DataError):  # it will be told with the others
             log(f"depth: {jobs[0].name} has a median of {depths.median(jobs[0].name):.2g} m")
     compute = spread.compute(predictor)
-    # a GPU's driver maps more memory than it ever uses
-    limited = no_more_than_free() if predictor.device.type == "cpu" else contextlib.nullcontext()
+    # a GPU's driver maps more memory than it ever uses, and so do the servers of a cluster
+    limited = no_more_than_free() if predictor.device.type == "cpu" and spread.ray is None else contextlib.nullcontext()
     with limited, progress_bar("predicting") as bar:
         task = bar.add_task("images", total=None)
 
