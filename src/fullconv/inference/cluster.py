@@ -6,6 +6,7 @@ starts another one and gives it what was on its way. What fails is tried once mo
 """
 
 import io
+import logging
 import os
 import pickle
 from collections.abc import Generator, Iterator, Mapping
@@ -82,6 +83,8 @@ class Cluster:
 
     def _connect(self, ray: Any) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody unless somebody wants it
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        logging.getLogger("ray").setLevel(logging.ERROR)  # its data part too: what becomes of the images is told by us
         of_its_own: dict[str, Any] = {}
         if self.address == LOCAL:
             of_its_own = {"num_cpus": max(self.workers or 1, os.cpu_count() or 1), "include_dashboard": False}
