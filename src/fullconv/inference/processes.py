@@ -8,6 +8,7 @@ ends its process does so again and is known. Results are the same files as those
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -172,7 +173,16 @@ def _begin(opener: Opener, file: Path, threads: int, environment: dict[str, str]
     os.environ.update(environment)  # keys and addresses of storages, which may be newer than the process that this one is of
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the one that gathers says what is to end
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _predictor = opener(file)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that gathers is killed, which nothing else would tell it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # as processes of a pool have one
+    parent.join()
+    os._exit(1)
 
 
 def _work(batch: _Batch, how: How) -> list[Done]:
