@@ -1,6 +1,7 @@
 """Files that are either the old one or the new one, never half of either."""
 
 import contextlib
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -48,6 +49,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed inside :func:`replacing` have left beside ``path``; nobody may be writing it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "table.csv"
+    >>> target.with_name(".table.01234567.tmp.csv").touch()
+    >>> remove_unfinished(target)
+    >>> list(target.parent.iterdir())
+    []
+    """
+    target = Path(path)
+    for left in target.parent.glob(f".{glob.escape(target.stem)}.{'[0-9a-f]' * 8}.tmp{glob.escape(target.suffix)}"):
+        left.unlink(missing_ok=True)
 
 
 def _mode_for(target: Path, temporary: Path) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +17,8 @@ from fullconv.errors import SpecError
 
 if TYPE_CHECKING:
     from fullconv.evaluation import Predict
+    from fullconv.inference.predictor import Predictor
+    from fullconv.inference.tta import TTA
     from fullconv.labels import LabelSet
 
 
@@ -32,6 +34,7 @@ def evaluate(
     absent: Literal["skip", "union", "zero"] = "skip",
     refine: str | None = None,
     threshold: float | Literal["best"] | None = None,
+    tta: str | None = None,
     out: Path | None = None,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     device: str = "auto",
@@ -64,6 +67,9 @@ def evaluate(
     threshold
         For models of two classes: the smallest probability at which a pixel counts as the class that is not background, 0.5 by
         default; best: show Dice at every threshold and take the best one, which makes the scores a little too good.
+    tta
+        Test-time augmentation, such as flip,scales=0.75:1.25: measure each model with its probabilities averaged over the image,
+        its mirror image, and both at these sizes too; a CRF then refines these.
     out
         Folder for a report: report.html with scores near borders, confusions and the worst images; JSON and CSV files.
     seed
@@ -87,8 +93,10 @@ def evaluate(
     from fullconv.evaluation.tables import side_by_side
     from fullconv.inference.load import load
     from fullconv.inference.threshold import check_threshold
+    from fullconv.inference.tta import TTA
 
     number = threshold_of(threshold, refine)
+    views = TTA.parse(tta) if tta is not None else None
     tuned = read_crf(refine) if refine is not None else None
     predictors = {name: load(path, device, number) for name, path in _names((checkpoint, *others)).items()}
     first = next(iter(predictors.values()))
@@ -99,15 +107,16 @@ def evaluate(
     if out is not None:
         check_folder(out)
     computing.prepare(predictors.values(), len(samples), "eager")
-    take_best(threshold, predictors, samples, head)
+    measured = _with_views(predictors, views)
+    take_best(threshold, measured, samples, head)
     models: dict[str, tuple[Predict, LabelSet]] = {}
     behind = []
-    for name, predictor in predictors.items():
+    for name, predictor in measured.items():
         labels = predictor.labels[predictor.head(head)]
         models[name] = partial(predictor.labels_of, head=head), labels
-        if tuned is not None:
+        if tuned is not None and predictor.tta == views:
             behind.append(Refined(predictor, head, tuned.crf))
-            models[f"{name} + CRF" if others else "the model + CRF"] = behind[-1], labels
+            models[f"{name} + CRF" if others or views else "the model + CRF"] = behind[-1], labels
     if tuned is not None and tuned.data == samples.name:
         log(f"note: {refine} was tuned on {tuned.data} itself, so its scores are too good; tune on one split, measure on another")
     with progress_bar("evaluating") as bar:
@@ -128,6 +137,16 @@ def evaluate(
         log(f"the CRF took {statistics.fmean(second for each in behind for second in each.seconds):.2f} s an image")
     if out is not None:
         log(f"report in {out / PAGE}")
+
+
+def _with_views(predictors: "Mapping[str, Predictor]", views: "TTA | None") -> "dict[str, Predictor]":
+    """Return each model, and behind it the same with test-time augmentation, where there is one."""
+    found = {}
+    for name, predictor in predictors.items():
+        found[name] = predictor
+        if views is not None:
+            found[f"{name if len(predictors) > 1 else 'the model'} + TTA {views}"] = predictor.augmented(views)
+    return found
 
 
 def _names(paths: Sequence[Path]) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.memory import no_more_than_free
@@ -17,6 +17,8 @@ from fullconv.cli.threshold import threshold_of
 
 if TYPE_CHECKING:
     from fullconv.inference.files import Outcome
+    from fullconv.inference.predictor import Predictor
+    from fullconv.inference.results import Compute
 
 
 @Parameter(name="*", negative="")
@@ -78,11 +80,40 @@ class Depth:
     camera: str | None = None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Spread:
+    """What many images are spread over.
+
+    Parameters
+    ----------
+    workers
+        Predict in so many processes, which share the weights in memory; with --ray, in so many workers of the cluster.
+    ray
+        Predict on a Ray cluster: local starts one on this machine; auto is the one that it belongs to; or HOST:PORT.
+    """
+
+    workers: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
+    ray: str | None = None
+
+    def compute(self, predictor: "Predictor") -> "Compute | None":
+        """Return what predicts; ``None`` where it is this process."""
+        if self.ray is not None:
+            from fullconv.inference.cluster import Cluster
+
+            return Cluster(predictor, self.ray, self.workers)
+        if self.workers is None:
+            return None
+        from fullconv.inference.processes import Processes
+
+        return Processes(predictor, self.workers)
+
+
 def predict(
     checkpoint: Path,
     /,
     *inputs: str,
-    out: Path = Path("labels"),
+    out: str = "labels",
     listed: Annotated[bool, Parameter("-", negative="")] = False,
     also: Also = Also(),
     depth: Depth = Depth(),
@@ -92,8 +123,10 @@ def predict(
     head: str | None = None,
     refine: str | None = None,
     threshold: float | None = None,
+    tta: str | None = None,
     device: str = "auto",
     computing: Computing = NOT_SAID,
+    spread: Spread = Spread(),
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
     """Label every pixel of images, and write a palette PNG of each image's own size.
@@ -106,9 +139,9 @@ def predict(
     checkpoint
         A model.safetensors that training wrote; or hf://owner/name of the hub; or the name of an installed model: voc-subset.
     inputs
-        Images, folders (searched through, results mirror their tree) or glob patterns.
+        Images, folders (searched through, results mirror their tree) or glob patterns; or URLs of them, such as s3://bucket/in.
     out
-        Folder for the results.
+        Folder for the results, or a URL.
     listed
         Also read names of images from standard input, one on each line.
     also
@@ -130,10 +163,15 @@ def predict(
     threshold
         For models of two classes: the smallest probability at which a pixel counts as the class that is not background; 0.5 by
         default.
+    tta
+        Test-time augmentation, such as flip,scales=0.75:1.25: average the probabilities of the image, its mirror image, and both
+        at these sizes; as many times the work as there are views, here 6.
     device
         cpu, cuda, cuda:1 or mps; auto takes cuda where there is one, else cpu.
     computing
         Engine and precision.
+    spread
+        Over processes or machines.
     as_json
         Print one JSON object.
 
@@ -147,6 +185,7 @@ def predict(
     from fullconv.inference.files import predict_files
     from fullconv.inference.jobs import find_jobs, passed_over
     from fullconv.inference.load import load
+    from fullconv.inference.remote import place_of
     from fullconv.inference.rgbd import depths_for
 
     if also.scores:
@@ -160,17 +199,18 @@ def predict(
     for suffix, count in sorted(passed_over(given).items()):
         files = "file is" if count == 1 else "files are"
         log(f"note: {count} {suffix} {files} passed over, which fullconv does not read; save as PNG")
-    jobs = find_jobs(given, out, outputs)
-    predictor = load(checkpoint, device, threshold)
+    jobs = find_jobs(given, place_of(out), outputs)
+    predictor = load(checkpoint, device, threshold, tta=tta)
     predictor.head(head)
     depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
     log_head(predictor.labels, head)
-    computing.prepare([predictor], len(jobs), "auto")
+    computing.prepare([predictor], len(jobs) // (spread.workers or 1), "auto")  # each worker prepares its own
     if depths is not None:
         with contextlib.suppress(DataError):  # it will be told with the others
             log(f"depth: {jobs[0].name} has a median of {depths.median(jobs[0].name):.2g} m")
-    # a GPU's driver maps more memory than it ever uses
-    limited = no_more_than_free() if predictor.device.type == "cpu" else contextlib.nullcontext()
+    compute = spread.compute(predictor)
+    # a GPU's driver maps more memory than it ever uses, and so do the servers of a cluster
+    limited = no_more_than_free() if predictor.device.type == "cpu" and spread.ray is None else contextlib.nullcontext()
     with limited, progress_bar("predicting") as bar:
         task = bar.add_task("images", total=None)
 
@@ -185,6 +225,7 @@ def predict(
                 head=head,
                 crf=crf,
                 overwrite=overwrite,
+                compute=compute,
                 depths=depths,
                 values=values,
                 progress=step,

@@ -123,7 +123,7 @@ class ExportedEngine:
         except (WeightsError, DataError, KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(f"the metadata of {file} are damaged ({_said(error)}); {ADVICE}") from error
         self.heads = {head: len(classes) for head, classes in self.facts.labels.items()}
-        self._file = file
+        self.file = file
 
     def check(self) -> None:
         """Run the file on one small image, and see that what comes out is what its metadata say.
@@ -167,7 +167,7 @@ class ExportedEngine:
         """
         if self.gives_labels:
             raise SpecError(
-                f"{self._file} was exported with --embed-pixels: it gives labels for other programs and no logits; export the "
+                f"{self.file} was exported with --embed-pixels: it gives labels for other programs and no logits; export the "
                 "model once more without it for predict and evaluate"
             )
         return dict(zip(self.heads, self._run(batch), strict=True))

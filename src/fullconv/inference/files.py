@@ -1,33 +1,31 @@
-"""Many images in, many label maps out: reading, predicting and writing file by file, and what became of each."""
+"""Many images in, many label maps out: what there is to do, who does it, and what became of each image."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fullconv.crf.mean_field import CRFSpec
-from fullconv.data.depth.rgbd import inputs_for
-from fullconv.data.images import glance, picture_of, read_image
+from fullconv.data.images import glance
 from fullconv.data.masks import read_labels, read_mask
-from fullconv.drawing import shares
 from fullconv.errors import DataError
-from fullconv.files import replacing
 from fullconv.formats import Labelled
 from fullconv.formats.voc_submission import check_plan, check_submission
 from fullconv.inference.jobs import Job, results_of_each
-from fullconv.inference.outputs import OUTPUTS, SUMMARIES, WITH_PROBABILITIES, Result, way_of
-from fullconv.inference.pipeline import Read, group_by_size, in_background
+from fullconv.inference.outputs import SUMMARIES, way_of
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.rgbd import Depths, Loaded
-from fullconv.inference.segmentation import NO_VALUES, Segmentation, Values
+from fullconv.inference.remote import Place, RemotePath, fetched, storing
+from fullconv.inference.results import Compute, Done, How, predict_jobs
+from fullconv.inference.rgbd import Depths
+from fullconv.inference.segmentation import NO_VALUES, Values
 from fullconv.inference.threshold import check_threshold
 from fullconv.labelmap import LabelMap, code_of_color
 from fullconv.labels import LabelSet
 
-Predicted = tuple[NDArray[np.uint8], Segmentation]
+ASKING = 16
+"""Requests at once to a storage about results that lie there."""
 
 
 @dataclass
@@ -45,11 +43,13 @@ class Outcome:
     summaries: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    def fail(self, source: Path, error: DataError) -> str:
-        """Note what is wrong with an image; return it as a line that names the image."""
-        line = str(error) if str(source) in str(error) else f"{source}: {error}"
-        self.failed[str(source)] = line
-        return line
+    def note(self, done: Done) -> None:
+        """Note what became of an image."""
+        source = str(done.job.source)
+        if done.problem is not None:
+            self.failed[source] = done.problem
+        else:
+            self.written[source], self.predicted[source] = done.written, done.shares
 
 
 def predict_files(
@@ -61,6 +61,7 @@ def predict_files(
     crf: CRFSpec | None = None,
     overwrite: bool = False,
     together: int | None = None,
+    compute: Compute | None = None,
     depths: Depths | None = None,
     values: Values = "labels",
     progress: Callable[[int, int, str | None], None] = lambda done, of, problem: None,
@@ -81,7 +82,9 @@ def predict_files(
     overwrite
         Write all results of all images again; otherwise only those that are missing.
     together
-        How many neighbours of one size go through the net at once; by default :attr:`~fullconv.Predictor.together`.
+        How many images of one size go through the net at once; by default :attr:`~fullconv.Predictor.together`.
+    compute
+        What predicts: this process by default; others, see :mod:`fullconv.inference.cluster`.
     depths
         Where the images' depth lies, for a model that reads it.
     values
@@ -108,20 +111,17 @@ def predict_files(
     check_threshold(predictor.threshold, predictor.labels[name], name)
     way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "")
     way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
+    way += f", TTA {predictor.tta}" if predictor.tta is not None else ""
     way += f", precision {predictor.precision}" if predictor.precision != "fp32" else ""
     way += f", values {values}" if values != "labels" else ""
-    wanted = results_of_each(outputs)
-    todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
+    how = How(name, way, together, crf, depths, values)
+    todo = _still_to_do(jobs, results_of_each(outputs), way, overwrite)
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
-    images = in_background(lambda job: _read(job, predictor, depths), todo, ahead=together)
-    probabilities = not WITH_PROBABILITIES.isdisjoint(one for names in todo.values() for one in names)
-    made = (one for group in group_by_size(images, together) for one in _predict(predictor, group, head, probabilities, crf))
-    problems = in_background(
-        lambda pair: _finish(*pair[0], pair[1], (way, values), outcome), zip(todo.items(), made, strict=True), ahead=1
-    )
-    with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
-        for done, problem in enumerate(problems, start=1):
-            progress(done, len(todo), problem)
+    results = (compute or partial(predict_jobs, predictor))(todo, how)
+    with contextlib.closing(results):
+        for done, result in enumerate(results, start=1):
+            outcome.note(result)
+            progress(done, len(todo), result.problem)
     if jobs:
         _summarise(jobs, outputs, predictor.labels[name], back, outcome, lambda problem: progress(len(todo), len(todo), problem))
     return outcome
@@ -152,24 +152,41 @@ def _summarise(
     """Write what is asked for of all images together, and check an archive for VOC's server."""
     for name in (name for name in SUMMARIES if name in outputs):
         file, write = SUMMARIES[name]
-        path = jobs[0].out / file
-        with replacing(path) as temporary:
+        path = jobs[0].out / Path(file)
+        with storing(path) as temporary:
             write(temporary, _labelled(jobs, label_set, back, outcome, report), label_set)
         outcome.summaries.append(str(path))
         if name == "comp6":
-            sizes = {job.name.stem: glance(job.source).size for job in jobs if str(job.source) not in outcome.failed}
-            outcome.faults = check_submission(path, sizes)
+            outcome.faults = _check_submission(path, [job for job in jobs if str(job.source) not in outcome.failed])
 
 
-def _to_write(job: Job, wanted: Sequence[str], way: str, overwrite: bool) -> list[str]:
+def _check_submission(path: Place, jobs: Sequence[Job]) -> list[str]:
+    sizes = {}
+    for job in jobs:
+        with fetched(job.source) as image:
+            sizes[job.name.stem] = glance(image).size
+    with fetched(path) as archive:
+        return check_submission(archive, sizes)
+
+
+def _still_to_do(jobs: Sequence[Job], wanted: Sequence[str], way: str, overwrite: bool) -> dict[Job, list[str]]:
+    """Return the jobs with the results to write of each, see :func:`_to_write`; those without any are left out."""
+    folder = jobs[0].out if jobs else None
+    listed = frozenset(folder.files()) if isinstance(folder, RemotePath) else None  # one request, and not one for each file
+    with ThreadPoolExecutor(1 if listed is None else ASKING) as threads:
+        found = threads.map(lambda job: _to_write(job, wanted, way, overwrite, listed), jobs)
+        return {job: names for job, names in zip(jobs, found, strict=True) if names}
+
+
+def _to_write(job: Job, wanted: Sequence[str], way: str, overwrite: bool, listed: Collection[str] | None) -> list[str]:
     """Return which results of an image to write: those that are missing, as somebody may have corrected the others, or all.
 
     Where the labels are not ours, nothing is taken for ours and written over.
     """
     labels = job.path("labels")
-    there = [name for name in wanted if job.path(name).is_file()]
+    there = [name for name in wanted if _is_there(job.path(name), listed)]
     names = [name for name in wanted if overwrite or name not in there]
-    before = way_of(labels) if labels.is_file() else None
+    before = way_of(labels) if _is_there(labels, listed) else None
     if there and names and before is None:
         raise DataError(
             f"{job.path(there[0])} was not written by predict and would be overwritten; choose another --out, or move it away"
@@ -179,42 +196,8 @@ def _to_write(job: Job, wanted: Sequence[str], way: str, overwrite: bool) -> lis
     return names
 
 
-def _read(job: Job, predictor: Predictor, depths: Depths | None) -> Read:
-    try:
-        image = read_image(job.source, predictor.image)
-        depth, camera = (depths.read(job.name), depths.camera) if depths else (None, None)
-        return Loaded(picture_of(image), inputs_for(predictor.engine.inputs, image, depth, camera))
-    except DataError as error:
-        return DataError(str(error))  # without the frames that it came from, which hold on to the image
-
-
-def _predict(
-    predictor: Predictor, group: Sequence[Read], head: str | None, probabilities: bool, crf: CRFSpec | None
-) -> Sequence[Predicted | DataError]:
-    """Return for each image of a group what was predicted, or what is wrong with it."""
-    loaded = [image for image in group if not isinstance(image, DataError)]
-    try:
-        found = predictor.predict_batch([each.inputs for each in loaded], head, probabilities, crf) if loaded else []
-    except DataError as error:
-        if len(group) == 1:
-            return [DataError(str(error))]  # without the frames that it came from, which hold on to the image
-        return [made for image in group for made in _predict(predictor, [image], head, probabilities, crf)]  # alone they may fit
-    return list(zip((each.image for each in loaded), found, strict=True)) or [
-        image for image in group if isinstance(image, DataError)
-    ]
-
-
-def _finish(job: Job, names: Sequence[str], made: Predicted | DataError, how: tuple[str, Values], outcome: Outcome) -> str | None:
-    """Write the results of an image, note what became of it, and return what was wrong."""
-    if not isinstance(made, DataError):
-        image, found = made
-        try:
-            outcome.written[str(job.source)] = _write(job, Result(job.source, image, found, *how), names)
-            outcome.predicted[str(job.source)] = shares(found.labels, found.label_set)
-            return None
-        except MemoryError:
-            made = DataError("no memory for the results of an image of this size; cut it into parts or write fewer")
-    return outcome.fail(job.source, made)
+def _is_there(path: Place, listed: Collection[str] | None) -> bool:
+    return path.is_file() if isinstance(path, Path) else str(path) in (listed or ())
 
 
 def _labelled(
@@ -225,16 +208,11 @@ def _labelled(
         if str(job.source) in outcome.failed:
             continue
         try:
-            path = job.path("labels")
-            labels = read_mask(path, label_set) if back is None else read_labels(path, back)
+            with fetched(job.path("labels")) as path:
+                labels = read_mask(path, label_set) if back is None else read_labels(path, back)
         except DataError as error:
-            report(outcome.fail(job.source, error))
+            failed = Done.failed(job, error)
+            outcome.note(failed)
+            report(failed.problem or "")
         else:
             yield job.name.as_posix(), labels
-
-
-def _write(job: Job, result: Result, names: Sequence[str]) -> list[str]:
-    for name in names:
-        with replacing(job.path(name)) as temporary:
-            OUTPUTS[name][1](result, temporary)
-    return [str(job.path(name)) for name in names]

@@ -12,6 +12,7 @@ from fullconv.data.archive import is_archive
 from fullconv.data.images import SUFFIXES, UNREAD
 from fullconv.errors import DataError
 from fullconv.inference.outputs import OUTPUTS, SUMMARIES
+from fullconv.inference.remote import Place, RemotePath, is_remote
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,23 @@ class Job:
         The image's path below its own folder, such as ``sea/b.PNG``; results lie in the same place below ``out``.
     """
 
-    source: Path
-    out: Path
+    source: Place
+    out: Place
     name: Path
 
-    def path(self, output: str) -> Path:
+    def path(self, output: str) -> Place:
         """Return the path of one of :data:`fullconv.inference.outputs.OUTPUTS`."""
         return self.out / self.name.with_name(self.name.stem + OUTPUTS[output][0])
 
 
-def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -> list[Job]:
+def find_jobs(inputs: Sequence[str], out: Place, outputs: Collection[str] = ()) -> list[Job]:
     """Return the images that are meant, in alphabetical order within each input.
 
     Parameters
     ----------
     inputs
-        Files, folders (searched through, links to folders too; results mirror their tree) or glob patterns.
-        What cannot be read is among the jobs, so that it is reported and the others go on.
+        Files, folders (searched through, links to folders too; results mirror their tree) or glob patterns; or URLs of them, see
+        :mod:`fullconv.inference.remote`. What cannot be read is among the jobs, so that it is reported and the others go on.
     out
         Folder of the results.
     outputs
@@ -61,10 +62,14 @@ def find_jobs(inputs: Sequence[str], out: Path, outputs: Collection[str] = ()) -
     >>> find_jobs(["holiday/beach.jpg"], Path("labels"))[0].path("labels")
     PosixPath('labels/beach.png')
     """
-    found = [Job(path, out, name) for item in inputs for path, name in _matches(item, out)]
+    found = [
+        Job(path, out, name)
+        for item in inputs
+        for path, name in (_remote_matches(RemotePath(item), out) if is_remote(item) else _matches(item, out))
+    ]
     jobs = list({(job.path("labels"), _real(job.source)): job for job in found}.values())
     sources = {_real(job.source) for job in jobs}
-    taken: dict[Path, str] = {out / SUMMARIES[name][0]: "all images" for name in outputs if name in SUMMARIES}
+    taken: dict[Place, str] = {out / Path(SUMMARIES[name][0]): "all images" for name in outputs if name in SUMMARIES}
     for job in jobs:
         for result in (job.path(name) for name in results_of_each(outputs)):
             if result in taken:
@@ -83,7 +88,7 @@ def results_of_each(outputs: Collection[str]) -> list[str]:
     return [name for name in OUTPUTS if name == "labels" or name in outputs]
 
 
-def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
+def _matches(item: str, out: Place) -> Iterator[tuple[Place, Path]]:
     """Yield each image with its path relative to the input's own folder (of a pattern: to the part without wildcards)."""
     path = Path(item)
     if not item or "\0" in item:
@@ -116,12 +121,36 @@ def _matches(item: str, out: Path) -> Iterator[tuple[Path, Path]]:
         yield from ((file, file.relative_to(fixed)) for file in found)
 
 
-def _within(folder: Path, out: Path) -> list[Path]:
+def _remote_matches(path: RemotePath, out: Place) -> Iterator[tuple[RemotePath, Path]]:
+    """Yield each image that a URL means; one that ends as images do is one, also where there is none, which is reported."""
+    if "*" in path.url:
+        found = path.matching()
+        if not found:
+            raise DataError(f"{path}: no file matches this pattern")
+    elif Path(path.name).suffix.lower() in SUFFIXES:
+        found = {str(path): Path(path.name)}
+    else:
+        if path.url.rstrip("/") == str(out).rstrip("/"):
+            raise DataError(f"{out} is the images' own folder, where results are taken for images; choose another for them")
+        results = f"{str(out).rstrip('/')}/"
+        found = {
+            url: name
+            for url, name in path.files().items()
+            if name.suffix.lower() in SUFFIXES
+            and not url.startswith(results)
+            and not any(part.startswith(".") for part in name.parts)
+        }
+        if not found:
+            raise DataError(f"{path}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}")
+    yield from ((RemotePath(url), Path(name)) for url, name in found.items())
+
+
+def _within(folder: Path, out: Place) -> list[Path]:
     """Return a folder's images, without hidden files and without earlier results where ``out`` lies inside it."""
     results = _real(out)
     denied: list[OSError] = []
     found: list[Path] = []
-    been: set[Path] = set()  # links may lead in circles, and two to one place
+    been: set[Place] = set()  # links may lead in circles, and two to one place
     for here, folders, files in os.walk(folder, onerror=denied.append, followlinks=True):
         been.add(_real(Path(here)))
         folders[:] = [
@@ -147,8 +176,10 @@ def passed_over(inputs: Sequence[str]) -> dict[str, int]:
     )
 
 
-def _real(path: Path) -> Path:
-    """Return the path that links lead to; of links in a circle, the path itself."""
+def _real(path: Place) -> Place:
+    """Return the path that links lead to; of links in a circle and of a URL, the path itself."""
+    if isinstance(path, RemotePath):
+        return path
     try:
         return path.resolve()
     except (OSError, RuntimeError):

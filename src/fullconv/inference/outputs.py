@@ -3,6 +3,7 @@
 A new kind of result is a function here and a line in one of the two tables.
 """
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -15,17 +16,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from fullconv.errors import DataError
 from fullconv.formats import Labelled
 from fullconv.formats.areas import write_areas
 from fullconv.formats.coco import write_coco
 from fullconv.formats.geojson import to_geojson
 from fullconv.formats.labelme import to_labelme
 from fullconv.formats.voc_submission import write_comp6
+from fullconv.inference.remote import Place
 from fullconv.inference.segmentation import Segmentation, Values
 from fullconv.labels import LabelSet
 
 WAY = "fullconv"
 """The text of a PNG with labels that says how they were predicted."""
+HEAD = 8192
+"""Bytes at the beginning of such a PNG in which that stands: all but its pixels."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Result:
     Parameters
     ----------
     source
-        Where the image lies.
+        Where the image lies; its name alone where it and the results do not both lie in folders of this machine.
     image
         Its pixels, uint8 (H, W, 3) RGB.
     found
@@ -46,7 +51,7 @@ class Result:
         What the labels' file holds of each class, see :meth:`fullconv.inference.segmentation.Segmentation.save`.
     """
 
-    source: Path
+    source: Path | str
     image: NDArray[np.uint8]
     found: Segmentation
     way: str
@@ -59,12 +64,12 @@ def _labels(result: Result, path: Path) -> None:
     result.found.to_image(result.values).save(path, format="PNG", pnginfo=about)
 
 
-def way_of(labels: Path) -> str | None:
+def way_of(labels: Place) -> str | None:
     """Return how a file of labels was predicted; ``None`` where it does not say."""
     try:
-        with Image.open(labels) as image:
+        with Image.open(labels if isinstance(labels, Path) else io.BytesIO(labels.read_bytes(HEAD))) as image:
             way = image.info.get(WAY)
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, DataError):
         return None
     return way if isinstance(way, str) else None
 
@@ -92,6 +97,9 @@ def _grey(values: NDArray[np.float32]) -> Image.Image:
 
 
 def _labelme(result: Result, path: Path) -> None:
+    if isinstance(result.source, str):
+        _json(to_labelme(result.found.labels, result.found.label_set, result.source), path)
+        return
     folder = os.path.realpath(path.parent)
     image = os.path.join(os.path.realpath(result.source.parent), result.source.name)  # noqa: PTH118  # for relpath
     _json(to_labelme(result.found.labels, result.found.label_set, os.path.relpath(image, folder)), path)

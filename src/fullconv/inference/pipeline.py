@@ -1,5 +1,6 @@
 """Reading, computing and writing at the same time: each end in a thread of its own, images of one size together."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,8 @@ R = TypeVar("R")
 
 Read = Loaded | DataError
 """An image, or what is wrong with its file."""
+HELD = 2**28
+"""Bytes of images, as they are read, that wait for others of their size."""
 
 
 def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Generator[R, None, None]:
@@ -35,28 +38,32 @@ def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) ->
             yield waiting.popleft().result()
 
 
-def group_by_size(images: Iterable[Read], most: int) -> Iterator[list[Read]]:
-    """Yield the images in their order, neighbours of one size together, at most so many; what cannot be read is alone.
+def group_by_size(images: Iterable[tuple[T, Read]], most: int, held: int = HELD) -> Iterator[list[tuple[T, Read]]]:
+    """Yield images of one size together, as many as ``most``, each with what came with it; what cannot be read is alone.
+
+    Sizes may come in any order: images wait until there are enough of their size. No more than ``held`` bytes of them wait, and
+    when there are more, those of the size with the most bytes go first.
 
     Examples
     --------
     >>> import numpy as np
     >>> small, large = (Loaded(np.zeros((side, 3, 3), np.uint8), {}) for side in (2, 4))
-    >>> [len(group) for group in group_by_size([small, small, large, large, large, DataError(), small], 2)]
-    [2, 2, 1, 1, 1]
+    >>> images = zip("abcdefg", [small, large, small, large, large, DataError(), small])
+    >>> ["".join(name for name, _ in group) for group in group_by_size(images, 2)]
+    ['ac', 'bd', 'f', 'e', 'g']
     """
-    group: list[Read] = []
-    for image in images:
-        if group and _size(image) != _size(group[0]):
+    waiting: dict[tuple[int, ...], list[tuple[T, Read]]] = {}
+    total = 0
+    for name, image in images:
+        if isinstance(image, DataError):
+            yield [(name, image)]
+            continue
+        size = image.image.shape
+        waiting.setdefault(size, []).append((name, image))
+        total += image.image.nbytes
+        fullest = size if len(waiting[size]) == most else max(waiting, key=lambda key: len(waiting[key]) * math.prod(key))
+        if len(waiting[fullest]) == most or total > held:
+            group = waiting.pop(fullest)
+            total -= len(group) * math.prod(fullest)
             yield group
-            group = []
-        group.append(image)
-        if len(group) == most or isinstance(image, DataError):
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _size(image: Read) -> tuple[int, ...] | None:
-    return None if isinstance(image, DataError) else image.image.shape
+    yield from waiting.values()

@@ -5,6 +5,7 @@ Logits become probabilities by softmax over the classes, and labels by taking th
 Letters: N images, C channels, H height, W width, K classes.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar, overload
@@ -31,6 +32,7 @@ from fullconv.inference.heads import check_heads, find_head
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.sources import ImageLike, as_array
 from fullconv.inference.threshold import labels_at
+from fullconv.inference.tta import TTA
 from fullconv.labelmap import LabelMap
 from fullconv.labels import LabelSet
 from fullconv.nn.fcn import FCN
@@ -68,6 +70,8 @@ class Predictor:
         Bands, range and pages of the images that it learned, in which it reads others.
     label_maps
         What the masks that it learned from stored, by head, where that is known; see :meth:`Segmentation.save`.
+    tta
+        In which views the model sees each image, whose probabilities are averaged, see :mod:`fullconv.inference.tta`.
 
     Raises
     ------
@@ -90,6 +94,7 @@ class Predictor:
         threshold: float | None = None,
         image: ImageSpec = PLAIN,
         label_maps: Mapping[str, LabelMap] | None = None,
+        tta: TTA | None = None,
     ) -> None:
         check_heads(model.heads, labels)
         if not 0 < scale < math.inf:
@@ -102,6 +107,7 @@ class Predictor:
         self.threshold = threshold
         self.image = image
         self.label_maps = dict(label_maps or {})
+        self.tta = tta
 
     @overload
     def predict(
@@ -235,7 +241,8 @@ class Predictor:
     def logits(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return logits (1, K, H, W) of every head for one image at its own size: uint8 (C, H, W) by stream.
 
-        Streams that the model does not read are left out.
+        Streams that the model does not read are left out. With test-time augmentation they are the logarithms of the averaged
+        probabilities.
 
         Raises
         ------
@@ -267,14 +274,25 @@ class Predictor:
 
     def _labels(self, batch: Mapping[str, Tensor], head: str) -> Tensor:
         """Return the labels uint8 (N, H, W), from logits that are made strip by strip where the engine can."""
-        if self.scale == 1 and isinstance(self.engine, InStrips):
+        if self.scale == 1 and self.tta is None and isinstance(self.engine, InStrips):
             strips = self.engine.strips(batch, head)
         else:
-            strips = iter([logits_at_scale(self.engine, batch, self.scale)[head]])
+            strips = iter([self._logits(batch)[head]])
         return torch.cat([labels_at(check_finite(logits), self.labels[head], self.threshold) for logits in strips], 1)
 
     def _finite(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {head: check_finite(logits) for head, logits in logits_at_scale(self.engine, batch, self.scale).items()}
+        return {head: check_finite(logits) for head, logits in self._logits(batch).items()}
+
+    def _logits(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if self.tta is not None:
+            return self.tta.log_probabilities(self.engine, batch, self.scale, check_finite)
+        return logits_at_scale(self.engine, batch, self.scale)
+
+    def augmented(self, tta: TTA | None) -> "Predictor":
+        """Return a predictor with the same engine that shows it each image in the views of ``tta``; without any for ``None``."""
+        found = copy.copy(self)
+        found.tta = tta
+        return found
 
     @property
     def model(self) -> FCN:
