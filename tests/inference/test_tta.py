@@ -128,7 +128,7 @@ def test_what_no_view_finds_possible_is_a_number() -> None:
     assert found.probabilities is not None
     np.testing.assert_allclose(found.probabilities, np.stack([np.ones((4, 5)), np.zeros((4, 5))]), atol=1e-30)
     image[2, 3] = 255
-    with pytest.raises(WeightsError, match="the model gives logits that are no numbers"):
+    with pytest.raises(WeightsError, match="the model gives logits that are not finite"):
         Predictor(Broken(), labels, tta=TTA(flip=True)).predict(image)
 
 

@@ -141,7 +141,7 @@ class ExportedEngine:
         wanted = [((images, *(() if self.gives_labels else (classes,)), height, width), dtype) for classes in self.heads.values()]
         if found != wanted:
             raise WeightsError(
-                f"{self._file} gives {_listed(found)} for an image of {height}×{width}, and by its metadata it gives "
+                f"{self.file} gives {_listed(found)} for an image of {height}×{width}, and by its metadata it gives "
                 f"{_listed(wanted)}; {ADVICE}"
             )
 
@@ -178,7 +178,7 @@ class ExportedEngine:
         except Exception as error:  # each runtime has classes of its own
             images, _, height, width = next(iter(batch.values())).shape
             raise WeightsError(
-                f"{self._file} does not run on {images} image{'s' * (images > 1)} of {height}×{width}: {_said(error)}; {ADVICE}"
+                f"{self.file} does not run on {images} image{'s' * (images > 1)} of {height}×{width}: {_said(error)}; {ADVICE}"
             ) from error
 
 
