@@ -7,13 +7,14 @@ Cut into stages, every map is computed from a narrow halo of the map before it, 
 Letters: N images, C channels, h w map, K classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from fullconv.geometry.axis import POINTWISE, Transposed
+from fullconv.geometry.axis import POINTWISE, Transposed, Window
 from fullconv.geometry.graph import Geometry, Interval, Layer
 from fullconv.geometry.trace import node_names
 from fullconv.nn.align import Step
@@ -21,6 +22,9 @@ from fullconv.nn.head import Head
 from fullconv.nn.surgery import keep_needed
 from fullconv.nn.trunk import Trunk
 from fullconv.nn.upsample import Deconvolution
+
+SLICE = 8_000_000
+"""Numbers of a convolution's weights that are computed with at once (VGG16's fc6 has 103 million)."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,16 @@ class Stage:
         Its coordinate maps; the "image" is the map before it.
     level
         Which of the trunk's maps it gives, coarse to fine; ``None`` when it is on the way only.
+    around
+        Zeros that the map before it is to be given around itself first: the reference's 100 px around the image, which every tile
+        would else be given once more.
     """
 
     name: str
     net: fx.GraphModule
     geometry: Geometry
     level: int | None
+    around: int = 0
 
 
 def stages_of(trunk: Trunk) -> list[Stage]:
@@ -70,8 +78,10 @@ def stages_of(trunk: Trunk) -> list[Stage]:
             continue
         if layer in taps or place.stride not in strides:
             strides.add(int(place.stride))
-            net = _between(trunk.graph, start, node)
-            found.append(Stage(names[node], net, _cut(trunk.geometry, at, layer), taps.get(layer)))
+            net, maps = _between(trunk.graph, start, node), _cut(trunk.geometry, at, layer)
+            around, maps = (0, maps) if found else _without_wide_padding(net, maps)
+            _compute_in_slices(net)
+            found.append(Stage(names[node], net, maps, taps.get(layer), around))
             start, at = node, layer
     return found
 
@@ -110,6 +120,55 @@ def _cut(geometry: Geometry, start: int, end: int) -> Geometry:
         like = None if layer.like is None else (layer.like[0] - start, layer.like[1])
         layers.append(replace(layer, inputs=tuple(i - start for i in layer.inputs), like=like))
     return Geometry(layers)
+
+
+def _without_wide_padding(net: fx.GraphModule, geometry: Geometry) -> tuple[int, Geometry]:
+    """Take the padding from a first convolution that pads by more than its kernel; return it, and the maps without it."""
+    node = next(node for node in net.graph.nodes if node.op == "call_module")
+    first = net.get_submodule(str(node.target))
+    if not isinstance(first, nn.Conv2d) or not node.all_input_nodes[0].op == "placeholder" or isinstance(first.padding, str):
+        return 0, geometry
+    around = first.padding[0]
+    if around <= first.kernel_size[0] or first.padding_mode != "zeros":
+        return 0, geometry
+    bare = nn.Conv2d(1, 1, first.kernel_size, first.stride, 0, first.dilation)  # its weights are those of the first
+    bare.weight, bare.bias = first.weight, first.bias
+    bare.in_channels, bare.out_channels, bare.groups = first.in_channels, first.out_channels, first.groups
+    net.add_submodule(str(node.target), bare)
+    image, padded, *others = geometry.layers
+    window = padded.maps[0]
+    assert isinstance(window, Window)  # of a convolution
+    unpadded = replace(window, before=0, after=0)
+    return around, Geometry([image, replace(padded, maps=(unpadded, unpadded)), *others])
+
+
+def _compute_in_slices(net: fx.GraphModule) -> None:
+    """Have convolutions of very large weights computed some output channels at a time: each slice is copied while it is used."""
+    for name, part in list(net.named_modules()):
+        if isinstance(part, nn.Conv2d) and part.groups == 1 and part.weight.numel() > SLICE:
+            net.add_submodule(name, InSlices(part))
+
+
+class InSlices(nn.Module):
+    """A convolution that gives some of its output channels (N, C, h, w) after the others."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.layer = layer
+        self.channels = max(1, SLICE // layer.weight[0].numel())
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return what the convolution gives."""
+        layer, bias = self.layer, self.layer.bias
+        starts = range(0, len(layer.weight), self.channels)
+        parts = [
+            F.conv2d(
+                *(maps, layer.weight[i : i + self.channels], None if bias is None else bias[i : i + self.channels]),
+                *(layer.stride, layer.padding, layer.dilation),
+            )
+            for i in starts
+        ]
+        return torch.cat(parts, 1)
 
 
 class Score(nn.Module):
@@ -190,7 +249,7 @@ def joined_rows(head: Head, logits: list[Tensor], rows: tuple[int, int], columns
     return last.rows(head.join(logits), *rows)[..., slice(*columns)]
 
 
-def input_of(stream: str, images: dict[str, Tensor]) -> Tensor:
+def input_of(stream: str, images: Mapping[str, Tensor]) -> Tensor:
     """Return what a stream reads of normalised images (N, C, H, W) by input."""
     names = stream.split("+")
     return images[names[0]] if len(names) == 1 else torch.cat([images[name] for name in names], 1)
