@@ -1,7 +1,7 @@
 """PNG files written some rows at a time, of any height, and the same to the last byte however the rows came.
 
-Each piece of rows is compressed by itself and ends at a whole byte, so pieces can be made at different times, kept, and put together
-later. Source: the PNG specification, sections 5 (chunks), 9 (filters) and 10 (compression); RFC 1950 and 1951.
+Each piece of rows is compressed by itself and ends at a whole byte, so pieces can be made at different times, kept, and put
+together later. Source: the PNG specification, sections 5 (chunks), 9 (filters) and 10 (compression); RFC 1950 and 1951.
 
 Letters: H height, W width.
 """

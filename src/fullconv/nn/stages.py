@@ -1,8 +1,8 @@
-"""A net taken apart where one map alone carries everything on: stages that can be computed at different times, in different parts.
+"""A net taken apart where one map alone carries everything on: stages, each of which can be computed in parts of its own.
 
-A tile that goes through the whole net needs a halo as wide as the whole net's reach, and what lies in it is computed twice. Most of
-the reach comes from the deep layers, whose maps are small; most of the work is done by the shallow ones, which reach a few pixels.
-Cut into stages, every map is computed from a narrow halo of the map before it, and the deep maps are small enough to be kept.
+A tile that goes through the whole net needs a halo as wide as the whole net's reach, and what lies in it is computed twice. Most
+of the reach comes from the deep layers, whose maps are small; most of the work is done by the shallow ones, which reach a few
+pixels. In stages, every map is computed from a narrow halo of the map before it, and deep maps are small enough to be kept.
 
 Letters: N images, C channels, h w map, K classes.
 """
@@ -126,15 +126,12 @@ def _without_wide_padding(net: fx.GraphModule, geometry: Geometry) -> tuple[int,
     """Take the padding from a first convolution that pads by more than its kernel; return it, and the maps without it."""
     node = next(node for node in net.graph.nodes if node.op == "call_module")
     first = net.get_submodule(str(node.target))
-    if not isinstance(first, nn.Conv2d) or not node.all_input_nodes[0].op == "placeholder" or isinstance(first.padding, str):
+    if not isinstance(first, nn.Conv2d) or node.all_input_nodes[0].op != "placeholder" or isinstance(first.padding, str):
         return 0, geometry
     around = first.padding[0]
     if around <= first.kernel_size[0] or first.padding_mode != "zeros":
         return 0, geometry
-    bare = nn.Conv2d(1, 1, first.kernel_size, first.stride, 0, first.dilation)  # its weights are those of the first
-    bare.weight, bare.bias = first.weight, first.bias
-    bare.in_channels, bare.out_channels, bare.groups = first.in_channels, first.out_channels, first.groups
-    net.add_submodule(str(node.target), bare)
+    net.add_submodule(str(node.target), Unpadded(first))
     image, padded, *others = geometry.layers
     window = padded.maps[0]
     assert isinstance(window, Window)  # of a convolution
@@ -149,6 +146,19 @@ def _compute_in_slices(net: fx.GraphModule) -> None:
             net.add_submodule(name, InSlices(part))
 
 
+class Unpadded(nn.Module):
+    """A convolution without its padding, which its input has around it already."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return what the convolution gives without padding."""
+        layer = self.layer
+        return F.conv2d(maps, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
+
+
 class InSlices(nn.Module):
     """A convolution that gives some of its output channels (N, C, h, w) after the others."""
 
@@ -161,13 +171,10 @@ class InSlices(nn.Module):
         """Return what the convolution gives."""
         layer, bias = self.layer, self.layer.bias
         starts = range(0, len(layer.weight), self.channels)
-        parts = [
-            F.conv2d(
-                *(maps, layer.weight[i : i + self.channels], None if bias is None else bias[i : i + self.channels]),
-                *(layer.stride, layer.padding, layer.dilation),
-            )
-            for i in starts
-        ]
+        parts = []
+        for i in starts:
+            weight, shift = layer.weight[i : i + self.channels], None if bias is None else bias[i : i + self.channels]
+            parts.append(F.conv2d(maps, weight, shift, layer.stride, layer.padding, layer.dilation))
         return torch.cat(parts, 1)
 
 
@@ -212,9 +219,7 @@ class Joining:
         list of tuple
             The entries (first, last left out) of each level, coarse to fine, that begin there.
         """
-        wanted = [
-            (max(a, 0), min(b + 1, size)) for (a, b), size in zip(self._needs(first, last - 1), self.sizes, strict=True)
-        ]
+        wanted = [(max(a, 0), min(b + 1, size)) for (a, b), size in zip(self._needs(first, last - 1), self.sizes, strict=True)]
         low = min(min(a, size - 1) * stride for (a, _), size, stride in zip(wanted, self.sizes, self.strides, strict=True))
         begin = low // self.period * self.period
         return begin, [

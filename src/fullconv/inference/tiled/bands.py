@@ -1,8 +1,8 @@
 """Finished rows of an image that takes long, kept in a file beside the result: whoever is stopped goes on there.
 
-The file is a line of JSON that says what is being computed, and behind it a record for each band of rows: a line of JSON with its
-rows and the length and checksum of each layer, then the layers' bytes, packed as a PNG holds them. A record that was cut short by a
-kill is dropped and its band computed again. The results are written from the records at the end, each at once.
+The file is a line of JSON that says what is being computed, and behind it a record for each band of rows: a line of JSON with
+its rows and the length and checksum of each layer, then the layers' bytes, packed as a PNG holds them. A record that was cut
+short by a kill is dropped and its band computed again. The results are written from the records at the end, each at once.
 """
 
 import json
@@ -140,6 +140,6 @@ def unpacked(piece: Piece, width: int) -> NDArray[np.uint8]:
 
 def _cannot(path: Path, error: OSError) -> FullconvError:
     return FullconvError(
-        f"cannot write {path}: {error.strerror or error}. What is finished is kept; free space or choose another folder, and give the "
-        "same command again"
+        f"cannot write {path}: {error.strerror or error}. What is finished is kept; free space or choose another folder, and "
+        "give the same command again"
     )

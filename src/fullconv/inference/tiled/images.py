@@ -64,10 +64,14 @@ class Order:
         What the labels' file holds of each class.
     identity
         What tells this image and model from others, so that nothing of another is gone on with. JSON.
+    labels
+        Whether to write the labels; where they are there already and somebody may have corrected them, they stay.
     verify
         How many windows to compute once more.
     progress
         Called with (rows done, of) after each band.
+    say
+        Is told in a line how the image is predicted, and what verifying it found.
     """
 
     path: Path
@@ -76,8 +80,10 @@ class Order:
     way: str = ""
     values: Values = "labels"
     identity: Any = None
+    labels: bool = True
     verify: int = 0
     progress: Callable[[int, int], None] = lambda done, of: None
+    say: Callable[[str], None] = lambda line: None
 
     @property
     def bands(self) -> Path:
@@ -86,7 +92,12 @@ class Order:
 
 
 def predict_large(
-    predictor: Predictor, read: Read, size: tuple[int, int], plan: Callable[[], Cut], order: Order, use: Callable[[Bands], None] | None = None
+    predictor: Predictor,
+    read: Read,
+    size: tuple[int, int],
+    plan: Callable[[], Cut],
+    order: Order,
+    use: Callable[[Bands], None] | None = None,
 ) -> Large:
     """Predict an image in parts and write its labels, and maps of its probabilities.
 
@@ -110,6 +121,7 @@ def predict_large(
     begun = _begun(order.bands, about)
     how = cut_of(begun) if begun is not None else plan()
     bands = Bands(order.bands, about | {"cut": how.key})
+    order.say(f"{size[0]}×{size[1]} px, {how.about}" + (f"; {bands.rows} rows were there already" if bands.rows else ""))
     try:
         verifier = Verifier(size, order.verify, bands.rows) if order.verify and bands.rows < size[0] else None
         parts = how.parts(
@@ -126,6 +138,8 @@ def predict_large(
             use(bands)
         counts = _write(predictor, bands, size, order)
         difference = verifier.largest_difference(predictor, read, order.head) if verifier else None
+        if difference is not None:
+            order.say(f"logits of {order.verify} windows, computed once more by themselves, differ by {difference:.1e} at most")
     except BaseException:
         bands.close()
         raise
@@ -171,6 +185,8 @@ def _write(predictor: Predictor, bands: Bands, size: tuple[int, int], order: Ord
     for name, path in order.maps.items():
         with replacing(path) as temporary, temporary.open("wb") as file:
             write_png(file, size, bands.pieces(name))
+    if not order.labels:
+        return counts
     palette = bytes(labels.palette) if order.values == "labels" else b""
     pieces, bits, color = bands.pieces("labels"), 8, PALETTE
     if order.values != "labels":
@@ -195,8 +211,11 @@ def fingerprint(predictor: Predictor) -> str:
     """Return what tells a model from every other: a digest of its weights."""
     found = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(predictor.model.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        in_order = tensor.detach().cpu()
+        if in_order.dim() == 4:  # as they lie in memory, so that nothing is copied
+            in_order = in_order.permute(0, 2, 3, 1)
+        found.update(f"{name} {tuple(tensor.shape)}".encode())
+        found.update(np.ascontiguousarray(in_order.numpy()).data)
     return found.hexdigest()
 
 
@@ -210,5 +229,6 @@ def check_outputs(outputs: Collection[str]) -> None:
     """
     if "probabilities" in outputs:
         raise DataError(
-            f"an image in parts keeps no probabilities of every class, which are twice K bytes a pixel; ask for {' or '.join(MAPS)}"
+            "an image in parts keeps no probabilities of every class, 2 bytes each for every pixel; ask for "
+            f"{' or '.join(MAPS)} in their place"
         )

@@ -1,12 +1,12 @@
 """How many bytes a computation holds at its peak, found without memory: tensors of the meta device have sizes and no numbers.
 
-What is counted are tensors, from the one that makes them to the last that needs them, at the sizes that the net really gives for a
-window. Beside them a processor's library copies weights into the order that it computes in, one layer at a time, and the process
-holds its programs and the weights themselves. :func:`free_for` takes all that into account.
+What is counted are tensors, from the one that makes them to the last that needs them, at the sizes that the net really gives
+for a window. Beside them a processor's library copies weights into the order that it computes in, one layer at a time, and the
+process holds its programs and the weights themselves. :func:`free_for` takes all that into account.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ SPARE = 0.15
 class _Peak(TorchDispatchMode):
     """Adds up the storage that lives while operations run."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Iterable[Tensor]) -> None:
         super().__init__()
         self.peak = 0
+        self._weights = {each.untyped_storage()._cdata for each in weights}
         self._live: dict[int, tuple[StorageWeakRef, int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -37,7 +38,8 @@ class _Peak(TorchDispatchMode):
         for each in found if isinstance(found, (tuple, list)) else (found,):
             if isinstance(each, Tensor):
                 storage = each.untyped_storage()
-                self._live[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+                if storage._cdata not in self._weights:  # a part of a weight is no copy of it
+                    self._live[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
         self._live = {key: known for key, known in self._live.items() if not known[0].expired()}
         self.peak = max(self.peak, sum(size for _, size in self._live.values()))
         return found
@@ -54,10 +56,11 @@ def peak_of(module: nn.Module, *inputs: Any) -> int:
         Tensors on the meta device.
     """
     with torch.inference_mode(False), torch.no_grad():
-        with _Peak() as counted:
+        weights = _on_meta(module)
+        with _Peak(weights.values()) as counted:
             given = [each.clone() if isinstance(each, Tensor) else {k: v.clone() for k, v in each.items()} for each in inputs]
             del inputs
-            torch.func.functional_call(module, _on_meta(module), tuple(given))
+            torch.func.functional_call(module, weights, tuple(given))
         return counted.peak
 
 
@@ -86,7 +89,9 @@ class _Predicting(nn.Module):
         upsample, start = self.model.head(self.head).upsample[-1], self.model.crop.start
         assert isinstance(upsample, Deconvolution)  # a ModuleList knows only modules
         height, width = next(iter(images.values())).shape[-2:]
-        return upsample.rows(maps, start, start + min(self.rows, height))[..., start : start + width].max(1).indices.to(torch.uint8)
+        return (
+            upsample.rows(maps, start, start + min(self.rows, height))[..., start : start + width].max(1).indices.to(torch.uint8)
+        )
 
 
 def window_bytes(model: FCN, head: str, size: tuple[int, int], strip: int = 256) -> int:
@@ -130,16 +135,21 @@ def free_for(device: torch.device, limit: int | None = None) -> int:
     device
         Where the net computes.
     limit
-        Of the whole process, what it has taken already included; on a GPU of the GPU's memory. By default nine tenths of what is free.
+        Of the whole process, what it has taken already included; on a GPU of the GPU's memory. By default nine tenths of what
+        is free.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(0.9 * free) if limit is None else min(free, limit - torch.cuda.memory_allocated(device))
     if sys.platform != "linux":
         return 2**62 if limit is None else limit
-    taken = _kilobytes("/proc/self/status", "VmRSS") * 1024
+    import resource
+
     free = _kilobytes("/proc/meminfo", "MemAvailable") * 1024
-    return int(0.9 * free) if limit is None else min(free, limit - taken)
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if most != resource.RLIM_INFINITY:
+        free = min(free, most - _kilobytes("/proc/self/status", "VmData") * 1024)
+    return int(0.9 * free) if limit is None else min(free, limit - _kilobytes("/proc/self/status", "VmRSS") * 1024)
 
 
 def _kilobytes(path: str, key: str) -> int:

@@ -68,7 +68,7 @@ class Wanted:
 
 
 def part_of(predictor: Predictor, logits: Tensor, wanted: Wanted, place: tuple[int, int]) -> Part:
-    """Return what logits (1, K, h, w) say of the part of an image at ``place``, (row, column); errors as ``Predictor.predict``."""
+    """Return what logits (1, K, h, w) say of a part of an image, at (row, column); errors as ``Predictor.predict``."""
     logits, head, maps = check_finite(logits), wanted.head, wanted.maps
     if wanted.look is not None:
         wanted.look(*place, logits[0])
@@ -109,7 +109,9 @@ def read_batch(predictor: Predictor, read: Read, top: int, left: int, height: in
     batch = {}
     for name in predictor.engine.inputs:
         if name not in given:
-            raise DataError(f"the model reads {', '.join(predictor.engine.inputs)}; of a window only {', '.join(given)} was given")
+            raise DataError(
+                f"the model reads {', '.join(predictor.engine.inputs)}; of a window only {', '.join(given)} was given"
+            )
         pixels = np.asarray(given[name])
         if pixels.shape[:2] != (height, width):
             raise DataError(f"a window of {height}×{width} px at row {top}, column {left} was read as {pixels.shape}")
@@ -132,6 +134,6 @@ def check_tileable(predictor: Predictor) -> None:
         )
     if predictor.scale != 1:
         raise SpecError(
-            f"the model was trained on images resized by {predictor.scale:g} and resizes them by itself, whole; tiles are parts of "
+            f"the model was trained on images resized by {predictor.scale:g} and resizes them itself, whole; tiles are parts of "
             "an image as it is: resize the image first, or give one that fits into memory"
         )

@@ -30,7 +30,9 @@ class Rows:
         """Add the rows ``first`` to ``last - 1``, to be filled by :meth:`put`."""
         for row in range(first, last, BLOCK):
             shape = (1, like.shape[1], min(BLOCK, last - row), width)
-            self._blocks.append((row, torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)))
+            self._blocks.append(
+                (row, torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last))
+            )
 
     def put(self, row: int, column: int, maps: Tensor) -> None:
         """Fill a rectangle (1, C, h, w) that begins at a row and column."""
@@ -100,9 +102,9 @@ class PaddedImage:
         model = self._predictor.model
         if top == bottom or left == right:
             channels = sum(model.channels_of(name) for name in model.inputs)
-            return model.normalise[model.inputs[0]].mean.new_zeros(1, channels, rows[1] - rows[0], columns[1] - columns[0])
+            return model.normaliser(model.inputs[0]).mean.new_zeros(1, channels, rows[1] - rows[0], columns[1] - columns[0])
         batch = read_batch(self._predictor, self._read, top, left, bottom - top, right - left)
-        images = {name: model.normalise[name](image.to(self._predictor.device)) for name, image in batch.items()}
+        images = {name: model.normaliser(name)(image.to(self._predictor.device)) for name, image in batch.items()}
         around = (left + self._before - columns[0], columns[1] - right - self._before)
         above = (top + self._before - rows[0], rows[1] - bottom - self._before)
         return F.pad(input_of(self._stream, images), (*around, *above)).contiguous(memory_format=torch.channels_last)

@@ -77,7 +77,9 @@ def predict_staged(
     name = predictor.head(head)
     wanted = Wanted(name, maps, look)
     if not can_stage(predictor):
-        raise SpecError("a net is run stage by stage by the engine eager, in fp32, and only where it has one trunk; tile it whole")
+        raise SpecError(
+            "a net is run stage by stage by the engine eager, in fp32, and only where it has one trunk; tile it whole"
+        )
     model = predictor.model
     check_local(model.geometry)
     with torch.inference_mode():
@@ -96,7 +98,10 @@ def predict_staged(
             with torch.inference_mode():
                 edge, columns = across.window(left, right)
                 logits = [level.logits.window(*pair) for level, *pair in zip(levels, rows, columns, strict=True)]
-                there = (down.start + top - begin, down.start + bottom - begin), (down.start + left - edge, down.start + right - edge)
+                there = (
+                    (down.start + top - begin, down.start + bottom - begin),
+                    (down.start + left - edge, down.start + right - edge),
+                )
                 found = part_of(predictor, joined_rows(model.head(name), logits, *there), wanted, (top, left))
             yield found
         for level, (a, _) in zip(levels, down.window(bottom, bottom + 1)[1], strict=True):

@@ -1,4 +1,4 @@
-"""Whether the parts of an image are what the whole image gives: random windows computed once more, from far more than they need."""
+"""Whether the parts of an image are what the whole gives: random windows, computed once more from more than they need."""
 
 import numpy as np
 import torch
