@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.graph import Geometry
@@ -18,19 +19,18 @@ from fullconv.spec import ModelSpec
 
 CASES = {
     "minivgg": ModelSpec(name="fcn8s-minivgg"),
-    "minivgg, padded by 100 px": ModelSpec(name="fcn32s-minivgg", padding="paper"),
-    "vgg16": ModelSpec(name="fcn8s-narrow-vgg16"),
+    "vgg16": ModelSpec(name="fcn8s-narrow-vgg16", padding="paper"),
     "alexnet": ModelSpec(name="fcn16s-narrow-alexnet", padding="same"),
     "squeezenet": ModelSpec(name="fcn4s-squeezenet1_1"),
 }
-SLOW = {"resnet": ModelSpec(name="fcn8s-resnet18"), "lite": ModelSpec(name="fcn8s-efficientnet_lite0")}
+BLOCKS = {"resnet": ModelSpec(name="fcn8s-resnet18"), "lite": ModelSpec(name="fcn8s-efficientnet_lite0")}
 
 
 @functools.cache
 def net_of(case: str) -> tuple[FCN, Geometry]:
     """Return a net in float64 whose logits depend on everything that it sees, and its geometry."""
     torch.manual_seed(0)
-    model = build_model((CASES | SLOW)[case], 3)
+    model = build_model((CASES | BLOCKS)[case], 3)
     for parameter in model.score_parameters():
         nn.init.normal_(parameter, std=0.1)
     return model.double().eval(), model.geometry
@@ -63,18 +63,18 @@ def check_same(model: nn.Module, geometry: Geometry, size: tuple[int, int], core
     torch.testing.assert_close(found, whole, rtol=0, atol=1e-12 * max(whole.abs().max().item(), 1))
 
 
-@settings(max_examples=14)
-@given(st.sampled_from(sorted(CASES)), st.integers(1, 220), st.integers(1, 220), st.integers(40, 130), st.integers(40, 130))
-@example("minivgg, padded by 100 px", 200, 33, 41, 33)
+@settings(max_examples=8)
+@given(st.sampled_from(sorted(CASES)), st.integers(1, 200), st.integers(1, 200), st.integers(60, 130), st.integers(60, 130))
+@example("vgg16", 200, 33, 101, 33)
 @example("squeezenet", 97, 200, 97, 67)
 def test_tiles_together_are_the_whole_image(case: str, height: int, width: int, tall: int, wide: int) -> None:
     check_same(*net_of(case), (height, width), (tall, wide))
 
 
-@pytest.mark.parametrize("case", sorted(SLOW))
+@pytest.mark.parametrize("case", sorted(BLOCKS))
 def test_nets_of_blocks_too(case: str) -> None:
     model, geometry = net_of(case)
-    check_same(model, geometry, (70, 590), (70, 64 if case == "resnet" else 300))
+    check_same(model, geometry, (33, 600 if case == "resnet" else 1060), (33, 300 if case == "resnet" else 530))
 
 
 def test_mirrored_and_repeated_borders_too() -> None:
@@ -99,7 +99,7 @@ def broken(case: str, change: dict[str, int]) -> float:
     return (part - logits_of(model, image)[:, :, laid.first : laid.last]).abs().max().item()
 
 
-@pytest.mark.parametrize("case", ["minivgg", "vgg16", "alexnet"])
+@pytest.mark.parametrize("case", ["minivgg", "alexnet"])
 def test_off_the_grid_it_breaks(case: str) -> None:
     assert broken(case, {}) < 1e-10
     assert broken(case, {"begin": -32}) < 1e-10
@@ -114,9 +114,10 @@ def test_with_a_halo_one_stride_short_it_breaks(case: str) -> None:
 
 
 def test_a_net_that_sees_the_whole_image_is_refused_by_name() -> None:
-    model = build_model("fcn32s-mobilenet_v3_small", 2)
-    with pytest.raises(GeometryError, match=r"sees the whole image at once \(by .*avgpool.*and \d+ more\).*--approximate"):
-        tiles(model.geometry, (300, 300), (100, 100))
+    parts = [(SqueezeExcitation(6, 2), nn.Conv2d(6, 6, 3, padding=1)) for _ in range(3)]
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), *(layer for pair in parts for layer in pair))
+    with pytest.raises(GeometryError, match=r"sees the whole image at once \(by 1\.avgpool, 3\.avgpool and 1 more\).*approximat"):
+        tiles(trace(net), (300, 300), (100, 100))
 
 
 def test_outputs_that_are_no_pixels_are_refused() -> None:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import example, given, settings
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation
 
 from fullconv.errors import DataError, GeometryError, SpecError
 from fullconv.inference.predictor import Predictor
@@ -25,7 +26,7 @@ from fullconv.spec import ModelSpec
 LABELS = LabelSet(("sky", "sea", "sand"))
 CASES = {
     "minivgg": ModelSpec(name="fcn8s-minivgg"),
-    "vgg16": ModelSpec(name="fcn8s-narrow-vgg16"),
+    "vgg16": ModelSpec(name="fcn8s-narrow-vgg16", padding="paper"),
     "alexnet": ModelSpec(name="fcn16s-narrow-alexnet", padding="same"),
     "squeezenet": ModelSpec(name="fcn4s-squeezenet1_1"),
     "depth": ModelSpec(name="fcn16s-minivgg", streams=("rgb+depth",)),
@@ -39,6 +40,12 @@ def predictor_of(case: str, dtype: torch.dtype = torch.float64) -> Predictor:
     for parameter in model.score_parameters():
         nn.init.normal_(parameter, std=0.1)
     return Predictor(model.to(dtype), {"semantic": LABELS})
+
+
+def squeezing() -> nn.Module:
+    """Return a classifier with squeeze-and-excitation, which sees the whole image."""
+    features = [nn.Conv2d(3, 6, 4, 4), nn.ReLU(), SqueezeExcitation(6, 2), nn.Conv2d(6, 6, 8, 8), nn.ReLU()]
+    return nn.Sequential(*features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
 
 
 def image_of(size: tuple[int, int]) -> dict[str, NDArray[np.generic]]:
@@ -86,8 +93,8 @@ def plan_of(predictor: Predictor, chunk: int, wide: int) -> StagePlan:
     return StagePlan([chunk + 3 * i for i in range(len(stages))], [wide + i for i in range(len(stages))])
 
 
-@settings(max_examples=12)
-@given(st.sampled_from(sorted(CASES)), st.integers(1, 300), st.integers(1, 200), st.integers(4, 40), st.integers(12, 60))
+@settings(max_examples=8)
+@given(st.sampled_from(sorted(CASES)), st.integers(1, 300), st.integers(1, 140), st.integers(4, 40), st.integers(12, 60))
 @example("vgg16", 300, 40, 4, 12)
 @example("depth", 1, 1, 4, 12)
 def test_staged_is_the_whole_image(case: str, height: int, width: int, chunk: int, wide: int) -> None:
@@ -95,7 +102,6 @@ def test_staged_is_the_whole_image(case: str, height: int, width: int, chunk: in
     plan = plan_of(predictor, chunk, wide)
     logits, labels = seen(functools.partial(predict_staged, predictor, reader(image), (height, width), plan), (height, width))
     whole = whole_logits(predictor, image)
-    # the fixed upsampling is float32 in a predictor, whatever comes before
     torch.testing.assert_close(logits, whole, rtol=0, atol=1e-12 * max(whole.abs().max().item(), 1))
     assert np.array_equal(labels, whole.argmax(0).numpy())
 
@@ -112,8 +118,8 @@ def test_begun_further_down_it_gives_the_same_to_the_last_bit(case: str) -> None
         assert below[:, :row].isnan().all()
 
 
-@settings(max_examples=8)
-@given(st.sampled_from(sorted(CASES)), st.integers(1, 200), st.integers(1, 200), st.integers(60, 130))
+@settings(max_examples=5)
+@given(st.sampled_from(sorted(CASES)), st.integers(1, 160), st.integers(1, 160), st.integers(60, 130))
 def test_windows_give_the_labels_of_the_whole_image(case: str, height: int, width: int, tile: int) -> None:
     predictor, image = predictor_of(case, torch.float32), image_of((height, width))
     predict = functools.partial(predict_windows, predictor, reader(image), (height, width), tile=(tile, 2 * tile))
@@ -134,7 +140,7 @@ def test_more_memory_is_less_work_and_less_than_needed_is_refused() -> None:
 
 
 def test_what_cannot_be_tiled_is_refused_in_words() -> None:
-    sees_all = Predictor(build_model("fcn32s-mobilenet_v3_small", 3), {"semantic": LABELS})
+    sees_all = Predictor(build_model("fcn32s-mine", 3, backbone=squeezing), {"semantic": LABELS})
     with pytest.raises(GeometryError, match="sees the whole image at once"):
         cut(sees_all, (300, 300), 10**9)
     about = cut(sees_all, (300, 300), 10**9, tile=100, approximate=True).about

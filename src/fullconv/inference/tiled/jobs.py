@@ -17,7 +17,7 @@ from fullconv.inference.predictor import Predictor
 from fullconv.inference.rgbd import Loaded
 from fullconv.inference.segmentation import Segmentation, Values
 from fullconv.inference.tiled.bands import Bands
-from fullconv.inference.tiled.images import Order, check_outputs, fingerprint, labels_of, predict_large
+from fullconv.inference.tiled.large import Order, check_outputs, fingerprint, labels_of, predict_large
 from fullconv.inference.tiled.memory import free_for
 from fullconv.inference.tiled.part import MAPS
 from fullconv.inference.tiled.plan import Cut, cut, fits_whole
