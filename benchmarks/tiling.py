@@ -8,9 +8,9 @@
 
 ``memory``  bytes that a window is said to take, and by how much the process grew at its peak
 ``work``    work as a multiple of the whole image's: tiles through the whole net, and stage by stage
-``large``   an image of SIDE×SIDE pixels (20000) that is made while it is read, with random weights and 21 classes: seconds a megapixel
-            against those of an image of 1 megapixel whole, the process's peak, and windows computed once more. ROWS of it (all); MEMORY
-            of the whole process (2GB).
+``large``   an image of SIDE×SIDE pixels (20000) that is made while it is read, with random weights and 21 classes: seconds a
+            megapixel against those of an image of 1 megapixel whole, the process's peak, and windows computed once more. ROWS of
+            it (all); MEMORY of the whole process (2GB).
 ``kill``    the process is killed (SIGKILL) half-way and begun again: whether the file is the same, and what was computed twice
 ``peers``   the same net on the same image by MONAI's sliding windows (pip install monai), by mmsegmentation's slide rule (written
             from its description: windows with overlap, the last ones moved inward, logits averaged), and by exact tiles
@@ -36,19 +36,19 @@ from torch import Tensor, nn
 
 from fullconv.cli.tiling import bytes_of
 from fullconv.data.images import read_image
+from fullconv.errors import DataError
 from fullconv.geometry.tiles import overhead, tiles
 from fullconv.inference.load import load
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.tiled import predict_windows
 from fullconv.inference.tiled.large import Order, predict_large
 from fullconv.inference.tiled.memory import free_for, largest_weight, window_bytes
-from fullconv.inference.tiled.plan import cut, plan_stages
+from fullconv.inference.tiled.plan import Cut, cut, plan_stages
 from fullconv.labels import VOC
 from fullconv.nn.build import build_model
 
 NETS = ("fcn8s-squeezenet1_1", "fcn8s-efficientnet_lite0", "fcn8s-resnet18", "fcn8s-caffe-vgg16")
 TILE = 256
-"""Of the ways that are compared, in pixels; what each of them computes around it is its own affair."""
+"""Half the side of the windows of the ways that are compared, in pixels."""
 
 
 def made(name: str) -> Predictor:
@@ -116,10 +116,11 @@ def work() -> None:
         for budget in (0.5e9, 1e9, 2e9):
             try:
                 staged.append(f"{plan_stages(model, 'semantic', size, int(budget))[1]:.2f}")
-            except Exception as error:
+            except DataError as error:
                 staged.append(str(error)[:40])
         print(
-            f"{name}: tiles of 1024 {tiled[0]:.2f}, of 2048 {tiled[1]:.2f}; staged in 0.5, 1, 2 GB beside the weights {', '.join(staged)}",
+            f"{name}: tiles of 1024 {tiled[0]:.2f}, of 2048 {tiled[1]:.2f}; "
+            f"staged in 0.5, 1, 2 GB beside the weights {', '.join(staged)}",
             flush=True,
         )
 
@@ -138,8 +139,8 @@ def large(name: str, side: int = 20_000, rows: int | None = None, limit: str = "
     found = predict_large(predictor, pixels, size, lambda: how, order)
     seconds, mega = time.process_time() - begun, size[0] * size[1] / 2**20
     print(
-        f"{name}: {size[0]}×{size[1]} px in {seconds:.0f} s of a processor ({time.perf_counter() - watch:.0f} s by the clock), windows that "
-        f"were verified among them; {seconds / mega:.2f} s a megapixel, a whole megapixel {whole:.2f}: ratio {seconds / mega / whole:.2f}, "
+        f"{name}: {size[0]}×{size[1]} px in {seconds:.0f} s of a processor ({time.perf_counter() - watch:.0f} s by the clock), "
+        f"verifying included; {seconds / mega:.2f} s a megapixel, a whole one {whole:.2f}: ratio {seconds / mega / whole:.2f}, "
         f"work {how.overhead:.3f}; peak {status('VmHWM') / 1e9:.2f} GB; {order.path.stat().st_size / 1e6:.1f} MB of PNG, "
         f"{int((found.counts > 0).sum())} classes"
     )
@@ -184,6 +185,7 @@ def peers(checkpoint: str, image: str, picture: str = "") -> None:
     torch.set_num_threads(1)
     predictor, array = load(checkpoint, "cpu"), read_image(image)
     batch = torch.from_numpy(array.transpose(2, 0, 1).copy())[None]
+    predictor.predict(array[:64, :64])
 
     def net(window: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -194,33 +196,45 @@ def peers(checkpoint: str, image: str, picture: str = "") -> None:
     grew, seconds = growth(lambda: whole.append(net(batch)))
     print(f"whole: {seconds:.2f} s, {grew / 1e6:.0f} MB")
     panels = [("whole image", None)]
-    for name, way in (("exact tiles", _exact), ("MONAI", _monai), ("MONAI, gaussian", _monai_gaussian), ("slide rule", _slide)):
+    for name, way in WAYS.items():
         found: list[Tensor] = []
         grew, seconds = growth(lambda way=way, found=found: found.append(way(predictor, net, batch, array)))
         difference, changed = (found[0] - whole[0]).abs(), found[0].argmax(1) != whole[0].argmax(1)
         print(
-            f"{name}: largest difference of a logit {difference.max():.2g} (logits have a standard deviation of {whole[0].std():.2g}), "
+            f"{name}: largest difference of a logit {difference.max():.2g} (standard deviation {whole[0].std():.2g}), "
             f"{changed.float().mean():.3%} of labels changed, {seconds:.2f} s, {grew / 1e6:.0f} MB",
             flush=True,
         )
         panels.append((name, difference[0].amax(0)))
     if picture:
-        _draw(array, [panel for panel in panels if panel[0] != "MONAI"], float(whole[0].std()), Path(picture))
+        _draw(
+            array, [panel for panel in panels if panel[0] not in ("MONAI", "exact tiles")], float(whole[0].std()), Path(picture)
+        )
 
 
-def _exact(predictor: Predictor, net: Callable[[Tensor], Tensor], batch: Tensor, array: NDArray[np.uint8]) -> Tensor:
+def _seen(predictor: Predictor, array: NDArray[np.uint8], how: Cut) -> Tensor:
+    """Return the logits of all parts."""
     found = torch.empty(1, predictor.engine.heads["semantic"], *array.shape[:2])
+
+    def read(top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:
+        return array[top : top + height, left : left + width]
 
     def look(top: int, left: int, logits: Tensor) -> None:
         found[0, :, top : top + logits.shape[1], left : left + logits.shape[2]] = logits
 
-    for _ in predict_windows(
-        *(predictor, lambda top, left, height, width: array[top : top + height, left : left + width], array.shape[:2]),
-        tile=TILE,
-        look=look,
-    ):
+    for _ in how.parts(predictor, read, array.shape[:2], look=look):
         pass
     return found
+
+
+def _staged(predictor: Predictor, net: Callable[[Tensor], Tensor], batch: Tensor, array: NDArray[np.uint8]) -> Tensor:
+    how = cut(predictor, array.shape[:2], 100_000_000)
+    print(f"in parts: {how.about}")
+    return _seen(predictor, array, how)
+
+
+def _exact(predictor: Predictor, net: Callable[[Tensor], Tensor], batch: Tensor, array: NDArray[np.uint8]) -> Tensor:
+    return _seen(predictor, array, cut(predictor, array.shape[:2], 0, tile=2 * TILE))
 
 
 def _monai(
@@ -228,7 +242,9 @@ def _monai(
 ) -> Tensor:
     from monai.inferers import SlidingWindowInferer
 
-    return SlidingWindowInferer((TILE * 2, TILE * 2), 1, overlap=0.25, mode=mode)(batch.float(), lambda window: net(window))
+    return SlidingWindowInferer((TILE * 2, TILE * 2), 1, overlap=0.25, mode=mode)(
+        batch.float(), lambda window: net(window).clone()
+    )
 
 
 def _monai_gaussian(predictor: Predictor, net: Callable[[Tensor], Tensor], batch: Tensor, array: NDArray[np.uint8]) -> Tensor:
@@ -246,6 +262,15 @@ def _slide(predictor: Predictor, net: Callable[[Tensor], Tensor], batch: Tensor,
             sums[place] += net(batch[place])
             counts[place] += 1
     return sums / counts
+
+
+WAYS = {
+    "stage by stage": _staged,
+    "exact tiles": _exact,
+    "MONAI": _monai,
+    "MONAI, gaussian": _monai_gaussian,
+    "slide rule": _slide,
+}
 
 
 def _slides(length: int, side: int, step: int) -> Iterator[int]:
