@@ -176,7 +176,7 @@ def part(path: str) -> None:
         return pixels(top, left, height, width)
 
     order = Order(Path(path), "semantic", identity="benchmark", say=print)
-    found = predict_large(predictor, read, size, lambda: cut(predictor, size, 60_000_000), order)
+    found = predict_large(predictor, read, size, lambda: cut(predictor, size, 100_000_000), order)
     print(f"{found.resumed} of {size[0]} rows were there; {len(read_rows)} rows of the image were read")
 
 

@@ -139,7 +139,10 @@ def predict_in_parts(
         maps={name: job.path(name) for name in MAPS if name in names},
         way=way,
         values=values,
-        identity=[fingerprint(predictor), facts.st_size, facts.st_mtime_ns, tiling.memory, tiling.tile, tiling.approximate],
+        identity=[
+            *(fingerprint(predictor), type(predictor.engine).__name__, facts.st_size, facts.st_mtime_ns),
+            *(tiling.memory, tiling.tile, tiling.approximate),
+        ],
         labels="labels" in names,
         verify=tiling.verify,
         say=lambda line: tiling.say(f"{job.source}: {line}"),
