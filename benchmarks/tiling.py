@@ -42,13 +42,16 @@ from fullconv.inference.load import load
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.large import Order, predict_large
 from fullconv.inference.tiled.memory import free_for, largest_weight, window_bytes
-from fullconv.inference.tiled.plan import Cut, cut, plan_stages
+from fullconv.inference.tiled.plan import Cut, cut
+from fullconv.inference.tiled.stage_plan import plan_stages
 from fullconv.labels import VOC
 from fullconv.nn.build import build_model
 
 NETS = ("fcn8s-squeezenet1_1", "fcn8s-efficientnet_lite0", "fcn8s-resnet18", "fcn8s-caffe-vgg16")
 TILE = 256
 """Half the side of the windows of the ways that are compared, in pixels."""
+PANEL = 300
+"""Width of a drawing in pixels."""
 
 
 def made(name: str) -> Predictor:
@@ -281,7 +284,7 @@ def _slides(length: int, side: int, step: int) -> Iterator[int]:
 
 def _draw(array: NDArray[np.uint8], panels: list[tuple[str, Tensor | None]], scale: float, path: Path) -> None:
     """Draw the image and, for each way, the largest difference of a logit: white none, red one standard deviation and more."""
-    height, width = array.shape[0] // 2, array.shape[1] // 2
+    height, width = round(array.shape[0] * PANEL / array.shape[1]), PANEL
     sheet = Image.new("RGB", (len(panels) * (width + 4), height + 16), "white")
     draw = ImageDraw.Draw(sheet)
     for number, (name, difference) in enumerate(panels):
@@ -292,7 +295,7 @@ def _draw(array: NDArray[np.uint8], panels: list[tuple[str, Tensor | None]], sca
             shown = ((1 - share) * 255 + share * np.array([200, 0, 0])).astype(np.uint8)
         sheet.paste(Image.fromarray(shown).resize((width, height), Image.Resampling.BOX), (number * (width + 4), 16))
         draw.text((number * (width + 4) + 2, 2), name, fill="black")
-    sheet.quantize(128).save(path, optimize=True)
+    sheet.quantize(64).save(path, optimize=True)
 
 
 if __name__ == "__main__":

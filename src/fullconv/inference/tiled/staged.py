@@ -64,7 +64,7 @@ def predict_staged(
     Parameters
     ----------
     plan
-        From :func:`fullconv.inference.tiled.plan.plan_stages`.
+        From :func:`fullconv.inference.tiled.stage_plan.plan_stages`.
     first_row
         A multiple of :data:`STRIP`.
 
