@@ -18,7 +18,7 @@ from fullconv.inference.rgbd import Loaded
 from fullconv.inference.segmentation import Segmentation, Values
 from fullconv.inference.tiled.bands import Bands
 from fullconv.inference.tiled.large import Order, check_outputs, fingerprint, labels_of, predict_large
-from fullconv.inference.tiled.memory import free_for
+from fullconv.inference.tiled.memory import free_for, window_bytes
 from fullconv.inference.tiled.part import MAPS
 from fullconv.inference.tiled.plan import Cut, cut, fits_whole
 
@@ -61,6 +61,7 @@ def too_large(predictor: Predictor, head: str, jobs: Sequence[Job], tiling: Tili
     if not hasattr(predictor.engine, "model") or predictor.scale != 1:
         return set()
     fits = functools.cache(lambda size, memory: fits_whole(predictor, head, size, memory))
+    a_pixel = functools.cache(lambda: window_bytes(predictor.model, head, (1024, 1024)) / 1024**2)
     found = set()
     for job in jobs:
         try:
@@ -71,8 +72,10 @@ def too_large(predictor: Predictor, head: str, jobs: Sequence[Job], tiling: Tili
         if tiling.tile is not None:
             parts = max(height, width) > tiling.tile
         else:
-            limited = pixels > SMALL or tiling.memory is not None
-            parts = limited and not fits((height, width), _rounded(free_for(predictor.device, tiling.memory) - READING * pixels))
+            memory = free_for(predictor.device, tiling.memory) - READING * pixels
+            clear = pixels <= SMALL and tiling.memory is None
+            # most images fit by far, and need no closer look
+            parts = not clear and 2 * a_pixel() * pixels > memory and not fits((height, width), _rounded(memory))
         if parts:
             found.add(job)
     return found
