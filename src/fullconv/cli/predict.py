@@ -14,6 +14,7 @@ from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.memory import no_more_than_free
 from fullconv.cli.output import log, log_head, progress_bar, show
 from fullconv.cli.threshold import threshold_of
+from fullconv.cli.tiling import AS_NEEDED, Parts
 
 if TYPE_CHECKING:
     from fullconv.inference.files import Outcome
@@ -125,6 +126,7 @@ def predict(
     threshold: float | None = None,
     tta: str | None = None,
     device: str = "auto",
+    parts: Parts = AS_NEEDED,
     computing: Computing = NOT_SAID,
     spread: Spread = Spread(),
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
@@ -168,6 +170,8 @@ def predict(
         at these sizes; as many times the work as there are views, here 6.
     device
         cpu, cuda, cuda:1 or mps; auto takes cuda where there is one, else cpu.
+    parts
+        Of images that are too large for the memory.
     computing
         Engine and precision.
     spread
@@ -228,6 +232,7 @@ def predict(
                 compute=compute,
                 depths=depths,
                 values=values,
+                tiling=parts.tiling(lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True)),
                 progress=step,
             )
         except KeyboardInterrupt:

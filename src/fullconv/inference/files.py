@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from fullconv.crf.mean_field import CRFSpec
@@ -21,6 +22,7 @@ from fullconv.inference.results import Compute, Done, How, predict_jobs
 from fullconv.inference.rgbd import Depths
 from fullconv.inference.segmentation import NO_VALUES, Values
 from fullconv.inference.threshold import check_threshold
+from fullconv.inference.tiled.jobs import PLAIN, Tiling, predict_large_jobs, too_large
 from fullconv.labelmap import LabelMap, code_of_color
 from fullconv.labels import LabelSet
 
@@ -64,6 +66,7 @@ def predict_files(
     compute: Compute | None = None,
     depths: Depths | None = None,
     values: Values = "labels",
+    tiling: Tiling = PLAIN,
     progress: Callable[[int, int, str | None], None] = lambda done, of, problem: None,
 ) -> Outcome:
     """Predict every image and write the results; a broken image is noted and the others go on.
@@ -90,6 +93,8 @@ def predict_files(
     values
         What the labels' files hold of each class: its label, the value that the masks of training have for it, or its colour; see
         :meth:`fullconv.inference.segmentation.Segmentation.save`.
+    tiling
+        How images are predicted that do not fit into memory.
     progress
         Called after each image with (done, of, what was wrong); skipped ones are not counted.
 
@@ -117,13 +122,16 @@ def predict_files(
     how = How(name, way, together, crf, depths, values)
     todo = _still_to_do(jobs, results_of_each(outputs), way, overwrite)
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
-    results = (compute or partial(predict_jobs, predictor))(todo, how)
-    with contextlib.closing(results):
-        for done, result in enumerate(results, start=1):
-            outcome.note(result)
-            progress(done, len(todo), result.problem)
+    of = len(todo)
+    large = {job: todo.pop(job) for job in too_large(predictor, name, list(todo), tiling)}
+    done = count(1)
+    for results in ((compute or partial(predict_jobs, predictor))(todo, how), predict_large_jobs(predictor, large, how, tiling)):
+        with contextlib.closing(results):  # when this is interrupted, what is being written becomes whole
+            for result in results:
+                outcome.note(result)
+                progress(next(done), of, result.problem)
     if jobs:
-        _summarise(jobs, outputs, predictor.labels[name], back, outcome, lambda problem: progress(len(todo), len(todo), problem))
+        _summarise(jobs, outputs, predictor.labels[name], back, outcome, lambda problem: progress(of, of, problem))
     return outcome
 
 

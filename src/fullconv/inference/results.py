@@ -84,7 +84,7 @@ def predict_jobs(predictor: Predictor, todo: Todo, how: How) -> Generator[Done, 
     FullconvError
         When a result cannot be written, as further ones could not either.
     """
-    images = in_background(lambda item: (item, _read(item[0], predictor, how.depths)), todo.items(), ahead=how.together)
+    images = in_background(lambda item: (item, read_job(item[0], predictor, how.depths)), todo.items(), ahead=how.together)
     probabilities = not WITH_PROBABILITIES.isdisjoint(one for names in todo.values() for one in names)
     made = (
         pair for group in group_by_size(images, how.together) for pair in _predict_group(predictor, group, how, probabilities)
@@ -94,7 +94,8 @@ def predict_jobs(predictor: Predictor, todo: Todo, how: How) -> Generator[Done, 
         yield from done
 
 
-def _read(job: Job, predictor: Predictor, depths: Depths | None) -> Read:
+def read_job(job: Job, predictor: Predictor, depths: Depths | None) -> Read:
+    """Return the image of a job as the model reads it, and as it is drawn; or what is wrong with it."""
     try:
         source = job.source
         image = read_image(source if isinstance(source, Path) else source.read_bytes(), predictor.image)

@@ -1,0 +1,168 @@
+"""How much each stage computes at once: what it costs in work and in memory, and what pays most.
+
+A stage that computes more rows at once computes fewer of them twice, and the rows that it reads are kept for longer. Both add up
+over the stages, so how many rows each gets is found step by step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from fullconv.errors import DataError
+from fullconv.geometry.tiles import AxisPlan
+from fullconv.inference.tiled.memory import SPARE, largest_weight, peak_of, work_of
+from fullconv.inference.tiled.rolling import padded_size
+from fullconv.inference.tiled.staged import STRIP, WIDE, StagePlan
+from fullconv.nn.fcn import FCN
+from fullconv.nn.stages import stages_of
+
+SAMPLE = 64
+"""Entries along each side of the maps that a stage's bytes and work are counted at."""
+WORKING = 0.2
+"""Share of the memory for the tile that is computed; the rest is for the rows that are kept."""
+ENOUGH = 0.00075
+"""Gain in work, as a share of the whole image's, below which more memory is not worth it."""
+
+
+def too_little(memory: int, needed: int) -> str:
+    """Return in words that so many bytes are left where more are needed."""
+    return (
+        f"{max(memory, 0) / 1e6:.0f} MB of memory are left for an image, and its smallest part takes {needed / 1e6:.0f} MB; "
+        "allow more by --max-memory, or take a smaller model"
+    )
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What a stage takes, all in entries of its own map where nothing else is said."""
+
+    size: tuple[int, int]
+    stride: int  # of its map on the image
+    own: int  # of its map on the one before it
+    halo: tuple[int, int]  # entries of the map before, over both ends
+    row: int  # bytes of one kept row
+    logits: int  # bytes of one row of its level's logits
+    entry: float  # bytes at work for an entry of the map before
+    fixed: int  # bytes of its largest weight
+    work: float  # share of the whole
+
+
+def plan_stages(model: FCN, head: str, size: tuple[int, int], memory: int) -> tuple[StagePlan, float, int]:
+    """Return how much each stage computes at once, the work that makes as a multiple of the whole image's, and its bytes.
+
+    From the least on, that stage gets twice the rows which saves the most work a byte, until nothing fits or is worth it.
+
+    Raises
+    ------
+    DataError
+        When the memory is too small for the least.
+    """
+    costs = _costs(model, head, size)
+    chunks = [max(1, min(cost.size[0], 32 // cost.stride)) for cost in costs]
+    least = _bytes(costs, chunks, [1] * len(costs), model.heads[head])
+    if least > memory:
+        raise DataError(too_little(memory, least))
+    while True:
+        wide = _widths(costs, chunks, memory)
+        now, holds = _work(costs, chunks, wide), _bytes(costs, chunks, wide, model.heads[head])
+        tried = []
+        for i, cost in enumerate(costs):
+            if chunks[i] < cost.size[0]:
+                more = [*chunks[:i], min(2 * chunks[i], cost.size[0]), *chunks[i + 1 :]]
+                wide = _widths(costs, more, memory)
+                taken, gain = _bytes(costs, more, wide, model.heads[head]), now - _work(costs, more, wide)
+                if taken <= memory and gain > ENOUGH:
+                    tried.append((gain / (1 + max(taken - holds, 0)), more))
+        if not tried:
+            break
+        chunks = max(tried)[1]
+    wide = _widths(costs, chunks, memory)
+    return StagePlan(chunks, wide), _work(costs, chunks, wide), _bytes(costs, chunks, wide, model.heads[head])
+
+
+def _costs(model: FCN, head: str, size: tuple[int, int]) -> list[_Costs]:
+    (trunk,) = model.trunks.values()
+    channels = sum(model.channels_of(name) for name in model.inputs)
+    stages = stages_of(trunk)
+    sides = list(padded_size(model.fit.padding, size, stages[0].around))
+    found: list[_Costs] = []
+    stride, total = 1, 0.0
+    for stage in stages:
+        plans = [AxisPlan(stage.geometry, axis, sides[axis]) for axis in (0, 1)]
+        own = int(plans[0].stride)
+        side = SAMPLE * own
+        window = torch.empty((1, channels, side, side), device="meta", memory_format=torch.channels_last)
+        sample = window.shape[2] * window.shape[3]
+        entry = peak_of(stage.net, window) * (1 + SPARE) / sample
+        with torch.inference_mode(False), torch.no_grad():
+            channels = _channels(stage.net, window)
+        work = work_of(stage.net, window) / sample * sides[0] * sides[1]
+        halo = tuple(_halo(plan, sides[axis], own) for axis, plan in enumerate(plans))
+        stride *= own
+        sides = [plan.size for plan in plans]
+        found.append(
+            _Costs(
+                size=(sides[0], sides[1]),
+                stride=stride,
+                own=own,
+                halo=(halo[0], halo[1]),
+                row=4 * channels * sides[1] * (stage is not stages[-1]),
+                logits=4 * model.heads[head] * sides[1] * (stage.level is not None),
+                entry=entry,
+                fixed=largest_weight(stage.net),
+                work=work,
+            )
+        )
+        total += work
+    return [replace(cost, work=cost.work / total) for cost in found]
+
+
+def _channels(net: torch.nn.Module, window: torch.Tensor) -> int:
+    parameters = {name: torch.empty_like(each, device="meta") for name, each in [*net.named_parameters(), *net.named_buffers()]}
+    return int(torch.func.functional_call(net, parameters, (window,)).shape[1])
+
+
+def _halo(plan: AxisPlan, side: int, own: int) -> int:
+    """Return how many entries of the map before are read around what is computed, over both ends, in the middle of an image."""
+    middle = plan.size // 2
+    one = plan.span(middle, min(middle + plan.period // own, plan.size))
+    return max(one.end - one.begin - (one.last - one.first) * own, 0)
+
+
+def _widths(costs: Sequence[_Costs], chunks: Sequence[int], memory: int) -> list[int]:
+    """Return the columns of each stage's tiles that the working share of the memory allows."""
+    found = []
+    for cost, rows in zip(costs, chunks, strict=True):
+        allowed = (WORKING * memory - cost.fixed) / (cost.entry * (rows * cost.own + cost.halo[0]))
+        found.append(min(max(int(allowed - cost.halo[1]) // cost.own, 1), cost.size[1]))
+    return found
+
+
+def _bytes(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int], classes: int) -> int:
+    kept, ahead = 0.0, 0.0
+    # from the last stage on: how many rows of the image each map is ahead of what has been put out
+    for i in range(len(costs) - 1, -1, -1):
+        cost = costs[i]
+        ahead += chunks[i] * cost.stride
+        kept += cost.logits * (ahead + 2 * STRIP + 64) / cost.stride
+        if i + 1 < len(costs):
+            following = costs[i + 1]
+            kept += cost.row * min(chunks[i + 1] * following.own + following.halo[0] + chunks[i], cost.size[0])
+        ahead += cost.halo[0] * cost.stride / cost.own
+    work = [
+        cost.fixed + cost.entry * (rows * cost.own + cost.halo[0]) * (columns * cost.own + cost.halo[1])
+        for cost, rows, columns in zip(costs, chunks, wide, strict=True)
+    ]
+    last = 4 * classes * STRIP * min(WIDE, costs[0].size[1] * costs[0].stride) * 3
+    return int(kept + max(*work, last))
+
+
+def _work(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int]) -> float:
+    """Return the work as a multiple of the whole image's."""
+    return sum(
+        cost.work
+        * (1 + cost.halo[0] / (rows * cost.own) * (rows < cost.size[0]))
+        * (1 + cost.halo[1] / (columns * cost.own) * (columns < cost.size[1]))
+        for cost, rows, columns in zip(costs, chunks, wide, strict=True)
+    )
