@@ -178,13 +178,15 @@ class Raster:
     @property
     def _file(self) -> Any:
         """The file as rasterio has it, opened in this thread of this process: neither may share one with another."""
-        known: dict[tuple[int, Path], Any] = getattr(_open_here, "files", {})
-        key = os.getpid(), self.path
+        known: dict[tuple[int, Path, int, int], Any] = getattr(_open_here, "files", {})
+        try:
+            now = self.path.stat()
+        except OSError as error:  # GDAL's own words are longer
+            raise DataError(f"{self.path}: no such file") from error
+        key = os.getpid(), self.path, now.st_mtime_ns, now.st_size  # a file that was written anew is another
         if key not in known:
-            if not self.path.exists():  # GDAL's own words are longer
-                raise DataError(f"{self.path}: no such file")
             with reading_map(str(self.path)), without_georeference():
                 opened = geo("rasterio").open(self.path)
-            kept = [(each, file) for each, file in known.items() if each[0] == os.getpid()][-(KEPT_OPEN - 1) :]
-            _open_here.files = known = {**dict(kept), key: opened}
+            kept = [(each, file) for each, file in known.items() if each[0] == key[0] and each[1] != self.path]
+            _open_here.files = known = {**dict(kept[-(KEPT_OPEN - 1) :]), key: opened}
         return known[key]
