@@ -88,7 +88,7 @@ def raster(
     from fullconv.errors import DataError
     from fullconv.inference.load import load
     from fullconv.inference.rasters.areas import write_map_areas
-    from fullconv.inference.rasters.digests import weights_digest
+    from fullconv.inference.digests import weights_digest
     from fullconv.inference.rasters.inputs import find_maps
     from fullconv.inference.rasters.predict import MapPlan, predict_map
 

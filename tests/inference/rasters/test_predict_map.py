@@ -24,7 +24,7 @@ from fullconv.data.rasters.settings import Percentiles
 from fullconv.errors import DataError, SpecError
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.rasters.areas import class_areas, write_map_areas
-from fullconv.inference.rasters.digests import weights_digest
+from fullconv.inference.digests import weights_digest
 from fullconv.inference.rasters.geotiff import settings_of, write_labels
 from fullconv.inference.rasters.inputs import find_maps
 from fullconv.inference.rasters.polygons import write_geopackage, write_map_geojson

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fullconv.errors import DataError, FullconvError
 from fullconv.files import replacing
+from fullconv.inference.digests import differences
 
 
 class BegunLabels:
@@ -127,22 +128,6 @@ def discard(result: Path) -> None:
     """Remove what is kept of the labels of a file."""
     for path in reversed(_files(result)):  # in this order: pixels without a note count for nothing
         path.unlink(missing_ok=True)
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return in which settings two differ, for a message.
-
-    Examples
-    --------
-    >>> differences({"bands": [1], "head": "a"}, {"bands": [2], "head": "a"})
-    'bands [1], and now with bands [2]'
-    """
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    return f"{_shown(before, keys)}, and now with {_shown(now, keys)}"
-
-
-def _shown(settings: Mapping[str, Any], keys: list[str]) -> str:
-    return ", ".join(f"{key} {settings.get(key, 'not set')}" for key in keys)
 
 
 def _cannot(path: Path, error: OSError) -> str:

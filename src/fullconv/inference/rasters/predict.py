@@ -13,9 +13,9 @@ from fullconv.data.rasters.raster import PIXELS, Raster
 from fullconv.data.rasters.settings import MapReader, Percentiles, Range, open_map
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError, GeometryError, SpecError
+from fullconv.inference.digests import differences, ends_digest
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.rasters.begun import BegunLabels, differences, discard
-from fullconv.inference.rasters.digests import ends_digest
+from fullconv.inference.rasters.begun import BegunLabels, discard
 from fullconv.inference.rasters.geotiff import NODATA, settings_of, write_labels
 from fullconv.inference.rasters.polygons import crs_member, write_geopackage, write_map_geojson
 from fullconv.inference.threshold import check_threshold
@@ -52,7 +52,7 @@ class MapPlan:
     overwrite
         Begin again, whatever is there.
     weights
-        What tells the model from others, see :func:`fullconv.inference.rasters.digests.weights_digest`.
+        What tells the model from others, see :func:`fullconv.inference.digests.weights_digest`.
     """
 
     bands: tuple[int, ...] | None = None

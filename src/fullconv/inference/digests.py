@@ -1,7 +1,9 @@
-"""What tells a model and a map from others, so that labels of one are never taken for those of another."""
+"""What tells a model, a file and settings from others, so that labels of one are never taken for those of another."""
 
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fullconv.errors import SpecError
 from fullconv.inference.predictor import Predictor
@@ -15,6 +17,7 @@ def weights_digest(predictor: Predictor, source: str | Path) -> str:
 
     Examples
     --------
+    >>> from fullconv.labels import LabelSet
     >>> from fullconv.nn.build import build_model
     >>> predictor = Predictor(build_model("fcn32s-minivgg", 2), {"semantic": LabelSet(("cat", "dog"))})
     >>> weights_digest(predictor, "") == weights_digest(predictor, "")
@@ -39,3 +42,19 @@ def ends_digest(path: Path) -> str:
         check = zlib.crc32(file.read(LOOKED_AT))
         file.seek(max(0, length - LOOKED_AT))
         return f"{length} {zlib.crc32(file.read(), check):08x}"
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return in which settings two differ, for a message.
+
+    Examples
+    --------
+    >>> differences({"bands": [1], "head": "a"}, {"bands": [2], "head": "a"})
+    'bands [1], and now with bands [2]'
+    """
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    return f"{_shown(before, keys)}, and now with {_shown(now, keys)}"
+
+
+def _shown(settings: Mapping[str, Any], keys: list[str]) -> str:
+    return ", ".join(f"{key} {settings.get(key, 'not set')}" for key in keys)
