@@ -19,6 +19,8 @@ def init(
     names: str | None = None,
     names_start: int | None = None,
     void: str | None = None,
+    class_attribute: str | None = None,
+    line_width: float | None = None,
 ) -> None:
     """Look at a folder of images and masks and write a recipe for it, with everything that you may want to change.
 
@@ -46,6 +48,10 @@ def init(
         The value of the first name in that list, such as 0 or 1, where the masks do not decide it.
     void
         The value without truth, such as 255; none: 255 is a class. Asked for where the masks do not decide it.
+    class_attribute
+        Of maps with a vector file as their truth: which attribute names the class of a shape.
+    line_width
+        Of lines and points in it, in units of the maps, such as metres.
     """
     from fullconv.data.archive import is_archive, unpacked
     from fullconv.data.folder.guess_labels import Choices
@@ -62,7 +68,7 @@ def init(
         raise DataError(f"{path} is there already; choose another --out")
     if void is not None and void != "none" and not void.removeprefix("-").isdigit():
         raise SpecError(f"--void {void} is no value; give the number in the masks that has no truth, or none")
-    layout = guess_layout(root, Wanted(images, masks, mask_suffix, pattern, image_pattern))
+    layout = guess_layout(root, Wanted(images, masks, mask_suffix, pattern, image_pattern, class_attribute, line_width))
     choices = Choices(names, names_start, void)
     text = starter(root, path.stem, preferred=weights_at(PREFERRED) in ("file", "package"), layout=layout, choices=choices)
     with replacing(path) as temporary:

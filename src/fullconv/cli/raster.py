@@ -107,7 +107,9 @@ def raster(
         try:
             with progress_bar(source.name) as bar:
                 task = bar.add_task("rows", total=None)
-                outcome = predict_map(predictor, source, result, plan, lambda rows, of: bar.update(task, completed=rows, total=of))
+                outcome = predict_map(
+                    predictor, source, result, plan, lambda rows, of: bar.update(task, completed=rows, total=of)
+                )
         except DataError as error:
             failed[str(source)] = str(error)
             log(f"error: {' '.join(str(error).split())}")
@@ -122,7 +124,9 @@ def raster(
         log(_said(source, result, [path.name for path in outcome.written], outcome.settings))
         done[str(source)] = {"labels": str(result), "written": [str(path) for path in outcome.written], **outcome.settings}
     if files.areas and done:
-        write_map_areas(out / "areas.csv", [result for source, result in found if str(source) in done], predictor.labels[predictor.head(head)])
+        write_map_areas(
+            out / "areas.csv", [result for source, result in found if str(source) in done], predictor.labels[predictor.head(head)]
+        )
         log(f"{out / 'areas.csv'}: areas of {len(done)} map{'s' * (len(done) != 1)}")
     if as_json:
         show(json.dumps({"predicted": done, "failed": failed}))

@@ -156,11 +156,17 @@ class FolderSpec(Spec):
     def _maps_have_one_truth(self) -> Self:
         if self.labels_from is not None and (self.annotations is not None or self.pairs is not None or self.classes):
             other = "annotations" if self.annotations is not None else "pairs" if self.pairs is not None else "classes"
-            raise ValueError(f"labels_from {self.labels_from!r} is the truth of the maps, and so is {other}; leave one of them out")
+            raise ValueError(
+                f"labels_from {self.labels_from!r} is the truth of the maps, and so is {other}; leave one of them out"
+            )
         if self.line_width is not None and self.labels_from is None:
-            raise ValueError(f"line_width {self.line_width:g} is of the lines in labels_from; give that too, or leave line_width out")
+            raise ValueError(
+                f"line_width {self.line_width:g} is of the lines in labels_from; give that too, or leave line_width out"
+            )
         if self.labels_from is not None and "{split}" in self.labels_from and "{split}" not in self.images:
-            raise ValueError(f"labels_from {self.labels_from!r} has {{split}}, and images {self.images!r} none; give both or none")
+            raise ValueError(
+                f"labels_from {self.labels_from!r} has {{split}}, and images {self.images!r} none; give both or none"
+            )
         return self
 
     @property

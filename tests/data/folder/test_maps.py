@@ -99,7 +99,7 @@ def test_lines_have_the_width_that_is_said(tmp_path: Path) -> None:
     write_map(tmp_path / "maps" / "a.tif", values())
     write_vectors(tmp_path / "roads.gpkg", [(on_the_map(ROAD), "road")])
     folder = {"labels_from": "roads.gpkg", "val_share": 0, "window": [50, 70]}
-    with pytest.raises(DataError, match=r"roads.gpkg: 1 shapes without an area \(LineString\); set data.folder.line_width"):
+    with pytest.raises(DataError, match=r"roads.gpkg: 1 shapes without an area \(LineString\); set data.folder.line_width \(init: --line-width\)"):
         open_dataset(spec(tmp_path, **folder), "train")
     one = {"background": 0, "road": 1}
     _, mask = whole(open_dataset(spec(tmp_path, one, line_width=60, **folder), "train"), (50, 70))
@@ -136,7 +136,11 @@ def test_windows_of_one_map_are_drawn_and_maps_fall_to_one_side(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("mask", "options", "said"),
     [
-        ((50, 70, 1), {"transform": TURNED @ rasterio.Affine.translation(1, 0)}, "the mask lies elsewhere than its map a.tif: transform"),
+        (
+            (50, 70, 1),
+            {"transform": TURNED @ rasterio.Affine.translation(1, 0)},
+            "the mask lies elsewhere than its map a.tif: transform",
+        ),
         ((50, 70, 1), {"crs": "EPSG:32634"}, "in EPSG:32634, the map's .* in EPSG:32633; bring it to the map's grid"),
         ((49, 70, 1), {}, "the mask is 49×70 but its map a.tif is 50×70"),
         ((50, 70, 3), {}, "a mask of 3 bands; one band"),
@@ -154,7 +158,11 @@ def test_masks_on_another_grid_are_refused(tmp_path: Path, mask: tuple[int, ...]
     [
         (LABELS, {"class_attribute": "art"}, "no attribute 'art'; data.folder.class_attribute is one of kind"),
         (LABELS, {}, "nothing says of which of 2 classes its shapes are; set data.folder.class_attribute to one of kind"),
-        ({"background": 0, "road": 1}, {"class_attribute": "kind"}, "shapes of the class 'field', which data.labels does not have"),
+        (
+            {"background": 0, "road": 1},
+            {"class_attribute": "kind"},
+            "shapes of the class 'field', which data.labels does not have",
+        ),
         (LABELS, {"labels_from": "none.gpkg"}, "none.gpkg: no such file; set data.folder.labels_from"),
         (LABELS, {"labels_from": "text.gpkg"}, "text.gpkg: cannot be read as a vector file"),
         (LABELS | {"other": 255}, {"class_attribute": "kind"}, "data.labels gives 255 to a class"),
@@ -186,5 +194,7 @@ def test_bands_that_nobody_declared_are_asked_for_by_the_recipes_keys(tmp_path: 
     with pytest.raises(DataError, match=r"say which they are by data.image.bands, such as \[1, 2, 3\]"):
         open_dataset(plain, "train")[0]
     four = DataSpec.model_validate({"image": {"bands": [1, 2, 3, 4]}}).image
-    with pytest.raises(DataError, match=r"type uint16 have no agreed range; .* data.image.range: \[\d+, [\d.e+]+\] \(its percentiles"):
+    with pytest.raises(
+        DataError, match=r"type uint16 have no agreed range; .* data.image.range: \[\d+, [\d.e+]+\] \(its percentiles"
+    ):
         open_dataset(plain.model_copy(update={"image": four}), "train")[0]

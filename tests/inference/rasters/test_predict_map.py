@@ -135,7 +135,9 @@ def test_what_was_begun_in_another_way_does_not_go_on(predictor: Predictor, path
     with pytest.raises(StoppedError):
         predict_map(predictor, path, result, MapPlan(tile=64), stop)
     other = MapPlan(tile=64, bands=(1, 2, 3, 4))
-    with pytest.raises(DataError, match=r"was begun with bands \[4, 3, 2, 1\], and now with bands \[1, 2, 3, 4\]; choose another"):
+    with pytest.raises(
+        DataError, match=r"was begun with bands \[4, 3, 2, 1\], and now with bands \[1, 2, 3, 4\]; choose another"
+    ):
         predict_map(predictor, path, result, other)
     predict_map(predictor, path, result, replace(other, overwrite=True))
     with pytest.raises(DataError, match=r"was predicted with bands \[1, 2, 3, 4\], and now with bands \[4, 3, 2, 1\]"):
@@ -194,7 +196,9 @@ def _geopackage(labelled: Path) -> list[tuple[shapely.Geometry, dict]]:
     about, _, geometry, fields = pyogrio.raw.read(path, layer="regions")
     assert "32633" in about["crs"]
     rows = zip(*fields, strict=True)
-    return [(shapely.from_wkb(one), dict(zip(about["fields"], row, strict=True))) for one, row in zip(geometry, rows, strict=True)]
+    return [
+        (shapely.from_wkb(one), dict(zip(about["fields"], row, strict=True))) for one, row in zip(geometry, rows, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("read", [_geojson, _geopackage])
@@ -227,7 +231,9 @@ def test_areas_are_in_square_metres(labelled: Path, tmp_path: Path) -> None:
 def test_a_map_without_a_place_is_in_pixels_and_says_so(predictor: Predictor, tmp_path: Path) -> None:
     path = write_map(tmp_path / "a.tif", blobs(40, 50, 4), crs=None, transform=None)
     found = predict_map(predictor, path, tmp_path / "out.tif", MapPlan(outputs={"geojson", "gpkg"}))
-    assert found.notes == [f"{path} does not say where on the earth it lies: labels lie on its pixels, and polygons are in pixels, y down"]
+    assert found.notes == [
+        f"{path} does not say where on the earth it lies: labels lie on its pixels, and polygons are in pixels, y down"
+    ]
     assert found.written == [tmp_path / "out.tif", tmp_path / "out.geojson", tmp_path / "out.gpkg"]
     content = json.loads((tmp_path / "out.geojson").read_text())
     assert "crs" not in content

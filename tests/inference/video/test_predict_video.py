@@ -36,11 +36,16 @@ def picture(number: int, size: tuple[int, int] = (32, 48)) -> np.ndarray:
 
 
 def write_video(
-    path: Path, times: list[int], size: tuple[int, int] = (32, 48), codec: str = "libx264", rotation: int = 0
+    path: Path,
+    times: list[int],
+    size: tuple[int, int] = (32, 48),
+    codec: str = "libx264",
+    rotation: int = 0,
+    rate: Fraction = Fraction(1, 2),
 ) -> Path:
     """Write frames that are shown at so many thousandths of a second; the last one for 2000."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(1, 2), options={"bf": "0"})  # x264 shows the last frame for 1 / rate
+        stream = container.add_stream(codec, rate=rate, options={"bf": "0"})  # x264 shows the last frame for 1 / rate
         stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
@@ -88,7 +93,7 @@ def test_frames_keep_their_times_and_labels_are_theirs(predictor: Predictor, tmp
     assert size == (32, 48)
     with av.open(str(source)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    rows = list(csv.DictReader((tmp_path / "out" / "clip.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "clip.csv").read_text().splitlines()))
     for number, frame in enumerate(frames):
         labels = np.asarray(Image.open(tmp_path / "out" / "clip" / f"{number:06d}.png"))
         np.testing.assert_array_equal(labels, predictor.predict(frame).labels)
@@ -159,12 +164,14 @@ def test_the_labelled_video_shows_the_classes_colors(tmp_path: Path) -> None:
 
 
 def test_a_video_that_is_cut_short_is_labelled_to_there(predictor: Predictor, tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mkv", list(range(0, 4000, 100)), codec="mpeg4")
+    path = write_video(tmp_path / "a.mkv", list(range(0, 4000, 100)), codec="mpeg4", rate=Fraction(10))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(CutShortError, match=r"a.mkv is cut short or damaged.*: it can be read to [12]\.\d\d s of [456]\.\d\d s, \d+ frames"):
+    with pytest.raises(
+        CutShortError, match=r"a.mkv is cut short or damaged.*: it can be read to [012]\.\d\d s of [34]\.\d\d s, \d+ frames"
+    ):
         list(VideoFile(path).frames())
     found = predict_video(predictor, VideoFile(path), tmp_path / "out", VideoPlan(("areas",)))
-    assert 8 < found.frames < 32
+    assert 5 < found.frames < 32
     assert "cut short" in (found.problem or "")
     assert len((tmp_path / "out.csv").read_text().splitlines()) == found.frames + 1
     assert json.loads((tmp_path / "out.json").read_text())["problem"] == found.problem
@@ -192,7 +199,9 @@ def test_what_is_no_video_is_told(predictor: Predictor, tmp_path: Path) -> None:
 
 def test_models_and_results_that_do_not_fit_are_refused(predictor: Predictor, tmp_path: Path) -> None:
     source = VideoFile(write_video(tmp_path / "a.mp4", [0, 40]))
-    four = Predictor(build_model(ModelSpec(name="fcn32s-minivgg", channels=4), 2), {"semantic": CLASSES}, image=ImageSpec(bands=(1, 2, 3, 4)))
+    four = Predictor(
+        build_model(ModelSpec(name="fcn32s-minivgg", channels=4), 2), {"semantic": CLASSES}, image=ImageSpec(bands=(1, 2, 3, 4))
+    )
     with pytest.raises(SpecError, match="the model reads images of 4 bands, and a video has three"):
         predict_video(four, source, tmp_path / "out", VideoPlan())
     with pytest.raises(SpecError, match="nothing is to be written"):

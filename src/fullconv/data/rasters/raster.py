@@ -145,6 +145,12 @@ class Raster:
         return np.ascontiguousarray(valid)
 
     @cached_property
+    def nodata(self) -> float | None:
+        """The value of pixels without a measurement, where the file notes one."""
+        value = self._file.nodata
+        return None if value is None else float(value)
+
+    @cached_property
     def may_lack(self) -> bool:
         """Whether pixels may be without a measurement, by what the file says of itself."""
         flags = {flag.name for each in self._file.mask_flag_enums for flag in each}

@@ -198,7 +198,7 @@ def _with_areas(path: Path, geometries: NDArray[Any], line_width: float | None) 
     if thin.any() and line_width is None:
         kinds = sorted({geometry.geom_type for geometry in geometries[thin]})
         raise DataError(
-            f"{path}: {int(thin.sum())} shapes without an area ({', '.join(kinds)}); set data.folder.line_width, in units of the map, "
+            f"{path}: {int(thin.sum())} shapes without an area ({', '.join(kinds)}); set data.folder.line_width (init: --line-width), in units of the map, "
             "such as 6 for metres"
         )
     found = geometries.copy()

@@ -95,7 +95,8 @@ class _OpenedWindow(Opened):
     def stored(self) -> Stored:
         assert self.window is not None  # a default only as those before have some
         raster = self.window.raster
-        return Stored(raster.read([band for band in range(1, raster.bands + 1) if band != raster.alpha], *self.window.box))
+        bands = [band for band in range(1, raster.bands + 1) if band != raster.alpha]
+        return Stored(raster.read(bands, *self.window.box), nodata=raster.nodata)
 
     def prepared(self, how: ImageSpec) -> NDArray[np.uint8]:
         assert self.window is not None

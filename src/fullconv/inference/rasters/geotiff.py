@@ -67,7 +67,9 @@ def write_labels(
             _add_overviews(temporary, (height, width))
             _check(temporary, labels)
         except geo("rasterio.errors").RasterioError as error:
-            raise FullconvError(f"cannot write {path}: {' '.join(str(error).split())}; free space or choose another --out") from error
+            raise FullconvError(
+                f"cannot write {path}: {' '.join(str(error).split())}; free space or choose another --out"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -112,7 +114,9 @@ def _check(path: Path, labels: NDArray[np.uint8]) -> None:
     for top in range(0, height, BLOCK):
         rows = labels[top : top + BLOCK]
         if not np.array_equal(raster.read([1], top, 0, len(rows), width)[..., 0], rows):
-            raise FullconvError(f"cannot write {path}: rows from {top} on are not as they were written; the disk may be full or broken")
+            raise FullconvError(
+                f"cannot write {path}: rows from {top} on are not as they were written; the disk may be full or broken"
+            )
 
 
 def settings_of(path: Path) -> dict[str, Any] | None:

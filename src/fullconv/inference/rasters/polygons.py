@@ -100,7 +100,9 @@ def write_geopackage(path: Path, labelled: Path, label_set: LabelSet) -> int:
     raster = Raster(labelled)
     regions = list(map_regions(labelled, label_set))
     rows = [_properties(region, label_set, raster) for region in regions]
-    kinds: dict[str, Any] = {"class": object, "label": np.int32, "pixels": np.int64} | ({"area": np.float64} if raster.crs_wkt else {})
+    kinds: dict[str, Any] = {"class": object, "label": np.int32, "pixels": np.int64} | (
+        {"area": np.float64} if raster.crs_wkt else {}
+    )
     with replacing(path) as temporary:
         temporary.unlink(missing_ok=True)
         try:
@@ -115,7 +117,9 @@ def write_geopackage(path: Path, labelled: Path, label_set: LabelSet) -> int:
                 crs=raster.crs_wkt or NOWHERE,
             )
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError) as error:
-            raise FullconvError(f"cannot write {path}: {' '.join(str(error).split())}; free space or choose another --out") from error
+            raise FullconvError(
+                f"cannot write {path}: {' '.join(str(error).split())}; free space or choose another --out"
+            ) from error
     return len(regions)
 
 

@@ -122,7 +122,9 @@ def predict_map(
         When a file cannot be written.
     """
     if tuple(predictor.engine.inputs) != (RGB,):
-        raise SpecError(f"the model reads {', '.join(predictor.engine.inputs)}; of maps only models that read {RGB} alone are run")
+        raise SpecError(
+            f"the model reads {', '.join(predictor.engine.inputs)}; of maps only models that read {RGB} alone are run"
+        )
     head = predictor.head(plan.head)
     check_threshold(predictor.threshold, predictor.labels[head], head)
     raster = Raster(source)
@@ -140,9 +142,7 @@ def predict_map(
     return outcome
 
 
-def _compute(
-    predictor: Predictor, reader: MapReader, head: str, plan: MapPlan, outcome: MapOutcome, progress: Progress
-) -> None:
+def _compute(predictor: Predictor, reader: MapReader, head: str, plan: MapPlan, outcome: MapOutcome, progress: Progress) -> None:
     size = reader.raster.size
     begun = BegunLabels(outcome.labels, size, outcome.settings, afresh=plan.overwrite)
     outcome.went_on = begun.rows
@@ -184,9 +184,7 @@ def _is_there(result: Path, settings: Mapping[str, Any]) -> bool:
     if before is None:
         raise DataError(f"{result} was not written by fullconv and would be overwritten; choose another --out, or move it away")
     if before != json.loads(json.dumps(dict(settings))):
-        raise DataError(
-            f"{result} was predicted with {differences(before, settings)}; choose another --out, or --overwrite it"
-        )
+        raise DataError(f"{result} was predicted with {differences(before, settings)}; choose another --out, or --overwrite it")
     return True
 
 

@@ -185,7 +185,9 @@ class ImageSequence:
 
     def __init__(self, path: Path, rate: float | None, how: ImageSpec) -> None:
         if rate is None:
-            raise SpecError(f"{path} is a folder of images, which does not say how fast they follow each other; give --fps, such as 25")
+            raise SpecError(
+                f"{path} is a folder of images, which does not say how fast they follow each other; give --fps, such as 25"
+            )
         if not 0 < rate <= TICKS:
             raise SpecError(f"--fps {rate:g} is no number of images a second; give one above 0, such as 25")
         self.path, self.how = path, how
@@ -234,12 +236,16 @@ def _opened(path: Path) -> Any:
     try:
         return av().open(str(path))
     except (av().error.FFmpegError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as a video ({error}); it is damaged, cut short or of another kind; copy it again") from error
+        raise DataError(
+            f"{path}: cannot be read as a video ({error}); it is damaged, cut short or of another kind; copy it again"
+        ) from error
 
 
 def _stream(container: Any, path: Path) -> Any:
     if not container.streams.video:
-        raise DataError(f"{path}: no video in this file, only {', '.join(stream.type for stream in container.streams) or 'nothing'}")
+        raise DataError(
+            f"{path}: no video in this file, only {', '.join(stream.type for stream in container.streams) or 'nothing'}"
+        )
     return container.streams.video[0]
 
 

@@ -144,7 +144,9 @@ def predict_video(
 
 def _check_model(predictor: Predictor, source: Source) -> None:
     if tuple(predictor.engine.inputs) != (RGB,):
-        raise SpecError(f"the model reads {', '.join(predictor.engine.inputs)}; of videos only models that read {RGB} alone are run")
+        raise SpecError(
+            f"the model reads {', '.join(predictor.engine.inputs)}; of videos only models that read {RGB} alone are run"
+        )
     if not isinstance(source, ImageSequence) and predictor.image.channels != 3:
         raise SpecError(f"the model reads images of {predictor.image.channels} bands, and a video has three, red, green and blue")
 
@@ -185,7 +187,9 @@ def _before(result: Path, settings: dict[str, Any], plan: VideoPlan, *, begun: b
     if found is None:
         there = [path for name in OUTPUTS if name in plan.outputs and (path := _path(result, name)).exists()]
         if there and not begun:  # else the command before was stopped among its last files
-            raise DataError(f"{there[0]} was not written by fullconv and would be overwritten; choose another --out, or move it away")
+            raise DataError(
+                f"{there[0]} was not written by fullconv and would be overwritten; choose another --out, or move it away"
+            )
         return None
     if before != settings:
         raise DataError(f"{note} tells of {differences(before, settings)}; choose another --out, or --overwrite it")
