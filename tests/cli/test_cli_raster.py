@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from made_maps import write_map
 
 from fullconv.cli import main
 from fullconv.cli.raster import read_range
 from fullconv.errors import SpecError
+from made_maps import write_map
 
 
 def test_maps_become_labelled_maps_and_what_fails_is_told(

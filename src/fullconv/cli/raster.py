@@ -1,5 +1,6 @@
 """The command ``raster``: a trained model, put to work on maps."""
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.output import log, log_head, progress_bar, show
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from fullconv.data.rasters.settings import Range
 
 
@@ -86,9 +89,9 @@ def raster(
         Print one JSON object.
     """
     from fullconv.errors import DataError
+    from fullconv.inference.digests import weights_digest
     from fullconv.inference.load import load
     from fullconv.inference.rasters.areas import write_map_areas
-    from fullconv.inference.digests import weights_digest
     from fullconv.inference.rasters.inputs import find_maps
     from fullconv.inference.rasters.predict import MapPlan, predict_map
 
@@ -107,9 +110,7 @@ def raster(
         try:
             with progress_bar(source.name) as bar:
                 task = bar.add_task("rows", total=None)
-                outcome = predict_map(
-                    predictor, source, result, plan, lambda rows, of: bar.update(task, completed=rows, total=of)
-                )
+                outcome = predict_map(predictor, source, result, plan, functools.partial(_step, bar, task))
         except DataError as error:
             failed[str(source)] = str(error)
             log(f"error: {' '.join(str(error).split())}")
@@ -131,6 +132,10 @@ def raster(
     if as_json:
         show(json.dumps({"predicted": done, "failed": failed}))
     return 1 if failed else 0
+
+
+def _step(bar: "Progress", task: "TaskID", rows: int, of: int) -> None:
+    bar.update(task, completed=rows, total=of)
 
 
 def _said(source: Path, result: Path, written: list[str], settings: dict) -> str:

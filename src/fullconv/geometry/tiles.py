@@ -178,6 +178,4 @@ def check_local(geometry: Geometry) -> None:
     for axis in (0, 1):
         place = geometry.place(-1, axis)
         if place != Place(Fraction(1), Fraction(0)):
-            raise GeometryError(
-                f"the net's outputs lie at {place} and not on the image's pixels, so tiles of pixels do not fit it"
-            )
+            raise GeometryError(f"the net's outputs lie at {place} and not on the image's pixels, so tiles of pixels do not fit it")

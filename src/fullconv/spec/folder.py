@@ -54,7 +54,7 @@ class FolderSpec(Spec):
         Height and width in pixels at which maps (GeoTIFF and so on) and their masks are cut into samples, which are read one by
         one; every pixel is in one sample. ``None`` reads images whole, unless ``labels_from`` is given, which cuts at 512.
     labels_from
-        A vector file below the root, in place of masks: a GeoPackage, GeoJSON or Shapefile, ``{split}`` where there is one for each.
+        A vector file below the root, in place of masks: a GeoPackage, GeoJSON or Shapefile, ``{split}`` where each has one.
         Its polygons are burnt into masks of the maps below ``images``; what none covers is 0, the background.
     line_width
         Of ``labels_from``: the width of its lines, and the diameter of its points, in units of the maps, such as metres.

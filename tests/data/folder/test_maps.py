@@ -10,13 +10,13 @@ import pytest
 import rasterio.features
 import rasterio.warp
 import shapely
-from made_maps import TURNED, write_map
 
 from fullconv.data import open_dataset
 from fullconv.data.class_pixels import class_pixels
 from fullconv.data.sample import RGB, SEMANTIC
 from fullconv.errors import DataError
 from fullconv.spec import DataSpec
+from made_maps import TURNED, write_map
 
 RANDOM = np.random.default_rng(0)
 LABELS = {"background": 0, "road": 1, "field": 2}
@@ -99,7 +99,9 @@ def test_lines_have_the_width_that_is_said(tmp_path: Path) -> None:
     write_map(tmp_path / "maps" / "a.tif", values())
     write_vectors(tmp_path / "roads.gpkg", [(on_the_map(ROAD), "road")])
     folder = {"labels_from": "roads.gpkg", "val_share": 0, "window": [50, 70]}
-    with pytest.raises(DataError, match=r"roads.gpkg: 1 shapes without an area \(LineString\); set data.folder.line_width \(init: --line-width\)"):
+    with pytest.raises(
+        DataError, match=r"roads.gpkg: 1 shapes without an area \(LineString\); set data.folder.line_width \(init: --line-width\)"
+    ):
         open_dataset(spec(tmp_path, **folder), "train")
     one = {"background": 0, "road": 1}
     _, mask = whole(open_dataset(spec(tmp_path, one, line_width=60, **folder), "train"), (50, 70))

@@ -17,14 +17,13 @@ import rasterio.features
 import shapely
 import tifffile
 import torch
-from made_maps import TURNED, write_map
 
 from fullconv.data.images import read_image
 from fullconv.data.rasters.settings import Percentiles
 from fullconv.errors import DataError, SpecError
+from fullconv.inference.digests import weights_digest
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.rasters.areas import class_areas, write_map_areas
-from fullconv.inference.digests import weights_digest
 from fullconv.inference.rasters.geotiff import settings_of, write_labels
 from fullconv.inference.rasters.inputs import find_maps
 from fullconv.inference.rasters.polygons import write_geopackage, write_map_geojson
@@ -32,6 +31,7 @@ from fullconv.inference.rasters.predict import MapPlan, predict_map
 from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
 from fullconv.spec import ImageSpec, ModelSpec
+from made_maps import TURNED, write_map
 
 CLASSES = LabelSet(("background", "water", "forest"), ((0, 0, 0), (0, 90, 255), (0, 140, 30)))
 BANDS = ImageSpec(bands=(4, 3, 2, 1), range=(0, 3000))

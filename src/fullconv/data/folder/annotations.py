@@ -183,8 +183,8 @@ def label_map_of(spec: DataSpec) -> LabelMap:
     found = parse_label_map(spec.labels)
     if spec.folder.cut is not None and found.meaning.get(IGNORE, IGNORE) != IGNORE:
         raise DataError(
-            f"data.labels gives {IGNORE} to a class, and in masks of maps that is where the map has no measurement; give the class "
-            "another value there"
+            f"data.labels gives {IGNORE} to a class, and in masks of maps that is where the map has no measurement; give the "
+            "class another value there"
         )
     if (spec.folder.annotations is None and spec.folder.cut is None) or IGNORE in found.meaning:
         return found

@@ -135,7 +135,7 @@ def _where_maps(folder: FolderSpec) -> str:
             f"    images: {_value(folder.images)}  # the maps; {{split}} stands for train and val, without it a share is drawn",
             f"    labels_from: {_value(folder.labels_from)}  # its shapes are burnt into masks; what none covers is background",
             f"    class_attribute: {_value(attribute) if attribute else 'null'}  # of the shapes: names their class",
-            f"    line_width: {width if width is not None else 'null'}  # of lines and points, in units of the maps, such as metres",
+            f"    line_width: {width if width is not None else 'null'}  # of lines and points, in units of the maps: metres",
             "    rename: {}  # classes that count as another label: {path: road, shadow: background, cloud: ignore}",
             f"    window: {list(folder.cut or ())}  # height and width in pixels of the samples that maps are cut into",
         )

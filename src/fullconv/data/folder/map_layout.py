@@ -51,8 +51,8 @@ def maps_in(root: Path, attribute: str | None = None, line_width: float | None =
         return None
     if len(vectors) > 1:
         raise DataError(
-            f"{root}: {len(vectors)} vector files ({some([path.name for path in vectors])}); keep the one that is the truth of the maps "
-            "here, or write data.folder.labels_from into a recipe"
+            f"{root}: {len(vectors)} vector files ({some([path.name for path in vectors])}); keep the one that is the truth of "
+            "the maps here, or write data.folder.labels_from into a recipe"
         )
     images, count = place
     named = attribute or _attribute(vectors[0], line_width)
@@ -65,9 +65,10 @@ def maps_in(root: Path, attribute: str | None = None, line_width: float | None =
     own = "{split}" in images
     shapes = len(burn.shapes(None).names)
     said = (
-        f"{count} maps to train on in {images.replace('{split}', 'train')}, cut into windows of {folder.cut[0] if folder.cut else 0} px"
-        f"{'' if own else ', of which 20 % are drawn to validate on'}; masks are burnt from the {shapes} shapes in {vectors[0].name}"
-        + (f", whose attribute {named} names their class" if named else f", all of one class, {names[0]}")
+        f"{count} maps to train on in {images.replace('{split}', 'train')}, cut into windows of "
+        f"{folder.cut[0] if folder.cut else 0} px"
+        f"{'' if own else ', of which 20 % are drawn to validate on'}; masks are burnt from the {shapes} shapes in "
+        f"{vectors[0].name}" + (f", whose attribute {named} names their class" if named else f", all of one class, {names[0]}")
     )
     return Maps(folder, "train", "val", labels, said)
 
@@ -92,6 +93,6 @@ def _attribute(path: Path, line_width: float | None) -> str | None:
     if len(likely) == 1:
         return likely[0]
     raise DataError(
-        f"{path}: {len(attributes)} attributes ({some(attributes)}), and nothing says which names the class of a shape; give it by "
-        "--class-attribute"
+        f"{path}: {len(attributes)} attributes ({some(attributes)}), and nothing says which names the class of a shape; give "
+        "it by --class-attribute"
     )

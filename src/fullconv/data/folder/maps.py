@@ -14,8 +14,8 @@ from fullconv.spec import FolderSpec
 def cut_maps(pairs: Iterable[Pair], folder: FolderSpec) -> list[Pair]:
     """Return the windows of maps with their masks, where a folder says how large they are; other pairs as they are.
 
-    A window is called ``NAME@ROW+COLUMN`` after its first pixel. Where there are several maps and splits are drawn, all windows of
-    one fall to one side, as neighbours are too much alike to be measured on; of a single map windows are drawn.
+    A window is called ``NAME@ROW+COLUMN`` after its first pixel. Where there are several maps and splits are drawn, all windows
+    of one fall to one side, as neighbours are too much alike to be measured on; of a single map windows are drawn.
 
     Raises
     ------

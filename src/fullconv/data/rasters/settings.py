@@ -52,8 +52,8 @@ class Percentiles:
             low, high = (float(value) for value in np.percentile(column.astype(np.float64), (self.low, self.high)))
             if not low < high:
                 raise DataError(
-                    f"{raster.path}: band {band} is {low:g} at both percentiles, {self.low:g} and {self.high:g}; give the range in "
-                    "numbers, or leave the band out"
+                    f"{raster.path}: band {band} is {low:g} at both percentiles, {self.low:g} and {self.high:g}; give the "
+                    "range in numbers, or leave the band out"
                 )
             found.append((low, high))
         return tuple(found)
@@ -150,8 +150,8 @@ def open_map(
         )
     if raster.dtype == "uint8" and limits is None and max(high for _, high in decided) > 255:
         raise DataError(
-            f"{raster.path}: 8 bits a band, and the model learned values up to {max(high for _, high in decided):g}; give the file "
-            f"that it was made from, or {key}range with the values that are to become 0 and 255"
+            f"{raster.path}: 8 bits a band, and the model learned values up to {max(high for _, high in decided):g}; give the "
+            f"file that it was made from, or {key}range with the values that are to become 0 and 255"
         )
     return MapReader(raster, chosen, decided, how.channels)
 
@@ -168,8 +168,8 @@ def _bands(
             return used, raster.colors
         if len(used) not in (1, 3):
             raise DataError(
-                f"{name}: {_counted(len(used))}, and the model reads {_counted(how.channels)}; say which they are by {key}bands, such "
-                f"as {_such_as(key, used[: how.channels] if how.channels <= len(used) else used[:1])}"
+                f"{name}: {_counted(len(used))}, and the model reads {_counted(how.channels)}; say which they are by "
+                f"{key}bands, such as {_such_as(key, used[: how.channels] if how.channels <= len(used) else used[:1])}"
             )
         return used, None
     if len(chosen) != how.channels and not (len(chosen) == 1 and how.channels == 3):

@@ -115,12 +115,12 @@ class Burn:
             return classes.pop()
         if name:
             raise DataError(
-                f"{self.path}: shapes of the class {name!r}, which data.labels does not have; there are {some(list(self.values))}; add "
-                f"it there, or say what it counts as: data.folder.rename: {{{name}: ignore}}"
+                f"{self.path}: shapes of the class {name!r}, which data.labels does not have; there are "
+                f"{some(list(self.values))}; add it there, or say what it counts as: data.folder.rename: {{{name}: ignore}}"
             )
         raise DataError(
-            f"{self.path}: nothing says of which of {len(classes)} classes its shapes are; set data.folder.class_attribute to one of "
-            f"{some(self.shapes(None).attributes) or 'its attributes, of which it has none'}"
+            f"{self.path}: nothing says of which of {len(classes)} classes its shapes are; set data.folder.class_attribute to "
+            f"one of {some(self.shapes(None).attributes) or 'its attributes, of which it has none'}"
         )
 
 
@@ -198,8 +198,8 @@ def _with_areas(path: Path, geometries: NDArray[Any], line_width: float | None) 
     if thin.any() and line_width is None:
         kinds = sorted({geometry.geom_type for geometry in geometries[thin]})
         raise DataError(
-            f"{path}: {int(thin.sum())} shapes without an area ({', '.join(kinds)}); set data.folder.line_width (init: --line-width), in units of the map, "
-            "such as 6 for metres"
+            f"{path}: {int(thin.sum())} shapes without an area ({', '.join(kinds)}); set data.folder.line_width (init: "
+            "--line-width), in units of the map, such as 6 for metres"
         )
     found = geometries.copy()
     if line_width is not None:

@@ -42,7 +42,8 @@ class MapWindow:
     width: int
 
     def __str__(self) -> str:
-        return f"{self.raster.path} (rows {self.top} to {self.top + self.height - 1}, columns {self.left} to {self.left + self.width - 1})"
+        bottom, right = self.top + self.height - 1, self.left + self.width - 1
+        return f"{self.raster.path} (rows {self.top} to {bottom}, columns {self.left} to {right})"
 
     def __fspath__(self) -> str:
         return str(self)
@@ -224,8 +225,8 @@ def check_same_grid(image: Raster, mask: Raster) -> None:
     if mask.size != image.size:
         (height, width), (high, wide) = mask.size, image.size
         raise DataError(
-            f"{mask.path}: the mask is {height}×{width} but its map {image.path.name} is {high}×{wide} (H×W); bring it to the map's "
-            f"grid, such as by `rio warp --like {image.path.name}`"
+            f"{mask.path}: the mask is {height}×{width} but its map {image.path.name} is {high}×{wide} (H×W); bring it to the "
+            f"map's grid, such as by `rio warp --like {image.path.name}`"
         )
     if mask.transform == PIXELS and mask.crs_wkt is None:
         return  # a plain image of the map's size

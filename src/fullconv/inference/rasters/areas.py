@@ -16,7 +16,7 @@ ROWS = 1024
 
 
 def class_areas(labelled: Path, label_set: LabelSet) -> dict[str, tuple[int, float | None]]:
-    """Return of every class its pixels, and its area in square units of the map; ``None`` where the map has no coordinate system."""
+    """Return of every class its pixels, and its area in square units of the map; ``None`` where it has no coordinate system."""
     raster = Raster(labelled)
     height, width = raster.size
     counts: NDArray[np.int64] = np.zeros(256, np.int64)

@@ -65,7 +65,8 @@ class BegunLabels:
         self.rows = 0 if before is None else int(before["rows"])
         if before is not None and before["settings"] != self._settings:
             raise DataError(
-                f"{result} was begun with {differences(before['settings'], self._settings)}; choose another --out, or --overwrite it"
+                f"{result} was begun with {differences(before['settings'], self._settings)}; choose another --out, or "
+                "--overwrite it"
             )
         try:
             result.parent.mkdir(parents=True, exist_ok=True)

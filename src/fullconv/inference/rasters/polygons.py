@@ -1,8 +1,8 @@
 """Regions of a labelled map as polygons in its coordinates: GeoJSON and GeoPackage, which every GIS opens.
 
-A polygon runs along the edges of pixels, so its corners are pixel corners brought to the map by the file's transform: half a pixel
-from their middles. Regions hang together by their sides; nothing is smoothed. Left out are pixels without a measurement and what
-is called background.
+A polygon runs along the edges of pixels, so its corners are pixel corners brought to the map by the file's transform: half a
+pixel from their middles. Regions hang together by their sides; nothing is smoothed. Left out are pixels without a measurement and
+what is called background.
 """
 
 import json

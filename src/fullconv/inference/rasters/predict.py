@@ -212,6 +212,7 @@ def _notes(raster: Raster, plan: MapPlan) -> list[str]:
         notes.append(f"{raster.path} has no coordinate system: the labels have its grid, and none either")
     elif "geojson" in plan.outputs and crs_member(raster) is None:
         notes.append(
-            f"GeoJSON cannot name the coordinate system {raster.crs_name}, which has no number; --gpkg writes a GeoPackage that has it"
+            f"GeoJSON cannot name the coordinate system {raster.crs_name}, which has no number; --gpkg writes a GeoPackage "
+            "that has it"
         )
     return notes

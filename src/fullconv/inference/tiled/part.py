@@ -87,9 +87,7 @@ def read_batch(predictor: Predictor, read: Read, top: int, left: int, height: in
     batch = {}
     for name in predictor.engine.inputs:
         if name not in given:
-            raise DataError(
-                f"the model reads {', '.join(predictor.engine.inputs)}; of a window only {', '.join(given)} was given"
-            )
+            raise DataError(f"the model reads {', '.join(predictor.engine.inputs)}; of a window only {', '.join(given)} was given")
         pixels = np.asarray(given[name])
         if pixels.shape[:2] != (height, width):
             raise DataError(f"a window of {height}×{width} px at row {top}, column {left} was read as {pixels.shape}")

@@ -14,6 +14,8 @@ from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.part import Part, Read, check_tileable, part_of, read_batch, stacked
 
 
+
+
 def predict_windows(
     predictor: Predictor,
     read: Read,

@@ -157,7 +157,8 @@ class VideoFile:
             why = "" if error is None else f" ({error})"
             expected = "" if self._end is None else f" of {float(self._end):.2f} s"
             raise CutShortError(
-                f"{self.path} is cut short or damaged{why}: it can be read to {float(end):.2f} s{expected}, {done} frames; copy it again"
+                f"{self.path} is cut short or damaged{why}: it can be read to {float(end):.2f} s{expected}, {done} frames; "
+                "copy it again"
             )
 
 
@@ -212,8 +213,8 @@ class ImageSequence:
             if given.shape[:2] != first:
                 (height, width), (high, wide) = given.shape[:2], first
                 raise DataError(
-                    f"{path}: {height}×{width}, but {self.images[0].name} is {high}×{wide} (H×W); frames of a video are of one size: "
-                    "`fullconv predict` takes images of any"
+                    f"{path}: {height}×{width}, but {self.images[0].name} is {high}×{wide} (H×W); frames of a video are of one "
+                    "size: `fullconv predict` takes images of any"
                 )
             begin, end = (round(number * TICKS / self.rate) for number in (place, place + 1))
             yield Frame(picture_of(given), given, begin, end - begin)
@@ -250,7 +251,7 @@ def _stream(container: Any, path: Path) -> Any:
 
 
 def _declared_end(container: Any, stream: Any) -> Fraction | None:
-    """Return the time at which the video ends by the file's own word; of a file that says it for all its streams, if it has one."""
+    """Return the time at which the video ends by the file's word; where it says it for all streams at once, of a single one."""
     if stream.duration:
         return (stream.duration + (stream.start_time or 0)) * Fraction(stream.time_base)
     if container.duration and len(container.streams) == 1:

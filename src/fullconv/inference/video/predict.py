@@ -282,7 +282,7 @@ def _write(
 
 
 def write_areas_over_time(path: Path, begins: list[float], labels: Iterator[NDArray[np.uint8]], label_set: LabelSet) -> None:
-    """Write a CSV table with a row a frame: its number from 0, its time in seconds, and every class's pixels and share, 0 to 1."""
+    """Write a CSV table with a row a frame: its number from 0, its time in seconds, and each class's pixels and share, 0 to 1."""
     heads = [f"{name} {unit}" for name in label_set.names for unit in ("pixels", "share")]
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
