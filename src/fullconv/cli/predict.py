@@ -14,6 +14,7 @@ from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.memory import no_more_than_free
 from fullconv.cli.output import log, log_head, progress_bar, show
 from fullconv.cli.threshold import threshold_of
+from fullconv.cli.tiling import AS_NEEDED, Parts
 
 if TYPE_CHECKING:
     from fullconv.inference.files import Outcome
@@ -93,6 +94,7 @@ def predict(
     refine: str | None = None,
     threshold: float | None = None,
     device: str = "auto",
+    parts: Parts = AS_NEEDED,
     computing: Computing = NOT_SAID,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> int:
@@ -130,6 +132,8 @@ def predict(
         Of models of two classes: the probability from which on a pixel is of the one that is no background; 0.5 by default.
     device
         cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
+    parts
+        Of images that are too large for the memory.
     computing
         By which engine.
     as_json
@@ -180,6 +184,7 @@ def predict(
                 overwrite=overwrite,
                 depths=depths,
                 values=values,
+                tiling=parts.tiling(lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True)),
                 progress=step,
             )
         except KeyboardInterrupt:

@@ -3,8 +3,9 @@
 A net of local layers is a function of windows: an output depends on the pixels of its receptive field and on nothing else. Two
 things make a part of an image differ from the whole, and both are arithmetic on the coordinate maps:
 
-- **The halo.** At an edge that is none of the image's, layers pad with zeros where the whole image has pixels. So a window reaches
-  as far around the part that is kept as its outputs depend on pixels (:meth:`~fullconv.geometry.graph.Geometry.depends_on`).
+- **The halo.** At an edge that is none of the image's, layers pad with zeros where the whole image has pixels. So a window
+  reaches as far around the part that is kept as its outputs depend on pixels
+  (:meth:`~fullconv.geometry.graph.Geometry.depends_on`).
 - **The grid.** A pooling of stride 2 pairs pixels from the window's first one on. So windows begin at multiples of the coarsest
   stride, where the windows of every layer begin in the whole image too.
 
@@ -172,10 +173,12 @@ def check_local(geometry: Geometry) -> None:
         named = geometry.global_layers
         more = f" and {len(named) - 2} more" if len(named) > 2 else ""
         raise GeometryError(
-            f"the net sees the whole image at once (by {', '.join(named[:2])}{more}), so no part of an image gives what the whole "
-            "does; tile it by approximation (--approximate), or take a net without such layers"
+            f"the net sees the whole image at once (by {', '.join(named[:2])}{more}), so no part gives what the whole does; "
+            "tile it by approximation (--approximate), or take a net without such layers"
         )
     for axis in (0, 1):
         place = geometry.place(-1, axis)
         if place != Place(Fraction(1), Fraction(0)):
-            raise GeometryError(f"the net's outputs lie at {place} and not on the image's pixels, so tiles of pixels do not fit it")
+            raise GeometryError(
+                f"the net's outputs lie at {place} and not on the image's pixels, so tiles of pixels do not fit it"
+            )

@@ -12,7 +12,7 @@ from fullconv.crf.mean_field import CRFSpec
 from fullconv.data.depth.rgbd import inputs_for
 from fullconv.data.images import glance, picture_of, read_image
 from fullconv.data.masks import read_labels, read_mask
-from fullconv.drawing import shares
+from fullconv.drawing import shares, shares_of
 from fullconv.errors import DataError
 from fullconv.files import replacing
 from fullconv.formats import Labelled
@@ -24,6 +24,7 @@ from fullconv.inference.predictor import Predictor
 from fullconv.inference.rgbd import Depths, Loaded
 from fullconv.inference.segmentation import NO_VALUES, Segmentation, Values
 from fullconv.inference.threshold import check_threshold
+from fullconv.inference.tiled.jobs import PLAIN, Tiling, predict_in_parts, too_large
 from fullconv.labelmap import LabelMap, code_of_color
 from fullconv.labels import LabelSet
 
@@ -63,6 +64,7 @@ def predict_files(
     together: int | None = None,
     depths: Depths | None = None,
     values: Values = "labels",
+    tiling: Tiling = PLAIN,
     progress: Callable[[int, int, str | None], None] = lambda done, of, problem: None,
 ) -> Outcome:
     """Predict every image and write the results; a broken image is noted and the others go on.
@@ -87,6 +89,8 @@ def predict_files(
     values
         What the labels' files hold of each class: its label, the value that the masks of training have for it, or its colour; see
         :meth:`fullconv.inference.segmentation.Segmentation.save`.
+    tiling
+        How images are predicted that do not fit into memory.
     progress
         Called after each image with (done, of, what was wrong); skipped ones are not counted.
 
@@ -113,6 +117,8 @@ def predict_files(
     wanted = results_of_each(outputs)
     todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
+    of = len(todo)
+    large = {job: todo.pop(job) for job in too_large(predictor, name, list(todo), tiling)}
     images = in_background(lambda job: _read(job, predictor, depths), todo, ahead=together)
     probabilities = not WITH_PROBABILITIES.isdisjoint(one for names in todo.values() for one in names)
     made = (one for group in group_by_size(images, together) for one in _predict(predictor, group, head, probabilities, crf))
@@ -121,9 +127,13 @@ def predict_files(
     )
     with contextlib.closing(problems):  # when this is interrupted, what is being written becomes whole
         for done, problem in enumerate(problems, start=1):
-            progress(done, len(todo), problem)
+            progress(done, of, problem)
+    for done, (job, names) in enumerate(sorted(large.items(), key=lambda pair: jobs.index(pair[0])), start=len(todo) + 1):
+        progress(
+            done, of, _in_parts(predictor, job, names, _read(job, predictor, depths), (name, way, values), crf, tiling, outcome)
+        )
     if jobs:
-        _summarise(jobs, outputs, predictor.labels[name], back, outcome, lambda problem: progress(len(todo), len(todo), problem))
+        _summarise(jobs, outputs, predictor.labels[name], back, outcome, lambda problem: progress(of, of, problem))
     return outcome
 
 
@@ -215,6 +225,30 @@ def _finish(job: Job, names: Sequence[str], made: Predicted | DataError, how: tu
         except MemoryError:
             made = DataError("no memory for the results of an image of this size; cut it into parts or write fewer")
     return outcome.fail(job.source, made)
+
+
+def _in_parts(
+    predictor: Predictor,
+    job: Job,
+    names: Sequence[str],
+    read: Read,
+    how: tuple[str, str, Values],
+    crf: CRFSpec | None,
+    tiling: Tiling,
+    outcome: Outcome,
+) -> str | None:
+    """Predict a large image, note what became of it, and return what was wrong."""
+    try:
+        if isinstance(read, DataError):
+            raise read
+        counts = predict_in_parts(predictor, job, names, read, how, crf, tiling)
+    except (DataError, MemoryError) as error:
+        return outcome.fail(
+            job.source, error if isinstance(error, DataError) else DataError("no memory for this image's results")
+        )
+    outcome.predicted[str(job.source)] = shares_of(counts, predictor.labels[how[0]])
+    outcome.written[str(job.source)] = [str(job.path(name)) for name in names]
+    return None
 
 
 def _labelled(

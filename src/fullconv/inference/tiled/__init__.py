@@ -8,7 +8,7 @@ The interface that everything else builds on (rasters, files, the command line) 
                                       for models of several inputs a dict of such arrays by input ("rgb", "depth", "hha")
     size                              (height, width) of the image in pixels
     tile                              pixels that a tile keeps, one number or (height, width); more are read around it
-    Part                              top, left, labels uint8 (h, w), and by the names in maps ("confidence", "entropy") uint8 (h, w)
+    Part                              top, left, labels uint8 (h, w); maps by name ("confidence", "entropy"), uint8 (h, w)
 
 Parts come row by row, from left to right, and cover the image once. ``read`` is only asked for what lies inside the image.
 """

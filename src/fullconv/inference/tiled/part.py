@@ -21,6 +21,9 @@ from fullconv.inference.threshold import labels_at
 Read = Callable[[int, int, int, int], NDArray[np.generic] | Mapping[str, NDArray[np.generic]]]
 """(top, left, height, width) to the pixels there, (height, width, C): uint8, or of each input by its name."""
 
+Look = Callable[[int, int, Tensor], None]
+"""Is shown the logits (K, h, w) of each part as it is made, with its first row and column in the image."""
+
 MAPS = ("confidence", "entropy")
 """What can be made of the probabilities beside the labels: 8-bit grey in 255ths, as the files of those names hold it."""
 
@@ -45,11 +48,30 @@ class Part:
     maps: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
 
-def part_of(
-    predictor: Predictor, logits: Tensor, head: str, place: tuple[int, int], maps: Collection[str] = (), cut: slice = slice(None)
-) -> Part:
-    """Return what logits (1, K, h, w) say of the part of an image at ``place``, (row, column); errors as ``Predictor.predict``."""
-    logits = check_finite(logits)[..., cut]
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be made of an image.
+
+    Parameters
+    ----------
+    head
+        Which of the model's outputs.
+    maps
+        What beside the labels, of :data:`MAPS`.
+    look
+        Is shown all logits.
+    """
+
+    head: str
+    maps: Collection[str] = ()
+    look: Look | None = None
+
+
+def part_of(predictor: Predictor, logits: Tensor, wanted: Wanted, place: tuple[int, int]) -> Part:
+    """Return what logits (1, K, h, w) say of a part of an image, at (row, column); errors as ``Predictor.predict``."""
+    logits, head, maps = check_finite(logits), wanted.head, wanted.maps
+    if wanted.look is not None:
+        wanted.look(*place, logits[0])
     labels = labels_at(logits, predictor.labels[head], predictor.threshold)[0].cpu().numpy()
     found: dict[str, NDArray[np.uint8]] = {}
     if maps:
@@ -87,7 +109,9 @@ def read_batch(predictor: Predictor, read: Read, top: int, left: int, height: in
     batch = {}
     for name in predictor.engine.inputs:
         if name not in given:
-            raise DataError(f"the model reads {', '.join(predictor.engine.inputs)}; of a window only {', '.join(given)} was given")
+            raise DataError(
+                f"the model reads {', '.join(predictor.engine.inputs)}; of a window only {', '.join(given)} was given"
+            )
         pixels = np.asarray(given[name])
         if pixels.shape[:2] != (height, width):
             raise DataError(f"a window of {height}×{width} px at row {top}, column {left} was read as {pixels.shape}")
@@ -110,6 +134,6 @@ def check_tileable(predictor: Predictor) -> None:
         )
     if predictor.scale != 1:
         raise SpecError(
-            f"the model was trained on images resized by {predictor.scale:g} and resizes them by itself, whole; tiles are parts of "
+            f"the model was trained on images resized by {predictor.scale:g} and resizes them itself, whole; tiles are parts of "
             "an image as it is: resize the image first, or give one that fits into memory"
         )

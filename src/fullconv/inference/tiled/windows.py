@@ -11,9 +11,7 @@ from fullconv.geometry.tiles import Tile, check_local, spans
 from fullconv.inference.device import memory_for
 from fullconv.inference.engine import InStrips
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.tiled.part import Part, Read, check_tileable, part_of, read_batch, stacked
-
-
+from fullconv.inference.tiled.part import Look, Part, Read, Wanted, check_tileable, part_of, read_batch, stacked
 
 
 def predict_windows(
@@ -25,6 +23,7 @@ def predict_windows(
     head: str | None = None,
     maps: Collection[str] = (),
     first_row: int = 0,
+    look: Look | None = None,
 ) -> Iterator[Part]:
     """Yield the parts of an image's prediction, row by row, that together are the prediction of the whole image.
 
@@ -46,6 +45,8 @@ def predict_windows(
         What else to make: ``confidence``, ``entropy``.
     first_row
         Parts that end above this row of the image are left out, as they are there already.
+    look
+        Is shown the logits of every part, see :data:`fullconv.inference.tiled.part.Look`.
 
     Raises
     ------
@@ -78,21 +79,21 @@ def predict_windows(
     for rows in down:
         if rows.last > first_row:
             for columns in across:
-                yield predict_tile(predictor, read, Tile(rows, columns), name, maps)
+                yield predict_tile(predictor, read, Tile(rows, columns), Wanted(name, maps, look))
 
 
-def predict_tile(predictor: Predictor, read: Read, tile: Tile, head: str, maps: Collection[str] = ()) -> Part:
+def predict_tile(predictor: Predictor, read: Read, tile: Tile, wanted: Wanted) -> Part:
     """Return what is kept of one tile; errors as :func:`predict_windows`."""
     rows, columns = tile
     batch = read_batch(predictor, read, rows.begin, columns.begin, rows.end - rows.begin, columns.end - columns.begin)
     found: list[Part] = []
     with torch.inference_mode(), memory_for(next(iter(batch.values()))):
         engine, at = predictor.engine, rows.begin
-        strips = engine.strips(batch, head) if isinstance(engine, InStrips) else iter([engine(batch)[head]])
+        strips = engine.strips(batch, wanted.head) if isinstance(engine, InStrips) else iter([engine(batch)[wanted.head]])
         for logits in strips:
             begin, end = max(rows.first, at), min(rows.last, at + logits.shape[2])
             if begin < end:
-                inner = logits[:, :, begin - at : end - at]
-                found.append(part_of(predictor, inner, head, (begin, columns.first), maps, columns.kept))
+                inner = logits[:, :, begin - at : end - at, columns.kept]
+                found.append(part_of(predictor, inner, wanted, (begin, columns.first)))
             at += logits.shape[2]
     return stacked(found)

@@ -1,0 +1,147 @@
+"""Which of many images are too large for the memory, and one of them after another in parts."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fullconv.crf.mean_field import CRFSpec
+from fullconv.data.images import upright_size
+from fullconv.errors import DataError, GeometryError, SpecError
+from fullconv.files import replacing
+from fullconv.inference.jobs import Job
+from fullconv.inference.outputs import OUTPUTS, Result
+from fullconv.inference.predictor import Predictor
+from fullconv.inference.rgbd import Loaded
+from fullconv.inference.segmentation import Segmentation, Values
+from fullconv.inference.tiled.bands import Bands
+from fullconv.inference.tiled.large import Order, check_outputs, fingerprint, labels_of, predict_large
+from fullconv.inference.tiled.memory import free_for
+from fullconv.inference.tiled.part import MAPS
+from fullconv.inference.tiled.plan import Cut, cut, fits_whole
+
+SMALL = 1_000_000
+"""Pixels up to which nobody asks whether an image fits, where no limit was given."""
+READING = 6
+"""Bytes for each pixel of an image while it is read from its file."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How images are predicted that do not fit into memory whole.
+
+    Parameters
+    ----------
+    memory
+        Bytes that the whole process may take; by default what is free.
+    tile
+        Side of tiles in pixels, in place of what the memory suggests.
+    verify
+        Windows of every such image that are computed once more, and compared.
+    approximate
+        Blend windows where a net sees the whole image at once.
+    say
+        Is told in a line how each image is predicted, and what verifying it found.
+    """
+
+    memory: int | None = None
+    tile: int | None = None
+    verify: int = 0
+    approximate: bool = False
+    say: Callable[[str], None] = lambda line: None
+
+
+PLAIN = Tiling()
+
+
+def too_large(predictor: Predictor, head: str, jobs: Sequence[Job], tiling: Tiling = PLAIN) -> set[Job]:
+    """Return the images that are to be predicted in parts; of what cannot be read nothing is said here."""
+    if not hasattr(predictor.engine, "model") or predictor.scale != 1:
+        return set()
+    fits = functools.cache(lambda size, memory: fits_whole(predictor, head, size, memory))
+    found = set()
+    for job in jobs:
+        try:
+            height, width = upright_size(job.source)
+        except DataError:
+            continue
+        pixels = height * width
+        if tiling.tile is not None:
+            parts = max(height, width) > tiling.tile
+        else:
+            limited = pixels > SMALL or tiling.memory is not None
+            parts = limited and not fits((height, width), _rounded(free_for(predictor.device, tiling.memory) - READING * pixels))
+        if parts:
+            found.add(job)
+    return found
+
+
+def _rounded(memory: int) -> int:
+    """Return bytes in steps of a sixteenth, so that many images of one size are looked at once."""
+    step = max(1 << max(memory.bit_length() - 5, 0), 1)
+    return memory // step * step
+
+
+def predict_in_parts(
+    predictor: Predictor,
+    job: Job,
+    names: Sequence[str],
+    loaded: Loaded,
+    how: tuple[str, str, Values],
+    crf: CRFSpec | None = None,
+    tiling: Tiling = PLAIN,
+) -> NDArray[np.int64]:
+    """Predict one large image and write its results; return how many pixels each class has.
+
+    Parameters
+    ----------
+    names
+        Of the results, see :data:`fullconv.inference.outputs.OUTPUTS`.
+    loaded
+        The image.
+    how
+        The head, how it is predicted in words, and what the labels' file holds.
+
+    Raises
+    ------
+    DataError
+        When it cannot be done in parts, with the reason.
+    """
+    head, way, values = how
+    size = (loaded.image.shape[0], loaded.image.shape[1])
+    check_outputs(names)
+    if crf is not None:
+        raise DataError(f"a CRF refines whole images, and {size[0]}×{size[1]} px do not fit into memory; leave --refine out")
+
+    def read(top: int, left: int, height: int, width: int) -> Mapping[str, NDArray[np.generic]]:
+        return {name: pixels[top : top + height, left : left + width] for name, pixels in loaded.inputs.items()}
+
+    def plan() -> Cut:
+        try:
+            memory = free_for(predictor.device, tiling.memory)
+            return cut(predictor, size, memory, head, tiling.tile, tiling.approximate)
+        except (GeometryError, SpecError) as error:
+            raise DataError(f"{size[0]}×{size[1]} px do not fit into memory whole, and in parts: {error}") from error
+
+    def further(bands: Bands) -> None:
+        others = [name for name in names if name not in ("labels", *MAPS)]
+        if others:
+            found = Segmentation(labels_of(bands, size[1]), None, predictor.labels[head], predictor.label_maps.get(head))
+            for name in others:
+                with replacing(job.path(name)) as temporary:
+                    OUTPUTS[name][1](Result(job.source, loaded.image, found, way, values), temporary)
+
+    facts = job.source.stat()
+    order = Order(
+        *(job.path("labels"), head),
+        maps={name: job.path(name) for name in MAPS if name in names},
+        way=way,
+        values=values,
+        identity=[fingerprint(predictor), facts.st_size, facts.st_mtime_ns, tiling.memory, tiling.tile, tiling.approximate],
+        labels="labels" in names,
+        verify=tiling.verify,
+        say=lambda line: tiling.say(f"{job.source}: {line}"),
+    )
+    return predict_large(predictor, read, size, plan, order, further).counts

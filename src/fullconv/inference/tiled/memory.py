@@ -1,0 +1,157 @@
+"""How many bytes a computation holds at its peak, found without memory: tensors of the meta device have sizes and no numbers.
+
+What is counted are tensors, from the one that makes them to the last that needs them, at the sizes that the net really gives
+for a window. Beside them a processor's library copies weights into the order that it computes in, one layer at a time, and the
+process holds its programs and the weights themselves. :func:`free_for` takes all that into account.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from fullconv.nn.fcn import FCN
+from fullconv.nn.stages import SLICE, InSlices
+from fullconv.nn.upsample import Deconvolution
+
+SPARE = 0.15
+"""Share of a window's tensors that the library's own work space may take beside them (benchmarks/tiling.py memory)."""
+
+
+class _Peak(TorchDispatchMode):
+    """Adds up the storage that lives while operations run."""
+
+    def __init__(self, weights: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.peak = 0
+        self._weights = {each.untyped_storage()._cdata for each in weights}
+        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for each in found if isinstance(found, (tuple, list)) else (found,):
+            if isinstance(each, Tensor):
+                storage = each.untyped_storage()
+                if storage._cdata not in self._weights:  # a part of a weight is no copy of it
+                    self._live[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+        self._live = {key: known for key, known in self._live.items() if not known[0].expired()}
+        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
+        return found
+
+
+def peak_of(module: nn.Module, *inputs: Any) -> int:
+    """Return the bytes that tensors take at most while a module runs, its inputs among them and its weights not.
+
+    Parameters
+    ----------
+    module
+        Its weights are where they are, and are not touched.
+    inputs
+        Tensors on the meta device.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        weights = _on_meta(module)
+        with _Peak(weights.values()) as counted:
+            given = [each.clone() if isinstance(each, Tensor) else {k: v.clone() for k, v in each.items()} for each in inputs]
+            del inputs
+            torch.func.functional_call(module, weights, tuple(given))
+        return counted.peak
+
+
+def work_of(module: nn.Module, *inputs: Any) -> int:
+    """Return the floating-point operations of a module's convolutions; parameters as of :func:`peak_of`."""
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(False), torch.no_grad(), counter:
+        torch.func.functional_call(module, _on_meta(module), inputs)
+    return int(counter.get_total_flops())
+
+
+def _on_meta(module: nn.Module) -> dict[str, Tensor]:
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
+
+
+class _Predicting(nn.Module):
+    """What a predictor does with images, up to the labels of one strip."""
+
+    def __init__(self, model: FCN, head: str, rows: int) -> None:
+        super().__init__()
+        self.model, self.head, self.rows = model, head, rows
+
+    def forward(self, images: Mapping[str, Tensor]) -> Tensor:
+        maps = self.model.coarse(images)[self.head].float()
+        upsample, start = self.model.head(self.head).upsample[-1], self.model.crop.start
+        assert isinstance(upsample, Deconvolution)  # a ModuleList knows only modules
+        height, width = next(iter(images.values())).shape[-2:]
+        return (
+            upsample.rows(maps, start, start + min(self.rows, height))[..., start : start + width].max(1).indices.to(torch.uint8)
+        )
+
+
+def window_bytes(model: FCN, head: str, size: tuple[int, int], strip: int = 256) -> int:
+    """Return the bytes that predicting a window of (height, width) pixels takes at most, beside the weights.
+
+    Examples
+    --------
+    >>> from fullconv.nn.build import build_model
+    >>> 4e6 < window_bytes(build_model("fcn32s-minivgg", 2), "semantic", (256, 256)) < 4e8
+    True
+    """
+    images = {name: torch.empty(1, model.channels_of(name), *size, dtype=torch.uint8, device="meta") for name in model.inputs}
+    return int(peak_of(_Predicting(model, head, strip), images) * (1 + SPARE)) + largest_weight(model)
+
+
+def largest_weight(module: nn.Module) -> int:
+    """Return the bytes of the largest weight, or of its slice, which is copied while its layer runs."""
+    found = [parameter.numel() * parameter.element_size() for part in module.modules() for parameter in part.parameters(False)]
+    sliced = [part.layer.weight for part in module.modules() if isinstance(part, InSlices)]
+    whole = {weight.numel() * weight.element_size() for weight in sliced}
+    return max([*(size for size in found if size not in whole), *(min(size, 4 * SLICE) for size in whole), 0])
+
+
+def largest_fitting(fits: Callable[[int], bool], step: int, most: int) -> int:
+    """Return the largest multiple of ``step``, up to the first that is not below ``most``, that fits; 0 when none does."""
+    low, high = 0, -(-most // step)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(middle * step):
+            low = middle
+        else:
+            high = middle - 1
+    return low * step
+
+
+def free_for(device: torch.device, limit: int | None = None) -> int:
+    """Return the bytes that may still be taken.
+
+    Parameters
+    ----------
+    device
+        Where the net computes.
+    limit
+        Of the whole process, what it has taken already included; on a GPU of the GPU's memory. By default nine tenths of what
+        is free.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(0.9 * free) if limit is None else min(free, limit - torch.cuda.memory_allocated(device))
+    if sys.platform != "linux":
+        return 2**62 if limit is None else limit
+    import resource
+
+    free = _kilobytes("/proc/meminfo", "MemAvailable") * 1024
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if most != resource.RLIM_INFINITY:
+        free = min(free, most - _kilobytes("/proc/self/status", "VmData") * 1024)
+    return int(0.9 * free) if limit is None else min(free, limit - _kilobytes("/proc/self/status", "VmRSS") * 1024)
+
+
+def _kilobytes(path: str, key: str) -> int:
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))

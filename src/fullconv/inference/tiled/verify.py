@@ -1,0 +1,76 @@
+"""Whether the parts of an image are what the whole gives: random windows, computed once more from more than they need."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fullconv.geometry.tiles import AxisPlan
+from fullconv.inference.predictor import Predictor
+from fullconv.inference.tiled.part import Read, read_batch
+
+SIDE = 96
+"""Of a window in pixels."""
+MORE = 2
+"""Coarsest strides that are read around a window beyond what it depends on."""
+
+
+class Verifier:
+    """Remembers the logits of some windows while an image is predicted, and compares them with those of the whole image there.
+
+    Parameters
+    ----------
+    size
+        (height, width) of the image in pixels.
+    count
+        Of windows.
+    first_row
+        Rows above are there already and are not seen.
+    seed
+        Of the windows' places.
+    """
+
+    def __init__(self, size: tuple[int, int], count: int = 8, first_row: int = 0, seed: int = 0) -> None:
+        draw = np.random.default_rng(seed)
+        self._sides = (min(SIDE, size[0] - first_row), min(SIDE, size[1]))
+        self._size = size
+        self._places = [
+            (int(draw.integers(first_row, size[0] - self._sides[0] + 1)), int(draw.integers(0, size[1] - self._sides[1] + 1)))
+            for _ in range(count)
+        ]
+        self._seen: list[Tensor | None] = [None] * count
+
+    def look(self, top: int, left: int, logits: Tensor) -> None:
+        """See the logits (K, h, w) of a part; see :data:`fullconv.inference.tiled.part.Look`."""
+        height, width = self._sides
+        for i, (row, column) in enumerate(self._places):
+            a, b = max(row, top), min(row + height, top + logits.shape[1])
+            c, d = max(column, left), min(column + width, left + logits.shape[2])
+            if a < b and c < d:
+                kept = self._seen[i]
+                if kept is None:
+                    kept = self._seen[i] = torch.full((len(logits), height, width), torch.nan)
+                kept[:, a - row : b - row, c - column : d - column] = logits[:, a - top : b - top, c - left : d - left].cpu()
+
+    def largest_difference(self, predictor: Predictor, read: Read, head: str) -> float:
+        """Return the largest difference of any logit in any window; infinite where a part was never seen."""
+        geometry = predictor.model.geometry
+        found = 0.0
+        for (row, column), seen in zip(self._places, self._seen, strict=True):
+            if seen is None:
+                return float("inf")
+            sides = []
+            for axis, first in enumerate((row, column)):
+                plan = AxisPlan(geometry, axis, self._size[axis])
+                span = plan.span(first, first + self._sides[axis])
+                more = MORE * plan.period
+                begin, end = max(span.begin - more, 0), min(span.end + more, self._size[axis])
+                if end == self._size[axis]:  # where the image ends its padding depends on where the window begins
+                    begin = min(begin, plan.span(first, self._size[axis]).begin)
+                sides.append((begin, end, first))
+            (top, bottom, row), (left, right, column) = sides
+            with torch.inference_mode():
+                logits = predictor.engine(read_batch(predictor, read, top, left, bottom - top, right - left))[head][0].cpu()
+            whole = logits[:, row - top : row - top + seen.shape[1], column - left : column - left + seen.shape[2]]
+            difference = (whole - seen).abs()
+            found = max(found, float(difference.max()) if not difference.isnan().any() else float("inf"))
+        return found

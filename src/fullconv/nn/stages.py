@@ -1,0 +1,260 @@
+"""A net taken apart where one map alone carries everything on: stages, each of which can be computed in parts of its own.
+
+A tile that goes through the whole net needs a halo as wide as the whole net's reach, and what lies in it is computed twice. Most
+of the reach comes from the deep layers, whose maps are small; most of the work is done by the shallow ones, which reach a few
+pixels. In stages, every map is computed from a narrow halo of the map before it, and deep maps are small enough to be kept.
+
+Letters: N images, C channels, h w map, K classes.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from fullconv.geometry.axis import POINTWISE, Transposed, Window
+from fullconv.geometry.graph import Geometry, Interval, Layer
+from fullconv.geometry.trace import node_names
+from fullconv.nn.align import Step
+from fullconv.nn.head import Head
+from fullconv.nn.surgery import keep_needed
+from fullconv.nn.trunk import Trunk
+from fullconv.nn.upsample import Deconvolution
+
+SLICE = 8_000_000
+"""Numbers of a convolution's weights that are computed with at once (VGG16's fc6 has 103 million)."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a trunk, from one map to a later one.
+
+    Parameters
+    ----------
+    name
+        Of its last layer.
+    net
+        From the map before it (N, C, h, w) to its own; shares its layers with the trunk.
+    geometry
+        Its coordinate maps; the "image" is the map before it.
+    level
+        Which of the trunk's maps it gives, coarse to fine; ``None`` when it is on the way only.
+    around
+        Zeros that the map before it is to be given around itself first: the reference's 100 px around the image, which every tile
+        would else be given once more.
+    """
+
+    name: str
+    net: fx.GraphModule
+    geometry: Geometry
+    level: int | None
+    around: int = 0
+
+
+def stages_of(trunk: Trunk) -> list[Stage]:
+    """Return the stages of a trunk, which follow upon each other from the padded image to its coarsest map.
+
+    It is cut where a map of a new stride begins, as that is the smallest, and at the maps that scores are read from.
+
+    Examples
+    --------
+    >>> from fullconv.nn.build import build_model
+    >>> trunk = build_model("fcn16s-minivgg", 2).trunks["rgb"]
+    >>> [(str(stage.geometry.place(-1).stride), stage.level) for stage in stages_of(trunk)]
+    [('4', None), ('2', None), ('2', 1), ('2', None), ('1', 0)]
+    """
+    names = node_names(trunk.graph.graph)
+    taps = {layer: level for level, layer in enumerate(trunk.taps)}
+    found: list[Stage] = []
+    start = next(node for node in trunk.graph.graph.nodes if node.op == "placeholder")
+    at = 0
+    strides = {1, 2}  # the map of stride 2 is the largest, and there is little to gain from it
+    for node in _narrow(trunk):
+        layer = trunk.geometry.index.get(names[node])
+        place = None if layer is None else trunk.geometry.place(layer)
+        if layer is None or place is None or layer > trunk.taps[0]:
+            continue
+        if layer in taps or place.stride not in strides:
+            strides.add(int(place.stride))
+            net, maps = _between(trunk.graph, start, node), _cut(trunk.geometry, at, layer)
+            around, maps = (0, maps) if found else _without_wide_padding(net, maps)
+            _compute_in_slices(net)
+            found.append(Stage(names[node], net, maps, taps.get(layer), around))
+            start, at = node, layer
+    return found
+
+
+def _narrow(trunk: Trunk) -> Iterator[fx.Node]:
+    """Yield the nodes that everything behind them is computed from, in order; the taps' way out does not count."""
+    order = {node: i for i, node in enumerate(trunk.graph.graph.nodes)}
+    latest = 0
+    for node, i in order.items():
+        if node.op in ("get_attr", "output"):
+            continue
+        users = [order[user] for user in node.users if user.op != "output"]
+        if node.op != "placeholder" and latest <= i:
+            yield node
+        latest = max([latest, *users])
+
+
+def _between(trunk: fx.GraphModule, start: fx.Node, end: fx.Node) -> fx.GraphModule:
+    """Return the part of a graph that leads from one node to another."""
+    graph = fx.Graph()
+    made = {start: graph.placeholder("maps")}
+    nodes = list(trunk.graph.nodes)
+    for node in nodes[: nodes.index(end) + 1]:
+        if node.op == "get_attr" or (node not in made and all(other in made for other in node.all_input_nodes) and node.args):
+            made[node] = graph.node_copy(node, lambda other: made[other])
+    graph.output(made[end])
+    found = fx.GraphModule(trunk, graph)
+    keep_needed(found)
+    return found
+
+
+def _cut(geometry: Geometry, start: int, end: int) -> Geometry:
+    """Return the coordinate maps of the layers behind ``start`` up to ``end``, counted from the map of ``start``."""
+    layers = [Layer("image", "image", (), (POINTWISE, POINTWISE))]
+    for layer in geometry.layers[start + 1 : end + 1]:
+        like = None if layer.like is None else (layer.like[0] - start, layer.like[1])
+        layers.append(replace(layer, inputs=tuple(i - start for i in layer.inputs), like=like))
+    return Geometry(layers)
+
+
+def _without_wide_padding(net: fx.GraphModule, geometry: Geometry) -> tuple[int, Geometry]:
+    """Take the padding from a first convolution that pads by more than its kernel; return it, and the maps without it."""
+    node = next(node for node in net.graph.nodes if node.op == "call_module")
+    first = net.get_submodule(str(node.target))
+    if not isinstance(first, nn.Conv2d) or node.all_input_nodes[0].op != "placeholder" or isinstance(first.padding, str):
+        return 0, geometry
+    around = first.padding[0]
+    if around <= first.kernel_size[0] or first.padding_mode != "zeros":
+        return 0, geometry
+    net.add_submodule(str(node.target), Unpadded(first))
+    image, padded, *others = geometry.layers
+    window = padded.maps[0]
+    assert isinstance(window, Window)  # of a convolution
+    unpadded = replace(window, before=0, after=0)
+    return around, Geometry([image, replace(padded, maps=(unpadded, unpadded)), *others])
+
+
+def _compute_in_slices(net: fx.GraphModule) -> None:
+    """Have convolutions of very large weights computed some output channels at a time: each slice is copied while it is used."""
+    for name, part in list(net.named_modules()):
+        if isinstance(part, nn.Conv2d) and part.groups == 1 and part.weight.numel() > SLICE:
+            net.add_submodule(name, InSlices(part))
+
+
+class Unpadded(nn.Module):
+    """A convolution without its padding, which its input has around it already."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return what the convolution gives without padding."""
+        layer = self.layer
+        return F.conv2d(maps, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
+
+
+class InSlices(nn.Module):
+    """A convolution that gives some of its output channels (N, C, h, w) after the others."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.layer = layer
+        self.channels = max(1, SLICE // layer.weight[0].numel())
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return what the convolution gives."""
+        layer, bias = self.layer, self.layer.bias
+        starts = range(0, len(layer.weight), self.channels)
+        parts = []
+        for i in starts:
+            weight, shift = layer.weight[i : i + self.channels], None if bias is None else bias[i : i + self.channels]
+            parts.append(F.conv2d(maps, weight, shift, layer.stride, layer.padding, layer.dilation))
+        return torch.cat(parts, 1)
+
+
+class Score(nn.Module):
+    """The score layer of one level of a head that reads one stream: maps (N, C, h, w) to logits (N, K, h, w)."""
+
+    def __init__(self, head: Head, level: int) -> None:
+        super().__init__()
+        (layers,) = head.score.values()
+        assert isinstance(layers, nn.ModuleList)  # one layer a level
+        self.layer, self.factor = layers[level], head.factors[level]
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.layer(maps if self.factor == 1 else maps * self.factor)
+
+
+class Joining:
+    """The upsampling path of a head along one axis: which logits of every level a stretch of the image needs.
+
+    Parameters
+    ----------
+    steps
+        Of the alignment, coarse to fine.
+    sizes
+        Entries of each level's map along the axis.
+    """
+
+    def __init__(self, steps: tuple[Step, ...], sizes: list[int]) -> None:
+        self.steps, self.sizes = steps, sizes
+        self.strides = [int(step.source.stride) for step in steps]
+        self.period = max(self.strides)
+        self.start = steps[-1].starts[0]
+
+    def window(self, first: int, last: int) -> tuple[int, list[Interval]]:
+        """Return what the pixels ``first`` to ``last - 1`` are computed from.
+
+        Returns
+        -------
+        int
+            Where the window begins, in pixels: a multiple of the coarsest stride.
+        list of tuple
+            The entries (first, last left out) of each level, coarse to fine, that begin there.
+        """
+        wanted = [(max(a, 0), min(b + 1, size)) for (a, b), size in zip(self._needs(first, last - 1), self.sizes, strict=True)]
+        low = min(min(a, size - 1) * stride for (a, _), size, stride in zip(wanted, self.sizes, self.strides, strict=True))
+        begin = low // self.period * self.period
+        return begin, [
+            (begin // stride, max(b, begin // stride + 1)) for (_, b), stride in zip(wanted, self.strides, strict=True)
+        ]
+
+    def _needs(self, first: int, last: int) -> list[Interval]:
+        found: list[Interval] = []
+        a, b = first + self.start, last + self.start
+        for i in range(len(self.steps) - 1, -1, -1):
+            a, b = Transposed(self.steps[i].kernel, self.steps[i].factor).sources(a, b)
+            raised, finer = self.steps[i - 1].starts if i else (0, 0)
+            found.append((a + finer, b + finer))
+            a, b = a + raised, b + raised
+        return found[::-1]
+
+
+def joined_rows(head: Head, logits: list[Tensor], rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """Return logits (N, K, rows, columns) at the image's pixels from those of every level, coarse to fine.
+
+    Parameters
+    ----------
+    head
+        Joins them.
+    logits
+        (N, K, h, w), whose first entries begin at one pixel, see :class:`Joining`.
+    rows, columns
+        First and last (left out), counted in the upsampled logits.
+    """
+    last = head.upsample[-1]
+    assert isinstance(last, Deconvolution)  # a ModuleList knows only modules
+    return last.rows(head.join(logits), *rows)[..., slice(*columns)]
+
+
+def input_of(stream: str, images: Mapping[str, Tensor]) -> Tensor:
+    """Return what a stream reads of normalised images (N, C, H, W) by input."""
+    names = stream.split("+")
+    return images[names[0]] if len(names) == 1 else torch.cat([images[name] for name in names], 1)
