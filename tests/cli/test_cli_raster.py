@@ -50,3 +50,11 @@ def test_a_list_of_bands_that_is_none_is_refused(checkpoint: Path, capsys: pytes
     assert "error: --bands 0,1 is no list of bands" in capsys.readouterr().err
     assert main(["raster", str(checkpoint)]) == 1
     assert "error: no maps are given" in capsys.readouterr().err
+
+
+def test_predict_says_that_pngs_do_not_lie_on_the_earth(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_map(tmp_path / "a.tif", np.zeros((20, 30, 3), np.uint8))
+    assert main(["predict", str(checkpoint), str(tmp_path / "a.tif"), "--out", str(tmp_path / "out")]) == 0
+    assert "a.tif says where on the earth it lies, and PNG files do not; `fullconv raster` writes" in capsys.readouterr().err

@@ -19,6 +19,9 @@ from fullconv.cli.tiling import AS_NEEDED, Parts
 if TYPE_CHECKING:
     from fullconv.inference.files import Outcome
 
+LOOKED_AT = 100
+"""Images that are asked whether they lie on the earth."""
+
 
 @Parameter(name="*", negative="")
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def predict(
         Print one JSON object.
     """
     from fullconv.crf.settings import read_crf
+    from fullconv.data.rasters.place import lies_on_earth
     from fullconv.errors import DataError, SpecError
     from fullconv.inference.files import predict_files
     from fullconv.inference.jobs import find_jobs, passed_over
@@ -158,6 +162,8 @@ def predict(
         files = "file is" if count == 1 else "files are"
         log(f"note: {count} {suffix} {files} passed over, which fullconv does not read; save as PNG")
     jobs = find_jobs(given, out, outputs)
+    if (placed := next((job.source for job in jobs[:LOOKED_AT] if lies_on_earth(job.source)), None)) is not None:
+        log(f"note: {placed} says where on the earth it lies, and PNG files do not; `fullconv raster` writes GeoTIFFs")
     predictor = load(checkpoint, device, threshold)
     predictor.head(head)
     depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.output import log, log_head, progress_bar, show
+from fullconv.cli.tiling import AS_NEEDED, Parts
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -50,7 +51,7 @@ def raster(
     *maps: str,
     out: Path = Path("labels"),
     files: Files = Files(),
-    tile: int = 1024,
+    parts: Parts = AS_NEEDED,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     head: str | None = None,
     threshold: float | None = None,
@@ -73,8 +74,8 @@ def raster(
         Folder of the results: NAME.tif for each map.
     files
         How they are read, and what is written beside the labels.
-    tile
-        Pixels along the sides of what is computed at a time; more needs more memory and computes less twice.
+    parts
+        How large maps are cut.
     overwrite
         Predict again what is there already.
     head
@@ -103,7 +104,7 @@ def raster(
     log_head(predictor.labels, head)
     computing.prepare([predictor], len(found), "eager")
     outputs = [name for name in ("geojson", "gpkg") if getattr(files, name)]
-    plan = MapPlan(bands, limits, head, tile, outputs, overwrite, weights_digest(predictor, checkpoint))
+    plan = MapPlan(bands, limits, head, parts.tiling(log), outputs, overwrite, weights_digest(predictor, checkpoint))
     done: dict[str, object] = {}
     failed: dict[str, str] = {}
     for source, result in found:

@@ -28,6 +28,7 @@ from fullconv.inference.rasters.geotiff import settings_of, write_labels
 from fullconv.inference.rasters.inputs import find_maps
 from fullconv.inference.rasters.polygons import write_geopackage, write_map_geojson
 from fullconv.inference.rasters.predict import MapPlan, predict_map
+from fullconv.inference.tiled.jobs import Tiling
 from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
 from fullconv.spec import ImageSpec, ModelSpec
@@ -71,7 +72,7 @@ def labels_in(path: Path) -> np.ndarray:
 
 
 def test_labels_are_those_of_the_whole_image_on_the_same_grid(predictor: Predictor, path: Path, tmp_path: Path) -> None:
-    found = predict_map(predictor, path, tmp_path / "out" / "map.tif", MapPlan(tile=64))
+    found = predict_map(predictor, path, tmp_path / "out" / "map.tif", MapPlan(tiling=Tiling(tile=64)))
     with rasterio.open(found.labels) as file, rasterio.open(path) as source:
         assert (file.transform, file.crs, file.shape, file.nodata) == (source.transform, source.crs, source.shape, 255)
         assert file.colormap(1)[2] == (0, 140, 30, 255)
@@ -105,7 +106,7 @@ def _killed_after_two_rows(predictor: Predictor, path: Path, result: Path) -> No
         if done >= 128:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    predict_map(predictor, path, result, MapPlan(tile=64), kill)
+    predict_map(predictor, path, result, MapPlan(tiling=Tiling(tile=64)), kill)
 
 
 def test_a_killed_command_goes_on_where_it_was(predictor: Predictor, path: Path, tmp_path: Path) -> None:
@@ -116,11 +117,11 @@ def test_a_killed_command_goes_on_where_it_was(predictor: Predictor, path: Path,
     assert child.exitcode == -signal.SIGKILL
     assert not result.exists()
     rows: list[int] = []
-    found = predict_map(predictor, path, result, MapPlan(tile=64), lambda done, of: rows.append(done))
+    found = predict_map(predictor, path, result, MapPlan(tiling=Tiling(tile=64)), lambda done, of: rows.append(done))
     assert (found.went_on, rows) == (128, [150])
-    other = predict_map(predictor, path, tmp_path / "other" / "map.tif", MapPlan(tile=64))
+    other = predict_map(predictor, path, tmp_path / "other" / "map.tif", MapPlan(tiling=Tiling(tile=64)))
     assert result.read_bytes() == other.labels.read_bytes()
-    assert predict_map(predictor, path, result, MapPlan(tile=64)).written == []
+    assert predict_map(predictor, path, result, MapPlan(tiling=Tiling(tile=64))).written == []
 
 
 def test_what_was_begun_in_another_way_does_not_go_on(predictor: Predictor, path: Path, tmp_path: Path) -> None:
@@ -133,15 +134,15 @@ def test_what_was_begun_in_another_way_does_not_go_on(predictor: Predictor, path
         raise StoppedError
 
     with pytest.raises(StoppedError):
-        predict_map(predictor, path, result, MapPlan(tile=64), stop)
-    other = MapPlan(tile=64, bands=(1, 2, 3, 4))
+        predict_map(predictor, path, result, MapPlan(tiling=Tiling(tile=64)), stop)
+    other = MapPlan(tiling=Tiling(tile=64), bands=(1, 2, 3, 4))
     with pytest.raises(
         DataError, match=r"was begun with bands \[4, 3, 2, 1\], and now with bands \[1, 2, 3, 4\]; choose another"
     ):
         predict_map(predictor, path, result, other)
     predict_map(predictor, path, result, replace(other, overwrite=True))
     with pytest.raises(DataError, match=r"was predicted with bands \[1, 2, 3, 4\], and now with bands \[4, 3, 2, 1\]"):
-        predict_map(predictor, path, result, MapPlan(tile=64))
+        predict_map(predictor, path, result, MapPlan(tiling=Tiling(tile=64)))
     with pytest.raises(DataError, match="predicted with weights , and now with weights 7"):
         predict_map(predictor, path, result, replace(other, weights="7"))
 
@@ -153,10 +154,10 @@ def test_an_unreadable_tile_is_told_with_its_place(predictor: Predictor, tmp_pat
         offset = file.pages[0].dataoffsets[-1]
     path.write_bytes(whole[:offset] + b"no pixels" + whole[offset + 9 :])
     with pytest.raises(DataError, match=r"map.tif: rows \d+ to 95, columns 0 to 59 cannot be read"):
-        predict_map(predictor, path, tmp_path / "labels.tif", MapPlan(tile=48))
+        predict_map(predictor, path, tmp_path / "labels.tif", MapPlan(tiling=Tiling(tile=48)))
     assert not (tmp_path / "labels.tif").exists()
     path.write_bytes(whole)
-    assert predict_map(predictor, path, tmp_path / "labels.tif", MapPlan(tile=48)).written
+    assert predict_map(predictor, path, tmp_path / "labels.tif", MapPlan(tiling=Tiling(tile=48))).written
 
 
 def test_percentiles_are_stored_as_numbers_that_give_the_same_labels(predictor: Predictor, path: Path, tmp_path: Path) -> None:
@@ -257,7 +258,7 @@ def test_a_grid_without_a_name_stays(predictor: Predictor, tmp_path: Path) -> No
 @pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1)])
 def test_thin_maps_are_labelled(predictor: Predictor, tmp_path: Path, size: tuple[int, int]) -> None:
     path = write_map(tmp_path / "a.tif", blobs(*size, 4), tiled=False, blockxsize=size[1], blockysize=1)
-    found = predict_map(predictor, path, tmp_path / "out.tif", MapPlan(tile=1024))
+    found = predict_map(predictor, path, tmp_path / "out.tif", MapPlan(tiling=Tiling(tile=1024)))
     np.testing.assert_array_equal(labels_in(found.labels), predictor.predict(read_image(path, BANDS)).labels)
 
 
@@ -269,8 +270,8 @@ def test_what_is_no_map_of_the_model_is_refused(predictor: Predictor, path: Path
         predict_map(depth, path, tmp_path / "out.tif", MapPlan())
     scaled = Predictor(predictor.model, {"semantic": CLASSES}, image=BANDS, scale=0.5)
     with pytest.raises(SpecError, match="computed whole, where memory allows: --tile 150"):
-        predict_map(scaled, path, tmp_path / "out.tif", MapPlan(tile=64))
-    assert predict_map(scaled, path, tmp_path / "out.tif", MapPlan(tile=150)).written
+        predict_map(scaled, path, tmp_path / "out.tif", MapPlan(tiling=Tiling(tile=64)))
+    assert predict_map(scaled, path, tmp_path / "out.tif", MapPlan(tiling=Tiling(tile=150))).written
     write_map(tmp_path / "own.tif", blobs(20, 20, 1))
     with pytest.raises(DataError, match=r"own.tif was not written by fullconv and would be overwritten"):
         predict_map(predictor, path, tmp_path / "own.tif", MapPlan())

@@ -11,6 +11,7 @@ from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.folder.areas import JPEG_ERROR, REST, areas, lost_in_jpeg, with_ends
 from fullconv.data.folder.mask_look import HIDDEN, MOST_CODES, MaskLook, grey_as_colors, look_at, to_colors
 from fullconv.data.palettes import Palette, disagreement
+from fullconv.data.rasters.windows import WindowMask
 from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError
 from fullconv.labelmap import ALPHA, COLOR, color_of, show_codes
@@ -110,7 +111,7 @@ class Contents:
         return None if others or with_ends((low, high), self.pixels) != [low, high] else (low, high)
 
 
-def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: str | None = None) -> Contents:
+def look_into(masks: Sequence[Path | DrawnMask | WindowMask], lenient: bool = False, pages: str | None = None) -> Contents:
     """Return what masks hold: palette images by their indices where palettes agree, equal channels as grey.
 
     Parameters

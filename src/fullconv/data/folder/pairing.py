@@ -74,7 +74,7 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
     if folder.pairs is not None:
         listed = _listed(root, folder, split)
         whole = [pair for pair in listed if pair.image.is_file() == pair.mask.is_file()]  # neither: cannot be read
-        images = {pair.name: pair.image for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
+        images = {pair.name: Path(pair.image) for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
         masks = {pair.name: Path(pair.mask) for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
         return Match(cut_maps(whole, folder), images, masks)
     if folder.annotations is not None:

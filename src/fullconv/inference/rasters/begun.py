@@ -36,6 +36,8 @@ class BegunLabels:
     ----------
     rows
         How many are finished.
+    cut
+        How the map is cut, as :attr:`fullconv.inference.tiled.plan.Cut.key`, so that who goes on cuts it alike.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class BegunLabels:
             discard(result)
         before = self._before()
         self.rows = 0 if before is None else int(before["rows"])
+        self.cut: list[Any] | None = None if before is None else before.get("cut")
         if before is not None and before["settings"] != self._settings:
             raise DataError(
                 f"{result} was begun with {differences(before['settings'], self._settings)}; choose another --out, or "
@@ -99,7 +102,7 @@ class BegunLabels:
         except OSError as error:
             raise FullconvError(_cannot(self.pixels, error)) from error
         with replacing(self._about) as temporary:
-            temporary.write_text(json.dumps({"rows": rows, "settings": self._settings}), encoding="utf-8")
+            temporary.write_text(json.dumps({"rows": rows, "cut": self.cut, "settings": self._settings}), encoding="utf-8")
         self.rows = rows
 
     def labels(self) -> NDArray[np.uint8]:

@@ -19,11 +19,14 @@ from fullconv.inference.rasters.begun import BegunLabels, discard
 from fullconv.inference.rasters.geotiff import NODATA, settings_of, write_labels
 from fullconv.inference.rasters.polygons import crs_member, write_geopackage, write_map_geojson
 from fullconv.inference.threshold import check_threshold
-from fullconv.inference.tiled import predict_windows
+from fullconv.inference.tiled.jobs import PLAIN, Tiling
+from fullconv.inference.tiled.memory import free_for
+from fullconv.inference.tiled.plan import cut, cut_of
+from fullconv.inference.tiled.verify import Verifier
 from fullconv.labels import LabelSet
 
-TILE = 1024
-"""Pixels along the sides of what is computed at a time, by default."""
+SMALL = 1_000_000
+"""Pixels up to which maps are computed whole where nothing is said."""
 
 POLYGONS: dict[str, tuple[str, Callable[[Path, Path, LabelSet], int]]] = {
     "geojson": (".geojson", write_map_geojson),
@@ -45,8 +48,9 @@ class MapPlan:
         Of the files, in place of the model's; see :func:`fullconv.data.rasters.settings.open_map`.
     head
         Which of the model's outputs; the first by default.
-    tile
-        Pixels along the sides of what is computed at a time; maps that are no larger are computed whole.
+    tiling
+        How maps are cut that are not computed whole: memory, tiles and so on. Whole are those of at most :data:`SMALL` pixels,
+        or that fit into a tile where one is said.
     outputs
         Names of :data:`POLYGONS`.
     overwrite
@@ -58,14 +62,10 @@ class MapPlan:
     bands: tuple[int, ...] | None = None
     limits: Range | None = None
     head: str | None = None
-    tile: int = TILE
+    tiling: Tiling = PLAIN
     outputs: Collection[str] = ()
     overwrite: bool = False
     weights: str = ""
-
-    def __post_init__(self) -> None:
-        if self.tile < 1:
-            raise SpecError(f"a tile of {self.tile} px; give 1 or more, such as {TILE}")
 
 
 @dataclass
@@ -117,7 +117,7 @@ def predict_map(
         When the map cannot be read, or has other bands or values than the model reads; when labels are there that were computed
         in another way. What was computed before stays, and the same call goes on there.
     SpecError
-        When the model reads other inputs than ``rgb``, or cannot be tiled and the map is larger than a tile.
+        When the model reads other inputs than ``rgb``, or cannot be tiled and the map is large.
     FullconvError
         When a file cannot be written.
     """
@@ -147,7 +147,7 @@ def _compute(predictor: Predictor, reader: MapReader, head: str, plan: MapPlan, 
     begun = BegunLabels(outcome.labels, size, outcome.settings, afresh=plan.overwrite)
     outcome.went_on = begun.rows
     try:
-        for top, left, labels in _parts(predictor, reader, head, plan.tile, begun.rows):
+        for top, left, labels in _parts(predictor, reader, head, plan.tiling, begun):
             height, width = labels.shape
             begun.write(top, left, np.where(reader.valid(top, left, height, width), labels, np.uint8(NODATA)))
             if left + width == size[1]:
@@ -160,20 +160,30 @@ def _compute(predictor: Predictor, reader: MapReader, head: str, plan: MapPlan, 
 
 
 def _parts(
-    predictor: Predictor, reader: MapReader, head: str, tile: int, first_row: int
+    predictor: Predictor, reader: MapReader, head: str, tiling: Tiling, begun: BegunLabels
 ) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Yield (top, left, labels) row by row, from the row of tiles on that holds ``first_row``."""
-    size = reader.raster.size
-    if max(size) <= tile:
-        if not first_row:
+    """Yield (top, left, labels) row by row, from the first rows on that are not finished; small maps in one piece."""
+    size, first = reader.raster.size, begun.rows
+    whole = max(size) <= tiling.tile if tiling.tile is not None else size[0] * size[1] <= SMALL and tiling.memory is None
+    if whole or first == size[0]:
+        if not first:
             yield 0, 0, predictor.predict_batch([{RGB: reader.read(0, 0, *size)}], head)[0].labels
         return
     try:
-        for part in predict_windows(predictor, reader.read, size, tile=tile, head=head, first_row=first_row):
-            if part.top + len(part.labels) > first_row:
-                yield part.top, part.left, part.labels
+        memory = free_for(predictor.device, tiling.memory)
+        how = cut_of(begun.cut) if begun.cut else cut(predictor, size, memory, head, tiling.tile, tiling.approximate)
     except (GeometryError, SpecError) as error:
         raise SpecError(f"{error}; or let the map be computed whole, where memory allows: --tile {max(size)}") from error
+    begun.cut = how.key
+    tiling.say(f"{reader.raster.path}: {size[0]}×{size[1]} px, {how.about}")
+    verifier = Verifier(size, tiling.verify, first) if tiling.verify else None
+    look = verifier.look if verifier else None
+    for part in how.parts(predictor, reader.read, size, head=head, first_row=first, look=look):
+        if part.top + len(part.labels) > first:
+            yield part.top, part.left, part.labels
+    if verifier is not None:
+        difference = verifier.largest_difference(predictor, reader.read, head)
+        tiling.say(f"logits of {tiling.verify} windows, computed once more by themselves, differ by {difference:.1e} at most")
 
 
 def _is_there(result: Path, settings: Mapping[str, Any]) -> bool:

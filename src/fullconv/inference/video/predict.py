@@ -193,7 +193,7 @@ def _before(result: Path, settings: dict[str, Any], plan: VideoPlan, *, begun: b
         return None
     if before != settings:
         raise DataError(f"{note} tells of {differences(before, settings)}; choose another --out, or --overwrite it")
-    return found  # type: ignore[no-any-return]  # what JSON holds
+    return dict(found)
 
 
 def _begin(part: Path, settings: dict[str, Any], *, afresh: bool) -> None:
