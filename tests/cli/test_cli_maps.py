@@ -14,7 +14,20 @@ from made_maps import TURNED, write_map
 
 SHORT = [
     *("--model.name", "fcn8s-minivgg", "--model.weights", "null", "--model.hidden_layers", "false", "--model.dropout", "0"),
-    *("--data.workers", "0", "--data.augment", "{flip: true}", "--train.precision", "32-true", "--train.batch_size", "4"),
+    *(
+        "--train.validate_every",
+        "30",
+        "--train.keep",
+        "last",
+        "--data.workers",
+        "0",
+        "--data.augment",
+        "{flip: true}",
+        "--train.precision",
+        "32-true",
+        "--train.batch_size",
+        "4",
+    ),
     *("--train.stages", "[{stride: 8, steps: 30}]", "--train.optimizer.learning_rate", "0.001", "--train.patience", "null"),
     *("--train.optimizer.score_learning_rate_factor", "1", "--train.optimizer.warmup", "0", "--train.average", "null"),
 ]

@@ -255,10 +255,10 @@ def test_a_grid_without_a_name_stays(predictor: Predictor, tmp_path: Path) -> No
         assert (file.transform, file.crs) == (TURNED, None)
 
 
-@pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1)])
+@pytest.mark.parametrize("size", [(1, 9000), (9000, 1), (1, 1)])
 def test_thin_maps_are_labelled(predictor: Predictor, tmp_path: Path, size: tuple[int, int]) -> None:
     path = write_map(tmp_path / "a.tif", blobs(*size, 4), tiled=False, blockxsize=size[1], blockysize=1)
-    found = predict_map(predictor, path, tmp_path / "out.tif", MapPlan(tiling=Tiling(tile=1024)))
+    found = predict_map(predictor, path, tmp_path / "out.tif", MapPlan())
     np.testing.assert_array_equal(labels_in(found.labels), predictor.predict(read_image(path, BANDS)).labels)
 
 
@@ -296,3 +296,24 @@ def test_maps_are_found_and_results_do_not_meet(tmp_path: Path) -> None:
         find_maps([maps, "a.vrt"], out)
     with pytest.raises(DataError, match="no maps in this folder"):
         find_maps([str(tmp_path)], out)
+
+
+@pytest.mark.realdata
+def test_a_real_map_keeps_its_place_and_its_holes(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "rasters" / "rmnp-rgb.tif"
+    torch.manual_seed(0)
+    model = build_model(ModelSpec(name="fcn32s-minivgg", hidden_layers=False), 3)
+    for parameter in model.score_parameters():
+        torch.nn.init.normal_(parameter)
+    colors = Predictor(model, {"semantic": CLASSES})
+    found = predict_map(colors, source, tmp_path / "a.tif", MapPlan(tiling=Tiling(tile=256), outputs={"geojson"}))
+    with rasterio.open(source) as given, rasterio.open(found.labels) as file:
+        assert (file.transform, file.crs, file.shape) == (given.transform, given.crs, given.shape)
+        np.testing.assert_array_equal(file.read(1) == 255, given.dataset_mask() == 0)
+        bounds = given.bounds
+    content = json.loads((tmp_path / "a.geojson").read_text())
+    assert content["crs"]["properties"]["name"] == "urn:ogc:def:crs:OGC:1.3:CRS84"
+    for feature in content["features"]:
+        left, bottom, right, top = shapely.geometry.shape(feature["geometry"]).bounds
+        assert bounds.left - 1e-9 <= left <= right <= bounds.right + 1e-9
+        assert bounds.bottom - 1e-9 <= bottom <= top <= bounds.top + 1e-9

@@ -130,7 +130,7 @@ def look_into(masks: Sequence[Path | DrawnMask | WindowMask], lenient: bool = Fa
         When a mask cannot be read, or they hold so many values that they cannot be labels.
     """
     chosen = [masks[int(i)] for i in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round())]
-    looks: list[tuple[Path | DrawnMask, MaskLook]] = []
+    looks: list[tuple[Path | DrawnMask | WindowMask, MaskLook]] = []
     for path in chosen:
         try:
             looks.append((path, look_at(stored_at(path, pages))))

@@ -53,8 +53,11 @@ class BegunLabels:
     >>> begun = BegunLabels(result, (3, 2), {"head": "semantic"})
     >>> begun.write(0, 0, np.ones((2, 2), np.uint8))
     >>> begun.finish(2)
-    >>> BegunLabels(result, (3, 2), {"head": "semantic"}).rows
+    >>> begun.close()
+    >>> again = BegunLabels(result, (3, 2), {"head": "semantic"})
+    >>> again.rows
     2
+    >>> again.close()
     """
 
     def __init__(self, result: Path, size: tuple[int, int], settings: Mapping[str, Any], *, afresh: bool = False) -> None:

@@ -18,7 +18,7 @@ def find_maps(inputs: Sequence[str], out: Path) -> list[tuple[Path, Path]]:
     found: list[Path] = []
     for item in inputs:
         path = Path(item)
-        if not path.is_dir() or path.suffix.lower() == ".zarr":
+        if not path.is_dir():
             found.append(path)
             continue
         inside = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and not each.name.startswith("."))

@@ -25,8 +25,8 @@ from fullconv.inference.tiled.plan import cut, cut_of
 from fullconv.inference.tiled.verify import Verifier
 from fullconv.labels import LabelSet
 
-SMALL = 1_000_000
-"""Pixels up to which maps are computed whole where nothing is said."""
+SMALL, LONGEST = 1_000_000, 4096
+"""Pixels, and pixels along a side, up to which maps are computed whole where nothing is said; nets widen thin ones."""
 
 POLYGONS: dict[str, tuple[str, Callable[[Path, Path, LabelSet], int]]] = {
     "geojson": (".geojson", write_map_geojson),
@@ -164,8 +164,8 @@ def _parts(
 ) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
     """Yield (top, left, labels) row by row, from the first rows on that are not finished; small maps in one piece."""
     size, first = reader.raster.size, begun.rows
-    whole = max(size) <= tiling.tile if tiling.tile is not None else size[0] * size[1] <= SMALL and tiling.memory is None
-    if whole or first == size[0]:
+    small = max(size) <= LONGEST and size[0] * size[1] <= SMALL and tiling.memory is None
+    if (small if tiling.tile is None else max(size) <= tiling.tile) or first == size[0]:
         if not first:
             yield 0, 0, predictor.predict_batch([{RGB: reader.read(0, 0, *size)}], head)[0].labels
         return
