@@ -143,7 +143,6 @@ def predict(
         Print one JSON object.
     """
     from fullconv.crf.settings import read_crf
-    from fullconv.data.rasters.place import lies_on_earth
     from fullconv.errors import DataError, SpecError
     from fullconv.inference.files import predict_files
     from fullconv.inference.jobs import find_jobs, passed_over
@@ -162,8 +161,7 @@ def predict(
         files = "file is" if count == 1 else "files are"
         log(f"note: {count} {suffix} {files} passed over, which fullconv does not read; save as PNG")
     jobs = find_jobs(given, out, outputs)
-    if (placed := next((job.source for job in jobs[:LOOKED_AT] if lies_on_earth(job.source)), None)) is not None:
-        log(f"note: {placed} says where on the earth it lies, and PNG files do not; `fullconv raster` writes GeoTIFFs")
+    _tell_of_maps([job.source for job in jobs[:LOOKED_AT]])
     predictor = load(checkpoint, device, threshold)
     predictor.head(head)
     depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
@@ -215,6 +213,13 @@ def _report_archive(found: "Outcome", images: int) -> None:
         log(f"error: {found.summaries[-1]}: {fault}")
     whole = "" if images == TEST_IMAGES else f"; VOC2012's test set has {TEST_IMAGES}, and the server wants all"
     log(f"{found.summaries[-1]} holds {images - len(found.failed)} images{whole}")
+
+
+def _tell_of_maps(images: list[Path]) -> None:
+    from fullconv.data.rasters.place import lies_on_earth
+
+    if (placed := next((image for image in images if lies_on_earth(image)), None)) is not None:
+        log(f"note: {placed} says where on the earth it lies, and PNG files do not; `fullconv raster` writes GeoTIFFs")
 
 
 def _lines_of_input() -> list[str]:

@@ -117,7 +117,7 @@ def repair(context: Context, out: Path, progress: Progress = lambda done, of: No
 def _check(context: Context, out: Path) -> Path:
     root = context.spec.root
     if context.spec.folder.cut is not None:
-        raise SpecError("--fix copies images and masks, and these are windows of maps: repair the maps or the vector file in a GIS")
+        raise SpecError("--fix copies images and masks, and these are windows of maps: repair maps or vectors in a GIS")
     if context.spec.name != "folder" or root is None:
         raise SpecError(f"--fix copies folders of your own; {context.spec.name} is fetched anew where it is damaged")
     inside = root.resolve() in (out.resolve(), *out.resolve().parents)

@@ -175,7 +175,7 @@ def _by_alpha(looks: Sequence[MaskLook], lenient: bool) -> Contents | None:
     return Contents({ALPHA: hidden} | kept, len(looks), sizes, {**kept, ALPHA: hidden})
 
 
-def _by_kind(looks: Sequence[tuple[Path | DrawnMask, MaskLook]], lenient: bool) -> Contents:
+def _by_kind(looks: Sequence[tuple[Path | DrawnMask | WindowMask, MaskLook]], lenient: bool) -> Contents:
     grey_as_colors(looks)
     kinds = Counter(look.kind for _, look in looks)
     palettes = [(path, look.palette) for path, look in looks if look.palette is not None]
@@ -215,7 +215,10 @@ def _common_palette(palettes: Iterable[Palette]) -> dict[int, tuple[int, int, in
 
 
 def _summed(
-    looks: Sequence[tuple[Path | DrawnMask, MaskLook]], reason: str, palette: dict[int, tuple[int, int, int]], lenient: bool
+    looks: Sequence[tuple[Path | DrawnMask | WindowMask, MaskLook]],
+    reason: str,
+    palette: dict[int, tuple[int, int, int]],
+    lenient: bool,
 ) -> Contents:
     pixels: Counter[int] = Counter()
     solid: Counter[int] = Counter()
@@ -241,7 +244,7 @@ def _summed(
     )
 
 
-def _too_many(path: Path | DrawnMask, kind: str) -> str:
+def _too_many(path: Path | DrawnMask | WindowMask, kind: str) -> str:
     return (
         f"{path}: the masks hold more than {MOST_CODES} different {'colours' if kind == 'colours' else 'values'}, so they "
         "are no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, "
