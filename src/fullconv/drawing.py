@@ -73,14 +73,21 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer], label_set: La
     PIL.Image.Image
         RGB, W wide (at least 160 px, for the legend) and H plus the legend high.
     """
+    picture = Image.fromarray(painted(image, labels, label_set, opacity))
+    colors = dict(zip(label_set.names, label_set.colors, strict=True))
+    entries = [(colors[name], f"{name} {percent(share)}") for name, share in shares(labels, label_set).items()]
+    return with_legend(picture, entries)
+
+
+def painted(
+    image: NDArray[np.uint8], labels: NDArray[np.integer], label_set: LabelSet, opacity: float = 0.55
+) -> NDArray[np.uint8]:
+    """Return uint8 (H, W, 3): an image with its label map drawn over it; parameters and errors are those of :func:`overlay`."""
     if image.shape[:2] != labels.shape:
         raise DataError(f"the labels are {labels.shape} but the image is {image.shape[:2]} (H, W); predict on this image")
     mixed = (1 - opacity) * image + opacity * label_set.colorize(labels)
     mixed[_borders(labels)] = 255
-    picture = Image.fromarray(mixed.round().astype(np.uint8))
-    colors = dict(zip(label_set.names, label_set.colors, strict=True))
-    entries = [(colors[name], f"{name} {percent(share)}") for name, share in shares(labels, label_set).items()]
-    return with_legend(picture, entries)
+    return mixed.round().astype(np.uint8)
 
 
 def percent(share: float) -> str:

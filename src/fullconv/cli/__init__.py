@@ -33,11 +33,13 @@ from fullconv.cli.near_misses import hint_for
 from fullconv.cli.paper import paper
 from fullconv.cli.predict import predict
 from fullconv.cli.push import push
+from fullconv.cli.raster import raster
 from fullconv.cli.recipes import recipes
 from fullconv.cli.runs import runs
 from fullconv.cli.sweep import sweep
 from fullconv.cli.train import USUAL_KEYS, train
 from fullconv.cli.tune import tune
+from fullconv.cli.video import video
 from fullconv.errors import FullconvError
 
 START = """Examples:
@@ -57,7 +59,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
 for command in (
-    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, export, card, push),
+    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, raster, video, export, card, push),
     *(heatmap, geometry, models, recipes, config, data),
 ):
     app.command(command)

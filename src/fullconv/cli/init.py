@@ -19,6 +19,8 @@ def init(
     names: str | None = None,
     names_start: int | None = None,
     void: str | None = None,
+    class_attribute: str | None = None,
+    line_width: float | None = None,
 ) -> None:
     """Look at a folder of images and masks and write a recipe for it, with everything that you may want to change.
 
@@ -49,6 +51,10 @@ def init(
     void
         The value of pixels without ground truth, such as 255; none: 255 is a class. You are asked where the masks do not decide
         it.
+    class_attribute
+        For maps whose ground truth is a vector file: the attribute that names the class of a shape.
+    line_width
+        Width of lines and points in that file, in units of the maps, such as metres.
 
     Examples
     --------
@@ -72,7 +78,7 @@ def init(
         raise SpecError(
             f"--void {void} is not a value; give the number that pixels without ground truth have in the masks, or none"
         )
-    layout = guess_layout(root, Wanted(images, masks, mask_suffix, pattern, image_pattern))
+    layout = guess_layout(root, Wanted(images, masks, mask_suffix, pattern, image_pattern, class_attribute, line_width))
     choices = Choices(names, names_start, void)
     text = starter(root, path.stem, preferred=weights_at(PREFERRED) in ("file", "package"), layout=layout, choices=choices)
     with replacing(path) as temporary:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fullconv.inference.predictor import Predictor
     from fullconv.inference.results import Compute
 
+LOOKED_AT = 100
+"""Images that are asked whether they lie on the earth."""
+
 
 @Parameter(name="*", negative="")
 @dataclass(frozen=True)
@@ -204,6 +207,7 @@ def predict(
         files = "file is" if count == 1 else "files are"
         log(f"note: {count} {suffix} {files} passed over, which fullconv does not read; save as PNG")
     jobs = find_jobs(given, place_of(out), outputs)
+    _tell_of_maps([job.source for job in jobs[:LOOKED_AT] if isinstance(job.source, Path)])
     predictor = load(checkpoint, device, threshold, tta=tta)
     predictor.head(head)
     depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
@@ -257,6 +261,13 @@ def _report_archive(found: "Outcome", images: int) -> None:
         log(f"error: {found.summaries[-1]}: {fault}")
     whole = "" if images == TEST_IMAGES else f"; VOC2012's test set has {TEST_IMAGES}, and the server wants all"
     log(f"{found.summaries[-1]} holds {images - len(found.failed)} images{whole}")
+
+
+def _tell_of_maps(images: list[Path]) -> None:
+    from fullconv.data.rasters.place import lies_on_earth
+
+    if (placed := next((image for image in images if lies_on_earth(image)), None)) is not None:
+        log(f"note: {placed} says where on the earth it lies, and PNG files do not; `fullconv raster` writes GeoTIFFs")
 
 
 def _lines_of_input() -> list[str]:

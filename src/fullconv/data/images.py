@@ -273,6 +273,10 @@ def _prepared(found: Opened, name: str, how: ImageSpec, looked_at: list[Stored] 
             f"{name}: {found.pages} pages or frames; a recipe says what they are by data.image.pages (first, or bands: each page "
             "a band), and a model keeps it; or save them as files"
         )
+    if (window := found.prepared(how)) is not None:
+        if looked_at is not None:
+            looked_at.append(found.stored())
+        return window
     image = found.pil
     deep = image is not None and image.mode.startswith(("I", "F"))
     if image is None or deep or how.bands is not None or how.range is not None or (found.pages > 1 and how.pages == "bands"):

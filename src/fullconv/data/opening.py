@@ -11,15 +11,17 @@ import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from fullconv.data.orientation import ORIENTATION, TURNS, orientation_of, without_exif
 from fullconv.data.stored import Stored, is_deep_png, is_tiff, read_deep_png, read_tiff, stored_in_pil, tiff_facts
 from fullconv.errors import DataError
+from fullconv.spec import ImageSpec
 
 _SYSTEM = {errno.ENOENT: "no such file", errno.EISDIR: "a folder, not an image"}
 _FRAMES = ("GIF", "WEBP", "PNG", "AVIF")
@@ -83,6 +85,10 @@ class Opened:
         assert self.file is not None  # as above
         return read_tiff(self.file) if self.format == "TIFF" else read_deep_png(self.file)
 
+    def prepared(self, how: ImageSpec) -> NDArray[np.uint8] | None:
+        """Return the image as a net reads it, uint8 (H, W, C), where more than its own pixels decides on that; else ``None``."""
+        return None
+
     def stack(self) -> Stored:
         """Return the bands of all pages, one page behind the other."""
         if self.format == "TIFF" and self.file is not None:
@@ -124,9 +130,21 @@ def name_of(source: Source) -> str:
     return name if isinstance(name, str) else "the image"
 
 
+@runtime_checkable
+class PartOfFile(Protocol):
+    """What stands for a file and is a part of one, such as a window of a map."""
+
+    def open_image(self) -> Opened:
+        """Return it as an opened image."""
+        ...
+
+
 @contextlib.contextmanager
 def opened(source: Source) -> Iterator[Opened]:
     """Open an image for the time of a ``with``."""
+    if isinstance(source, PartOfFile):
+        yield source.open_image()
+        return
     if isinstance(source, Image.Image):
         yield Opened(source, _orientation_in_memory(source), size=(source.height, source.width))
         return

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fullconv.data.drawn_mask import DrawnMask
+from fullconv.data.rasters.windows import MapWindow, WindowMask
 from fullconv.data.text import listed_path, plain_split, read_text
 from fullconv.errors import DataError
 
@@ -35,8 +36,8 @@ class Pair:
     """
 
     name: str
-    image: Path
-    mask: Path | DrawnMask
+    image: Path | MapWindow
+    mask: Path | DrawnMask | WindowMask
     depth: Path | None = None
     group: str = ""
 

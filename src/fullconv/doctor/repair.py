@@ -116,6 +116,8 @@ def repair(context: Context, out: Path, progress: Progress = lambda done, of: No
 
 def _check(context: Context, out: Path) -> Path:
     root = context.spec.root
+    if context.spec.folder.cut is not None:
+        raise SpecError("--fix copies images and masks, and these are windows of maps: repair maps or vectors in a GIS")
     if context.spec.name != "folder" or root is None:
         raise SpecError(f"--fix copies folders of your own; {context.spec.name} is fetched anew where it is damaged")
     inside = root.resolve() in (out.resolve(), *out.resolve().parents)
@@ -140,7 +142,7 @@ def _copy(context: Context, root: Path, work: Path, progress: Progress) -> Repai
                 depth = _place(fact.pair.depth, root, work)
                 shutil.copyfile(fact.pair.depth, depth)
             image, mask = (
-                _place(fact.pair.image, root, work),
+                _place(Path(fact.pair.image), root, work),
                 _place_of_mask(fact.pair, root, work, bool(context.spec.folder.classes)),
             )
             mask = _write(fact, context, fact.pair, image, mask, indices, done)
@@ -181,7 +183,7 @@ def _needs_list(folder: FolderSpec) -> bool:
 
 def _place_of_mask(pair: Pair, root: Path, work: Path, composed: bool) -> Path:
     if not composed and not isinstance(pair.mask, DrawnMask):
-        return _place(pair.mask, root, work)
+        return _place(Path(pair.mask), root, work)
     place = work / DRAWN_MASKS / f"{pair.name}.png"
     place.parent.mkdir(parents=True, exist_ok=True)
     return place
@@ -216,7 +218,7 @@ def _write(fact: Facts, context: Context, pair: Pair, image: Path, mask: Path, i
     if turn is None:
         shutil.copyfile(pair.image, image)
     else:
-        _turn_image(pair.image, image, turn)
+        _turn_image(Path(pair.image), image, turn)
         done.turned.append(fact.name)
     changed: Image.Image | None = decode(pair.mask) if isinstance(pair.mask, DrawnMask) else None
     if facts.kind in LOSSY and lost_values(context):

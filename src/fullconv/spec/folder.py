@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fullconv.spec.base import Spec
 from fullconv.spec.grouping import parse_group
+
+WINDOW = 512
+"""Height and width of the windows of maps where nothing is said."""
 
 
 class FolderSpec(Spec):
@@ -45,7 +48,16 @@ class FolderSpec(Spec):
     rename
         Classes of annotations that count as a label of another name, as ``background`` or as ``ignore``: ``{puppy: dog}``.
     class_attribute
-        Of annotations of VIA: which attribute of regions names their class, where they have several.
+        Of annotations of VIA: which attribute of regions names their class, where they have several. Of ``labels_from``: which
+        attribute of shapes does; ``class`` where nothing is said and there is such, else all shapes are of the only class.
+    window
+        Height and width in pixels at which maps (GeoTIFF and so on) and their masks are cut into samples, which are read one by
+        one; every pixel is in one sample. ``None`` reads images whole, unless ``labels_from`` is given, which cuts at 512.
+    labels_from
+        A vector file below the root, in place of masks: a GeoPackage, GeoJSON or Shapefile, ``{split}`` where each has one.
+        Its polygons are burnt into masks of the maps below ``images``; what none covers is 0, the background.
+    line_width
+        Of ``labels_from``: the width of its lines, and the diameter of its points, in units of the maps, such as metres.
     depth
         Folder of depth maps below the root, with the file names of the images, for nets that read depth or HHA; ``{split}`` as
         in ``images``. A list's own column comes first.
@@ -79,6 +91,9 @@ class FolderSpec(Spec):
     annotations: str | None = None
     rename: dict[str, str] = Field(default_factory=dict)
     class_attribute: str | None = None
+    window: tuple[PositiveInt, PositiveInt] | None = None
+    labels_from: str | None = None
+    line_width: PositiveFloat | None = None
     depth: str | None = None
     depth_unit: PositiveFloat | str | None = None
     camera: str | None = None
@@ -112,7 +127,7 @@ class FolderSpec(Spec):
     def _shares_leave_some(self) -> Self:
         if self.val_share + self.test_share >= 1:
             raise ValueError(f"val_share {self.val_share} and test_share {self.test_share} leave nothing to train on")
-        if self.annotations is None and ("{split}" in self.images) != ("{split}" in self.masks):
+        if self.annotations is None and self.labels_from is None and ("{split}" in self.images) != ("{split}" in self.masks):
             raise ValueError(f"images {self.images!r} and masks {self.masks!r} must both have {{split}}, or none of them")
         if self.depth is not None and ("{split}" in self.depth) != ("{split}" in self.images and self.pairs is None):
             raise ValueError(f"depth {self.depth!r} must have {{split}} where images {self.images!r} have it, and not with pairs")
@@ -137,6 +152,28 @@ class FolderSpec(Spec):
         if self.lists is not None and ("{split}" in self.images or "{split}" not in self.lists):
             raise ValueError(f"lists {self.lists!r} must have {{split}}, and images {self.images!r} none then")
         return self
+
+    @model_validator(mode="after")
+    def _maps_have_one_truth(self) -> Self:
+        if self.labels_from is not None and (self.annotations is not None or self.pairs is not None or self.classes):
+            other = "annotations" if self.annotations is not None else "pairs" if self.pairs is not None else "classes"
+            raise ValueError(
+                f"labels_from {self.labels_from!r} is the truth of the maps, and so is {other}; leave one of them out"
+            )
+        if self.line_width is not None and self.labels_from is None:
+            raise ValueError(
+                f"line_width {self.line_width:g} is of the lines in labels_from; give that too, or leave line_width out"
+            )
+        if self.labels_from is not None and "{split}" in self.labels_from and "{split}" not in self.images:
+            raise ValueError(
+                f"labels_from {self.labels_from!r} has {{split}}, and images {self.images!r} none; give both or none"
+            )
+        return self
+
+    @property
+    def cut(self) -> tuple[int, int] | None:
+        """Height and width of the windows that maps are cut into; ``None`` where images are read whole."""
+        return self.window or ((WINDOW, WINDOW) if self.labels_from is not None else None)
 
     @property
     def mask_pattern(self) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
-from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.folder.folder import FolderSegmentation, folder_behind
 from fullconv.data.folder.pairing import has_drawn_splits, match_files
 from fullconv.data.folder.splits import TEST
@@ -37,8 +36,8 @@ def write_splits(path: Path, spec: DataSpec, training: Dataset, validation: Data
         writer.writerow(("name", "split", "image", "mask"))
         for split, pairs in found.items():
             for pair in pairs:
-                mask = pair.mask.source if isinstance(pair.mask, DrawnMask) else pair.mask
-                writer.writerow((pair.name, split, below(pair.image), below(mask)))
+                image, mask = (part if isinstance(part, Path) else part.source for part in (pair.image, pair.mask))
+                writer.writerow((pair.name, split, below(image), below(mask)))
 
 
 def check_splits(path: Path, spec: DataSpec, training: Dataset, validation: Dataset) -> None:

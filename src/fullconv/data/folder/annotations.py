@@ -13,6 +13,7 @@ from typing import Any
 
 from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.folder.image_index import ImageIndex
+from fullconv.data.folder.maps import burnt, is_burnt
 from fullconv.data.pairs import Pair
 from fullconv.errors import DataError, SpecError, nearest, some
 from fullconv.formats.annotations import IGNORE, AnnotatedImage, Annotations, numbered, special_value
@@ -171,16 +172,21 @@ def valued(pairs: Iterable[Pair], labels: Mapping[str, Any], rename: Mapping[str
     pairs = list(pairs)
     drawn = [pair.mask for pair in pairs if isinstance(pair.mask, DrawnMask)]
     if not drawn:
-        return pairs
+        return burnt(pairs, values_of(labels, rename)) if any(is_burnt(pair) for pair in pairs) else pairs
     values = values_of(labels, rename)
     _refuse_unknown(drawn, values)
     return [replace(pair, mask=replace(pair.mask, values=values)) if isinstance(pair.mask, DrawnMask) else pair for pair in pairs]
 
 
 def label_map_of(spec: DataSpec) -> LabelMap:
-    """Return the label map of a folder; of annotations 255 has no truth, whether or not ``labels`` says so."""
+    """Return the label map of a folder; of annotations and of maps 255 has no truth, whether or not ``labels`` says so."""
     found = parse_label_map(spec.labels)
-    if spec.folder.annotations is None or IGNORE in found.meaning:
+    if spec.folder.cut is not None and found.meaning.get(IGNORE, IGNORE) != IGNORE:
+        raise DataError(
+            f"data.labels gives {IGNORE} to a class, and in masks of maps that is where the map has no measurement; give the "
+            "class another value there"
+        )
+    if (spec.folder.annotations is None and spec.folder.cut is None) or IGNORE in found.meaning:
         return found
     return LabelMap(found.labels, {**found.meaning, IGNORE: IGNORE})
 

@@ -11,6 +11,7 @@ from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.folder.areas import JPEG_ERROR, REST, areas, lost_in_jpeg, with_ends
 from fullconv.data.folder.mask_look import HIDDEN, MOST_CODES, MaskLook, grey_as_colors, look_at, to_colors
 from fullconv.data.palettes import Palette, disagreement
+from fullconv.data.rasters.windows import WindowMask
 from fullconv.data.stored_mask import stored_at
 from fullconv.errors import DataError
 from fullconv.labelmap import ALPHA, COLOR, color_of, show_codes
@@ -110,7 +111,7 @@ class Contents:
         return None if others or with_ends((low, high), self.pixels) != [low, high] else (low, high)
 
 
-def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: str | None = None) -> Contents:
+def look_into(masks: Sequence[Path | DrawnMask | WindowMask], lenient: bool = False, pages: str | None = None) -> Contents:
     """Return what masks hold: palette images by their indices where palettes agree, equal channels as grey.
 
     Parameters
@@ -129,7 +130,7 @@ def look_into(masks: Sequence[Path | DrawnMask], lenient: bool = False, pages: s
         When a mask cannot be read, or they hold so many values that they cannot be labels.
     """
     chosen = [masks[int(i)] for i in np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).round())]
-    looks: list[tuple[Path | DrawnMask, MaskLook]] = []
+    looks: list[tuple[Path | DrawnMask | WindowMask, MaskLook]] = []
     for path in chosen:
         try:
             looks.append((path, look_at(stored_at(path, pages))))
@@ -174,7 +175,7 @@ def _by_alpha(looks: Sequence[MaskLook], lenient: bool) -> Contents | None:
     return Contents({ALPHA: hidden} | kept, len(looks), sizes, {**kept, ALPHA: hidden})
 
 
-def _by_kind(looks: Sequence[tuple[Path | DrawnMask, MaskLook]], lenient: bool) -> Contents:
+def _by_kind(looks: Sequence[tuple[Path | DrawnMask | WindowMask, MaskLook]], lenient: bool) -> Contents:
     grey_as_colors(looks)
     kinds = Counter(look.kind for _, look in looks)
     palettes = [(path, look.palette) for path, look in looks if look.palette is not None]
@@ -214,7 +215,10 @@ def _common_palette(palettes: Iterable[Palette]) -> dict[int, tuple[int, int, in
 
 
 def _summed(
-    looks: Sequence[tuple[Path | DrawnMask, MaskLook]], reason: str, palette: dict[int, tuple[int, int, int]], lenient: bool
+    looks: Sequence[tuple[Path | DrawnMask | WindowMask, MaskLook]],
+    reason: str,
+    palette: dict[int, tuple[int, int, int]],
+    lenient: bool,
 ) -> Contents:
     pixels: Counter[int] = Counter()
     solid: Counter[int] = Counter()
@@ -240,7 +244,7 @@ def _summed(
     )
 
 
-def _too_many(path: Path | DrawnMask, kind: str) -> str:
+def _too_many(path: Path | DrawnMask | WindowMask, kind: str) -> str:
     return (
         f"{path}: the masks hold more than {MOST_CODES} different {'colours' if kind == 'colours' else 'values'}, so they "
         "are no labels as they are: saved as JPEG, resized with smoothing, or instance numbers? Save them without loss, "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fullconv.data.images import Bands, bands_of, read_image
 from fullconv.data.mask_pages import marks_classes
 from fullconv.data.ranges import DEEP, prepared, used_bands
+from fullconv.data.rasters.windows import MapWindow
 from fullconv.errors import DataError
 from fullconv.spec import ImageSpec
 from fullconv.spec.image import PLAIN, Limits
@@ -77,14 +78,14 @@ class _Found:
     """What the images of a folder store; ``names`` are those of ``deep``, ``shallow`` have 8 bits."""
 
     counts: list[int] = field(default_factory=list)
-    shallow: list[Path] = field(default_factory=list)
+    shallow: list[Path | MapWindow] = field(default_factory=list)
     plain: int = 0
     pages: int = 1
     deep: list[Bands] = field(default_factory=list)
-    names: list[Path] = field(default_factory=list)
+    names: list[Path | MapWindow] = field(default_factory=list)
 
 
-def guess_image(images: Sequence[Path]) -> ImageGuess:
+def guess_image(images: Sequence[Path | MapWindow]) -> ImageGuess:
     """Return how the images of a folder are read; damaged ones are passed over, they are told of elsewhere.
 
     Raises
@@ -227,7 +228,7 @@ def _percentiles(column: NDArray[np.float64]) -> Limits:
     return (low, high) if low < high else (low, low + 1)
 
 
-def _statistics(images: Sequence[Path], spec: ImageSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _statistics(images: Sequence[Path | MapWindow], spec: ImageSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
     total, squares, count = np.zeros(spec.channels), np.zeros(spec.channels), 0
     for path in images:
         try:

@@ -58,7 +58,7 @@ def starter(root: Path, name: str, preferred: bool, layout: Layout | None = None
     layout = layout or guess_layout(root)
     pairs = find_pairs(root, layout.folder, layout.train)
     layout = replace(layout, val=split_to_measure_on(root, layout.folder, pairs, layout.train, layout.val))
-    drawn = layout.folder.annotations is not None
+    drawn = layout.folder.annotations is not None or layout.folder.labels_from is not None
     if not drawn:
         refuse_swapped(root, layout.folder, pairs)
     masks = [pair.mask for pair in valued(pairs, layout.labels, {})]
@@ -99,6 +99,8 @@ def _where(folder: FolderSpec) -> str:
     """Return the lines of a recipe that say where images and masks are and how they are called."""
     if folder.pairs is not None:
         return f"    pairs: {_value(str(folder.pairs))}  # the columns image, mask and split"
+    if folder.labels_from is not None:
+        return _where_maps(folder)
     if folder.annotations is not None:
         return "\n".join(
             (
@@ -124,6 +126,20 @@ def _where(folder: FolderSpec) -> str:
     if folder.lists is not None:
         lines.append(f"    lists: {_value(folder.lists)}  # the names of the images of each split")
     return "\n".join(lines)
+
+
+def _where_maps(folder: FolderSpec) -> str:
+    attribute, width = folder.class_attribute, folder.line_width
+    return "\n".join(
+        (
+            f"    images: {_value(folder.images)}  # the maps; {{split}} stands for train and val, without it a share is drawn",
+            f"    labels_from: {_value(folder.labels_from)}  # its shapes are burnt into masks; what none covers is background",
+            f"    class_attribute: {_value(attribute) if attribute else 'null'}  # of the shapes: names their class",
+            f"    line_width: {width if width is not None else 'null'}  # of lines and points, in units of the maps: metres",
+            "    rename: {}  # classes that count as another label: {path: road, shadow: background, cloud: ignore}",
+            f"    window: {list(folder.cut or ())}  # height and width in pixels of the samples that maps are cut into",
+        )
+    )
 
 
 def _declared(layout: Layout, contents: Contents) -> LabelGuess | None:

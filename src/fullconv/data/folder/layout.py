@@ -18,6 +18,7 @@ from fullconv.data.folder.class_contents import MEND, are_classes, class_content
 from fullconv.data.folder.class_masks import parts_by_key
 from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.listed_layout import listed_layout
+from fullconv.data.folder.map_layout import maps_in
 from fullconv.data.folder.pairing import Match, match_files
 from fullconv.data.folder.tree import Tree
 from fullconv.data.images import SUFFIXES
@@ -61,7 +62,7 @@ class Layout:
 
     def meanings(self, codes: Iterable[int]) -> dict[str, object]:
         """Return ``labels`` where they have a meaning for every code that masks hold, else nothing."""
-        if self.folder.annotations is not None:  # masks are drawn with these
+        if self.folder.annotations is not None or self.folder.labels_from is not None:  # masks are drawn with these
             return self.labels
         known = parse_label_map(self.labels).meaning if self.labels else {}
         return self.labels if all(code in known for code in codes) else {}
@@ -77,6 +78,8 @@ class Wanted:
         Folders below the root.
     mask_suffix, pattern, image_pattern
         As in :class:`~fullconv.spec.FolderSpec`.
+    class_attribute, line_width
+        Likewise, of the vector file that is the truth of maps.
     """
 
     images: str | None = None
@@ -84,11 +87,18 @@ class Wanted:
     mask_suffix: str = ""
     pattern: str | None = None
     image_pattern: str | None = None
+    class_attribute: str | None = None
+    line_width: float | None = None
 
     @property
     def anything(self) -> bool:
-        """Whether something is said."""
-        return self != Wanted()
+        """Whether something is said of folders and names."""
+        return self != Wanted(class_attribute=self.class_attribute, line_width=self.line_width)
+
+    @property
+    def of_vectors(self) -> bool:
+        """Whether something is said of a vector file."""
+        return self.class_attribute is not None or self.line_width is not None
 
 
 def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # frozen
@@ -113,10 +123,14 @@ def guess_layout(root: Path, wanted: Wanted = Wanted()) -> Layout:  # frozen
         if listed is not None:
             folder, train, val = listed
             return Layout(folder, train, val, said=f"the pairs are those of {folder.pairs}")
+    if wanted.of_vectors and (maps := maps_in(root, wanted.class_attribute, wanted.line_width)) is not None:
+        return Layout(*maps)
     tree = Tree.of(root)
     fits, partial, faults = _tried(root, _wanted(tree, wanted), CLASS_FOLDER in (wanted.masks or ""))
     if not fits and not wanted.anything and (annotated := annotations_in(root)) is not None:
         return Layout(*annotated)
+    if not fits and not wanted.anything and (maps := maps_in(root)) is not None:
+        return Layout(*maps)
     if not fits and not partial:
         _refuse_cvat_without_images(root)
         raise DataError(_nothing(tree, root, wanted, faults))

@@ -11,6 +11,7 @@ from fullconv.data.drawn_mask import DrawnMask
 from fullconv.data.folder.areas import SOLID
 from fullconv.data.mask_runs import Runs, inner_pixels
 from fullconv.data.palettes import Palette
+from fullconv.data.rasters.windows import WindowMask
 from fullconv.data.stored_mask import LOSSY, OPAQUE, Stored
 from fullconv.labelmap import COLOR, code_of_color, codes_of
 
@@ -73,7 +74,7 @@ def look_at(stored: Stored) -> MaskLook:
     return look
 
 
-def grey_as_colors(looks: Sequence[tuple[Path | DrawnMask, MaskLook]]) -> None:
+def grey_as_colors(looks: Sequence[tuple[Path | DrawnMask | WindowMask, MaskLook]]) -> None:
     """Take masks of three equal channels for colours where others have colours: one may be black all over."""
     if not any(look.kind == "colours" for _, look in looks):
         return

@@ -16,10 +16,12 @@ from fullconv.data.folder.annotations import annotated_pairs
 from fullconv.data.folder.class_masks import composed_masks, parts_by_key
 from fullconv.data.folder.files import files_by_key
 from fullconv.data.folder.lists import listed_keys
+from fullconv.data.folder.maps import cut_maps
 from fullconv.data.folder.splits import drawn_split
 from fullconv.data.images import SUFFIXES
 from fullconv.data.masks import MASK_SUFFIXES
 from fullconv.data.pairs import Pair, of_split, read_list, read_splits, refuse_missing
+from fullconv.data.rasters.raster import SUFFIXES as MAP_SUFFIXES
 from fullconv.errors import DataError
 from fullconv.spec import FolderSpec
 from fullconv.spec.grouping import parse_group
@@ -36,9 +38,11 @@ def find_pairs(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
     if folder.pairs is not None:
         found = _listed(root, folder, split)
         refuse_missing(root / folder.pairs, found)
-        return found
+        return cut_maps(found, folder)
     if folder.annotations is not None:
         return _annotated(root, folder, split)
+    if folder.labels_from is not None:
+        return _of_maps(root, folder, split)
     images, masks = _files(root, folder, split)
     alone = sorted(images.keys() - masks.keys())
     if alone:
@@ -70,11 +74,13 @@ def match_files(root: Path, folder: FolderSpec, split: str) -> Match:
     if folder.pairs is not None:
         listed = _listed(root, folder, split)
         whole = [pair for pair in listed if pair.image.is_file() == pair.mask.is_file()]  # neither: cannot be read
-        images = {pair.name: pair.image for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
+        images = {pair.name: Path(pair.image) for pair in listed if pair.image.is_file() and not pair.mask.is_file()}
         masks = {pair.name: Path(pair.mask) for pair in listed if pair.mask.is_file() and not pair.image.is_file()}
-        return Match(whole, images, masks)
+        return Match(cut_maps(whole, folder), images, masks)
     if folder.annotations is not None:
         return Match(_annotated(root, folder, split), {}, {})
+    if folder.labels_from is not None:
+        return Match(_of_maps(root, folder, split), {}, {})
     images, masks = _files(root, folder, split)
     both = sorted(images.keys() & masks.keys())
     if not both:
@@ -131,8 +137,24 @@ def _mask_name(folder: FolderSpec) -> str:
 
 
 def _paired(images: dict[str, Path], masks: dict[str, Path], names: Sequence[str], split: str, folder: FolderSpec) -> list[Pair]:
-    pairs = [Pair(name, images[name], masks[name]) for name in names]
-    return pairs if "{split}" in folder.images or folder.lists is not None else _drawn(pairs, split, folder)
+    return _split_of([Pair(name, images[name], masks[name]) for name in names], split, folder)
+
+
+def _split_of(pairs: Sequence[Pair], split: str, folder: FolderSpec) -> list[Pair]:
+    """Return pairs of a split as they are, or those of them that are drawn; maps cut into windows."""
+    own = "{split}" in folder.images or folder.lists is not None
+    return cut_maps(pairs, folder) if own else _drawn(pairs, split, folder)
+
+
+def _of_maps(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
+    """Return the windows of the maps of a split whose truth is a vector file."""
+    images = files_by_key(root, folder.images, split, MAP_SUFFIXES, folder.image_pattern)
+    if folder.lists is not None:
+        images = {name: images[name] for name in listed_keys(root, folder.lists, split, images)}
+    if not images:
+        raise DataError(f"no maps of the split {split!r} in {root / folder.images}; {_splits_there(root, folder)}")
+    vectors = root / (folder.labels_from or "").replace("{split}", split)
+    return _split_of([Pair(name, images[name], vectors) for name in sorted(images)], split, folder)
 
 
 def _listed(root: Path, folder: FolderSpec, split: str) -> list[Pair]:
@@ -194,6 +216,7 @@ def groups_of(pairs: Iterable[Pair], folder: FolderSpec) -> dict[str, str]:
 
 
 def _drawn(pairs: Sequence[Pair], split: str, folder: FolderSpec) -> list[Pair]:
+    pairs = cut_maps(pairs, folder)
     kept = read_splits(folder.splits) if folder.splits is not None else None
     chosen = set(drawn_split(groups_of(pairs, folder), split, folder, kept))
     return [pair for pair in pairs if pair.name in chosen]

@@ -1,0 +1,228 @@
+"""A trained model, put to work on maps of any size: window by window, resumable, with the same grid as the map."""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fullconv.data.rasters.raster import PIXELS, Raster
+from fullconv.data.rasters.settings import MapReader, Percentiles, Range, open_map
+from fullconv.data.sample import RGB
+from fullconv.errors import DataError, GeometryError, SpecError
+from fullconv.inference.digests import differences, ends_digest
+from fullconv.inference.predictor import Predictor
+from fullconv.inference.rasters.begun import BegunLabels, discard
+from fullconv.inference.rasters.geotiff import NODATA, settings_of, write_labels
+from fullconv.inference.rasters.polygons import crs_member, write_geopackage, write_map_geojson
+from fullconv.inference.threshold import check_threshold
+from fullconv.inference.tiled.jobs import PLAIN, Tiling
+from fullconv.inference.tiled.memory import free_for
+from fullconv.inference.tiled.plan import cut, cut_of
+from fullconv.inference.tiled.verify import Verifier
+from fullconv.labels import LabelSet
+
+SMALL, LONGEST = 1_000_000, 4096
+"""Pixels, and pixels along a side, up to which maps are computed whole where nothing is said; nets widen thin ones."""
+
+POLYGONS: dict[str, tuple[str, Callable[[Path, Path, LabelSet], int]]] = {
+    "geojson": (".geojson", write_map_geojson),
+    "gpkg": (".gpkg", write_geopackage),
+}
+"""What can be written beside the labels: how the file's name ends, and what writes it."""
+
+Progress = Callable[[int, int], None]
+"""Called with the rows that are finished and all rows."""
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """How maps are predicted.
+
+    Parameters
+    ----------
+    bands, limits
+        Of the files, in place of the model's; see :func:`fullconv.data.rasters.settings.open_map`.
+    head
+        Which of the model's outputs; the first by default.
+    tiling
+        How maps are cut that are not computed whole: memory, tiles and so on. Whole are those of at most :data:`SMALL` pixels,
+        or that fit into a tile where one is said.
+    outputs
+        Names of :data:`POLYGONS`.
+    overwrite
+        Begin again, whatever is there.
+    weights
+        What tells the model from others, see :func:`fullconv.inference.digests.weights_digest`.
+    """
+
+    bands: tuple[int, ...] | None = None
+    limits: Range | None = None
+    head: str | None = None
+    tiling: Tiling = PLAIN
+    outputs: Collection[str] = ()
+    overwrite: bool = False
+    weights: str = ""
+
+
+@dataclass
+class MapOutcome:
+    """What became of a map.
+
+    Attributes
+    ----------
+    labels
+        The GeoTIFF.
+    written
+        All files that are new.
+    went_on
+        The row at which an earlier command had stopped, 0 where there was none.
+    notes
+        What a person should know.
+    settings
+        Bands, range and so on, in numbers.
+    """
+
+    labels: Path
+    written: list[Path] = field(default_factory=list)
+    went_on: int = 0
+    notes: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def predict_map(
+    predictor: Predictor, source: Path, result: Path, plan: MapPlan, progress: Progress = lambda done, of: None
+) -> MapOutcome:
+    """Label every pixel of a map; write a GeoTIFF on the same grid, and polygons where they are asked for.
+
+    Parameters
+    ----------
+    predictor
+        The model; it reads ``rgb``, of as many bands as it likes.
+    source
+        The map: GeoTIFF, VRT or what else GDAL reads.
+    result
+        The GeoTIFF of labels, uint8; 255 where the map has no measurement. Polygons have its name with another suffix.
+    plan
+        How.
+    progress
+        Called after each row of tiles.
+
+    Raises
+    ------
+    DataError
+        When the map cannot be read, or has other bands or values than the model reads; when labels are there that were computed
+        in another way. What was computed before stays, and the same call goes on there.
+    SpecError
+        When the model reads other inputs than ``rgb``, or cannot be tiled and the map is large.
+    FullconvError
+        When a file cannot be written.
+    """
+    if tuple(predictor.engine.inputs) != (RGB,):
+        raise SpecError(
+            f"the model reads {', '.join(predictor.engine.inputs)}; of maps only models that read {RGB} alone are run"
+        )
+    head = predictor.head(plan.head)
+    check_threshold(predictor.threshold, predictor.labels[head], head)
+    raster = Raster(source)
+    reader = open_map(raster, predictor.image, plan.bands, plan.limits)
+    outcome = MapOutcome(result, settings=_settings(predictor, reader, head, plan), notes=_notes(raster, plan))
+    if plan.overwrite or not _is_there(result, outcome.settings):
+        _compute(predictor, reader, head, plan, outcome, progress)
+    discard(result)
+    for name in (name for name in POLYGONS if name in plan.outputs):
+        suffix, write = POLYGONS[name]
+        path = result.with_suffix(suffix)
+        if plan.overwrite or result in outcome.written or not path.exists():
+            write(path, result, predictor.labels[head])
+            outcome.written.append(path)
+    return outcome
+
+
+def _compute(predictor: Predictor, reader: MapReader, head: str, plan: MapPlan, outcome: MapOutcome, progress: Progress) -> None:
+    size = reader.raster.size
+    begun = BegunLabels(outcome.labels, size, outcome.settings, afresh=plan.overwrite)
+    outcome.went_on = begun.rows
+    try:
+        for top, left, labels in _parts(predictor, reader, head, plan.tiling, begun):
+            height, width = labels.shape
+            begun.write(top, left, np.where(reader.valid(top, left, height, width), labels, np.uint8(NODATA)))
+            if left + width == size[1]:
+                begun.finish(top + height)
+                progress(top + height, size[0])
+        write_labels(outcome.labels, begun.labels(), reader.raster, predictor.labels[head], outcome.settings, head)
+    finally:
+        begun.close()
+    outcome.written.append(outcome.labels)
+
+
+def _parts(
+    predictor: Predictor, reader: MapReader, head: str, tiling: Tiling, begun: BegunLabels
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Yield (top, left, labels) row by row, from the first rows on that are not finished; small maps in one piece."""
+    size, first = reader.raster.size, begun.rows
+    small = max(size) <= LONGEST and size[0] * size[1] <= SMALL and tiling.memory is None
+    if (small if tiling.tile is None else max(size) <= tiling.tile) or first == size[0]:
+        if not first:
+            yield 0, 0, predictor.predict_batch([{RGB: reader.read(0, 0, *size)}], head)[0].labels
+        return
+    try:
+        memory = free_for(predictor.device, tiling.memory)
+        how = cut_of(begun.cut) if begun.cut else cut(predictor, size, memory, head, tiling.tile, tiling.approximate)
+    except (GeometryError, SpecError) as error:
+        raise SpecError(f"{error}; or let the map be computed whole, where memory allows: --tile {max(size)}") from error
+    begun.cut = how.key
+    tiling.say(f"{reader.raster.path}: {size[0]}×{size[1]} px, {how.about}")
+    verifier = Verifier(size, tiling.verify, first) if tiling.verify else None
+    look = verifier.look if verifier else None
+    for part in how.parts(predictor, reader.read, size, head=head, first_row=first, look=look):
+        if part.top + len(part.labels) > first:
+            yield part.top, part.left, part.labels
+    if verifier is not None:
+        difference = verifier.largest_difference(predictor, reader.read, head)
+        tiling.say(f"logits of {tiling.verify} windows, computed once more by themselves, differ by {difference:.1e} at most")
+
+
+def _is_there(result: Path, settings: Mapping[str, Any]) -> bool:
+    """Return whether a map's labels are there, computed in this way; stop where they were computed in another."""
+    if not result.exists():
+        return False
+    before = settings_of(result)
+    if before is None:
+        raise DataError(f"{result} was not written by fullconv and would be overwritten; choose another --out, or move it away")
+    if before != json.loads(json.dumps(dict(settings))):
+        raise DataError(f"{result} was predicted with {differences(before, settings)}; choose another --out, or --overwrite it")
+    return True
+
+
+def _settings(predictor: Predictor, reader: MapReader, head: str, plan: MapPlan) -> dict[str, Any]:
+    """Return what the labels depend on, as JSON has it, in numbers that give them again."""
+    size = reader.raster.size
+    percent = plan.limits if isinstance(plan.limits, Percentiles) else None
+    found: dict[str, Any] = {"map": reader.raster.path.name, "size": list(size), "content": ends_digest(reader.raster.path)}
+    found |= reader.settings() | {"head": head, "weights": plan.weights}
+    found |= {"percentiles": [percent.low, percent.high]} if percent else {}
+    found |= {"threshold": predictor.threshold} if predictor.threshold is not None else {}
+    found |= {"precision": predictor.precision} if predictor.precision != "fp32" else {}
+    return found
+
+
+def _notes(raster: Raster, plan: MapPlan) -> list[str]:
+    polygons = bool(set(plan.outputs) & set(POLYGONS))
+    notes = []
+    if raster.transform == PIXELS:
+        notes.append(
+            f"{raster.path} does not say where on the earth it lies: labels lie on its pixels"
+            + (", and polygons are in pixels, y down" if polygons else "")
+        )
+    elif raster.crs_wkt is None:
+        notes.append(f"{raster.path} has no coordinate system: the labels have its grid, and none either")
+    elif "geojson" in plan.outputs and crs_member(raster) is None:
+        notes.append(
+            f"GeoJSON cannot name the coordinate system {raster.crs_name}, which has no number; --gpkg writes a GeoPackage "
+            "that has it"
+        )
+    return notes
