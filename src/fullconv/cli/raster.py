@@ -88,6 +88,11 @@ def raster(
         By which engine.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv raster run/model.safetensors scene.tif --bands 4,3,2 --gpkg
+    fullconv raster run/model.safetensors maps/ --out labels
     """
     from fullconv.errors import DataError
     from fullconv.inference.digests import weights_digest

@@ -75,6 +75,10 @@ def video(
         By which engine.
     as_json
         Print one JSON object.
+
+    Examples
+    --------
+    fullconv video run/model.safetensors walk.mp4 --areas
     """
     from fullconv.errors import DataError, SpecError
     from fullconv.inference.digests import weights_digest
