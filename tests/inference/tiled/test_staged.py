@@ -94,7 +94,7 @@ def plan_of(predictor: Predictor, chunk: int, wide: int) -> StagePlan:
     return StagePlan([chunk + 3 * i for i in range(len(stages))], [wide + i for i in range(len(stages))])
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(st.sampled_from(sorted(CASES)), st.integers(1, 300), st.integers(1, 140), st.integers(4, 40), st.integers(12, 60))
 @example("vgg16", 300, 40, 4, 12)
 @example("depth", 1, 1, 4, 12)
@@ -107,10 +107,9 @@ def test_staged_is_the_whole_image(case: str, height: int, width: int, chunk: in
     assert np.array_equal(labels, whole.argmax(0).numpy())
 
 
-@pytest.mark.parametrize("case", ["minivgg", "vgg16"])
-def test_begun_further_down_it_gives_the_same_to_the_last_bit(case: str) -> None:
-    size = (3 * STRIP + 17, 96)
-    predictor, image = predictor_of(case, torch.float32), image_of(size)
+def test_begun_further_down_it_gives_the_same_to_the_last_bit() -> None:
+    size = (3 * STRIP + 17, 64)
+    predictor, image = predictor_of("minivgg", torch.float32), image_of(size)
     predict = functools.partial(predict_staged, predictor, reader(image), size, plan_of(predictor, 8, 24))
     from_top, _ = seen(predict, size)
     for row in (STRIP, 2 * STRIP):
