@@ -5,15 +5,15 @@ what an image of zeros gives, the same for every image of a size. Of FCN-8s of V
 multiplications. Which entries these are follows from the coordinate maps (:meth:`fullconv.geometry.graph.Geometry.changes`), for
 any net: nothing here knows a layer's padding.
 
-The first image of a size goes through the whole net. What the window of a later layer will read beside the window of an earlier
-one is kept of it: a frame of a pixel or two around most maps. Later images of that size are computed in their windows alone.
+The first image of a size goes through the whole net. What the window of a later layer reads beside the window of an earlier one is
+kept of it: a frame of a pixel or two around most maps. Later images of that size are computed in their windows alone.
 
-Letters: N images, C channels, H W image, h w map. A box is an interval of rows and one of columns, ends included.
+Letters: N images, C channels, H W image, h w map.
 """
 
 import operator
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -21,55 +21,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from fullconv.errors import GeometryError
 from fullconv.geometry.axis import POINTWISE, Window
 from fullconv.geometry.graph import Geometry, Interval
 from fullconv.geometry.trace import node_names
+from fullconv.nn.frame import Box, Frame, box_of
 
 SIZES = 4
 """Of images, the last ones that frames are kept of."""
 LEAST = 0.1
-"""The share of multiplications that has to be saved; below it, an image goes through the whole net."""
+"""The share of multiplications that has to be saved; below it, images go through the whole net."""
 POINTWISE_MODULES = (
-    nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.LeakyReLU, nn.BatchNorm2d, nn.LocalResponseNorm, nn.Dropout, nn.Identity,
+    nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.BatchNorm2d, nn.LocalResponseNorm, nn.Dropout, nn.Identity,
 )  # fmt: skip
 POINTWISE_FUNCTIONS = (operator.add, operator.iadd, torch.add, torch.relu, F.relu, torch.cat)
-IN_PLACE = (operator.iadd,)
-
-
-class Box(NamedTuple):
-    """A part of a map."""
-
-    rows: Interval
-    columns: Interval
-
-    def holds(self, other: "Box") -> bool:
-        """Whether the other lies in this one."""
-        return all(mine[0] <= its[0] and its[1] <= mine[1] for mine, its in zip(self, other, strict=True))
-
-    def joined(self, other: "Box") -> "Box":
-        """Return the smallest box that holds both."""
-        return Box(*((min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(self, other, strict=True)))
-
-    def common(self, other: "Box") -> "Box":
-        """Return what lies in both."""
-        return Box(*((max(a[0], b[0]), min(a[1], b[1])) for a, b in zip(self, other, strict=True)))
-
-    def inside(self, other: "Box") -> tuple[slice, slice]:
-        """Return where this box lies in a map that begins with the other."""
-        rows, columns = (slice(a[0] - b[0], a[1] - b[0] + 1) for a, b in zip(self, other, strict=True))
-        return rows, columns
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.rows[1] - self.rows[0] + 1, self.columns[1] - self.columns[0] + 1
-
-    @property
-    def area(self) -> int:
-        """Number of entries, 0 for a box that is empty."""
-        height, width = self.size
-        return max(height, 0) * max(width, 0)
 
 
 @runtime_checkable
@@ -79,79 +43,52 @@ class Convolution(Protocol):
     weight: Tensor
 
     def padded(self, maps: Tensor, padding: tuple[int, int]) -> Tensor:
-        """Return what the convolution gives with so many zeros around its input in place of its own."""
+        """Return what it gives with so many zeros around its input (vertical, horizontal) in place of its own."""
         ...
 
 
-class Frame:
-    """What is kept of one map for one of its readers: all that the reader wants and that lies outside the map's window.
+class Read(NamedTuple):
+    """What a layer reads of its inputs: a box, and how many entries before and behind the map, by axis."""
 
-    Parameters
-    ----------
-    whole
-        The map (N, C, h, w) of any image of the size.
-    window, wanted
-        What is computed of it, and what is read.
-    """
-
-    def __init__(self, whole: Tensor, window: Box, wanted: Box) -> None:
-        self.size, self.window = wanted.size, window
-        self.middle = window.common(wanted)
-        (top, bottom), (left, right) = wanted
-        (first, last), (begin, end) = self.middle
-        parts = [Box((top, bottom), (left, right))]
-        if self.middle.area:
-            sides = [((top, first - 1), (left, right)), ((last + 1, bottom), (left, right))]
-            parts = [Box(*side) for side in [*sides, ((first, last), (left, begin - 1)), ((first, last), (end + 1, right))]]
-        self.place = self.middle.inside(wanted)
-        origin = Box((0, 0), (0, 0))
-        self.parts = [
-            (part.inside(wanted), whole[(0, slice(None), *part.inside(origin))][None].clone()) for part in parts if part.area
-        ]
-
-    def around(self, maps: Tensor) -> Tensor:
-        """Return the maps (N, C, h, w) of a window with the frame around them."""
-        channels_last = maps.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        found = torch.empty((*maps.shape[:2], *self.size), dtype=maps.dtype, device=maps.device, memory_format=layout)
-        for place, part in self.parts:
-            found[(..., *place)] = part
-        if self.middle.area:
-            found[(..., *self.place)] = maps[(..., *self.middle.inside(self.window))]
-        return found
+    box: Box
+    beyond: tuple[Interval, Interval]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
-    """What is computed of each map for images of one size.
+    """What is computed for images of one size, by node.
 
     Parameters
     ----------
     sizes
-        Height and width of every map, by node.
+        Height and width of each map.
     windows
         What is computed of it.
+    reads
+        What is read for that, of nodes that are computed in parts.
+    wanted
+        What is read of a map and lies not in its window alone.
     saved
         The share of multiplications that this saves.
     frames
-        Of maps, by the node and what is wanted of it; filled by the first image.
+        Of maps, by what is wanted; the first image fills it.
     """
 
-    sizes: dict[fx.Node, tuple[int, int]]
-    windows: dict[fx.Node, Box]
+    sizes: Mapping[fx.Node, tuple[int, int]]
+    windows: Mapping[fx.Node, Box]
+    reads: Mapping[fx.Node, Read]
+    wanted: Mapping[fx.Node, frozenset[Box]]
     saved: float
     frames: dict[tuple[fx.Node, Box], Frame] = field(default_factory=dict)
 
-    def whole(self, node: fx.Node) -> Box:
-        """Return the box of all of a node's map."""
-        height, width = self.sizes[node]
-        return Box((0, height - 1), (0, width - 1))
+    @property
+    def is_filled(self) -> bool:
+        """Whether an image has been through the whole net."""
+        return len(self.frames) == sum(map(len, self.wanted.values()))
 
 
 class Windowed:
-    """A trunk's graph, run in the windows that an image can change.
-
-    Several threads may run it at the same time.
+    """A trunk's graph, run in the windows that an image can change. Several threads may run it at the same time.
 
     Parameters
     ----------
@@ -160,40 +97,43 @@ class Windowed:
         may be of the kind :class:`Convolution`, and may do what pointwise layers behind them did.
     geometry
         Its coordinate maps, by the names of its nodes.
+
+    Examples
+    --------
+    >>> from fullconv.nn.build import build_model
+    >>> trunk = build_model("fcn32s-narrow-vgg16", 2, padding="paper").eval().trunks["rgb"]
+    >>> net = Windowed(trunk.graph, trunk.geometry)
+    >>> f"{net.plan((375, 500), box_of((375, 500))).saved:.0%} of the multiplications"
+    '36% of the multiplications'
     """
 
     def __init__(self, graph: fx.GraphModule, geometry: Geometry) -> None:
         self.graph, self.geometry = graph, geometry
-        self.nodes: list[fx.Node] = [node for node in graph.graph.nodes if node.op != "output"]
-        self.output: fx.Node = next(node for node in graph.graph.nodes if node.op == "output")
         names = node_names(graph.graph)
-        self.layer = {node: geometry.index[names[node]] for node in self.nodes if names[node] in geometry.index}
-        self.layer[self.nodes[0]] = 0
-        self.parts: dict[fx.Node, nn.Module] = {
-            node: graph.get_submodule(str(node.target)) for node in self.nodes if node.op == "call_module"
-        }
+        nodes: list[fx.Node] = list(graph.graph.nodes)
+        self.image = nodes[0]
+        self.layer = {self.image: 0} | {node: geometry.index[names[node]] for node in nodes if names[node] in geometry.index}
+        self.parts = {node: graph.get_submodule(str(node.target)) for node in nodes if node.op == "call_module"}
         self.local: set[fx.Node] = set()
-        for node in self.nodes[1:]:
+        for node in nodes[1:]:
             if self._is_local(node):
                 self.local.add(node)
-        self._plans: OrderedDict[tuple[tuple[int, int], Box], Plan | None] = OrderedDict()
+        self.plannable = self._is_plannable(nodes)
+        self._plans: OrderedDict[tuple[tuple[int, int], Box], Plan] = OrderedDict()
 
     def __call__(self, images: Tensor, inside: Box) -> list[Tensor]:
         """Return the maps (N, C, h, w) of normalised images (N, C, H, W) that are zero outside the box ``inside``."""
-        height, width = images.shape[-2:]
-        plan = self._plan((height, width), inside)
-        if plan is None:
+        if not self.plannable:
             return self.graph(images)
-        return _Run(self, plan).of(images)
-
-    def _plan(self, size: tuple[int, int], inside: Box) -> Plan | None:
-        key = size, inside
-        if key not in self._plans:
-            made = self.plan(size, inside) if self._is_simple() else None
-            self._plans[key] = made if made is not None and made.saved >= LEAST else None
-            while len(self._plans) > SIZES:
-                self._plans.popitem(last=False)
-        return self._plans.get(key)
+        height, width = images.shape[-2:]
+        key = (height, width), inside
+        plan = self._plans.get(key) or self.plan(*key)
+        self._plans[key] = plan
+        while len(self._plans) > SIZES:
+            self._plans.popitem(last=False)
+        if plan.saved < LEAST:
+            return self.graph(images)
+        return (_InWindows(self, plan) if plan.is_filled else _Whole(self, plan)).run(images)
 
     def plan(self, size: tuple[int, int], inside: Box) -> Plan:
         """Return what is computed of every map for images of ``size`` (height, width) that are zero outside ``inside``.
@@ -205,146 +145,112 @@ class Windowed:
         """
         every = self.geometry.sizes(size)
         sizes = {node: every[place] for node, place in self.layer.items()}
-        plan = Plan(sizes, {}, 0.0)
-        for node in self.layer:
-            spans = (self.geometry.changes(inside[axis], self.layer[node], axis, size[axis]) for axis in (0, 1))
-            rows, columns = spans
-            known = node in self.local and rows is not None and columns is not None
-            plan.windows[node] = Box(rows, columns) if known else plan.whole(node)  # type: ignore[arg-type]  # checked
+        windows = {node: self._changed(node, size, inside) or box_of(sizes[node]) for node in self.layer}
+        reads: dict[fx.Node, Read] = {}
         for node in reversed(self.layer):
-            self._widen(node, plan)
-        plan.saved = 1 - self._cost(plan, plan.windows) / max(self._cost(plan, {node: plan.whole(node) for node in sizes}), 1)
-        return plan
+            if node in self.local:
+                reads[node] = self._read(node, windows[node], sizes)
+                if not self._convolves(node):  # what is computed as far as it is read need not be copied into a frame
+                    windows |= {other: windows[other].joined(reads[node].box) for other in node.all_input_nodes}
+        wanted: dict[fx.Node, frozenset[Box]] = {}
+        for node in self.layer:
+            boxes = {reads[user].box if user in self.local else box_of(sizes[node]) for user in node.users}
+            wanted[node] = frozenset(box for box in boxes if not windows[node].holds(box))
+        cost = [self._cost(boxes) for boxes in (windows, {node: box_of(size) for node, size in sizes.items()})]
+        return Plan(sizes, windows, reads, wanted, 1 - cost[0] / max(cost[1], 1))
 
-    def _widen(self, node: fx.Node, plan: Plan) -> None:
-        """Have what stands before a pooling or a pointwise layer computed as far as that reads, which spares a copy."""
-        if node in self.local and not self._convolves(node):
-            wanted = self.wanted(node, plan)[0]
-            for other in node.all_input_nodes:
-                plan.windows[other] = plan.windows[other].joined(wanted)
+    def _changed(self, node: fx.Node, size: tuple[int, int], inside: Box) -> Box | None:
+        """Return what the image can change of a map; ``None`` for all of it, or where the node is computed as a whole."""
+        if node not in self.local:
+            return None
+        rows, columns = (self.geometry.changes(inside[axis], self.layer[node], axis, size[axis]) for axis in (0, 1))
+        return None if rows is None or columns is None else Box(rows, columns)
 
-    def wanted(self, node: fx.Node, plan: Plan) -> tuple[Box, tuple[Interval, Interval]]:
-        """Return what a local node reads of its input for its window, and what of it lies before and behind that, by axis."""
-        first = node.all_input_nodes[0]
-        maps = self.geometry.layers[self.layer[node]].maps
-        read: list[Interval] = []
-        beyond: list[Interval] = []
-        for axis, step in enumerate(maps):
-            low, high = step.sources(*plan.windows[node][axis])
-            end = plan.sizes[first][axis] - 1
-            read.append((max(low, 0), min(high, end)))
-            beyond.append((max(-low, 0), max(high - end, 0)))
-        return Box(*read), (beyond[0], beyond[1])
+    def _read(self, node: fx.Node, window: Box, sizes: Mapping[fx.Node, tuple[int, int]]) -> Read:
+        spans = [step.sources(*own) for step, own in zip(self._maps(node), window, strict=True)]
+        ends = [side - 1 for side in sizes[node.all_input_nodes[0]]]
+        rows, columns = ((max(low, 0), min(high, end)) for (low, high), end in zip(spans, ends, strict=True))
+        vertical, horizontal = ((max(-low, 0), max(high - end, 0)) for (low, high), end in zip(spans, ends, strict=True))
+        return Read(Box(rows, columns), (vertical, horizontal))
 
-    def _cost(self, plan: Plan, boxes: dict[fx.Node, Box]) -> int:
+    def _cost(self, boxes: Mapping[fx.Node, Box]) -> int:
         weights = {node: part.weight for node, part in self.parts.items() if isinstance(part, (nn.Conv2d, Convolution))}
         return sum(boxes[node].area * weight.shape.numel() for node, weight in weights.items() if node in boxes)
+
+    def _maps(self, node: fx.Node) -> tuple[Any, Any]:
+        return self.geometry.layers[self.layer[node]].maps
 
     def _convolves(self, node: fx.Node) -> bool:
         part = self.parts.get(node)
         return type(part) is nn.Conv2d or isinstance(part, Convolution)
 
     def _is_local(self, node: fx.Node) -> bool:
-        """Whether a part of a node's map can be computed from a part of its inputs, by :class:`_Run`."""
-        if node not in self.layer or any(other not in self.layer for other in node.all_input_nodes):
+        """Whether a part of a node's map can be computed from a part of its inputs, by :class:`_InWindows`."""
+        if any(other not in self.layer for other in (node, *node.all_input_nodes)):
             return False
-        part, maps = self.parts.get(node), self.geometry.layers[self.layer[node]].maps
-        if self._convolves(node):
-            zeros = getattr(part, "padding_mode", "zeros") == "zeros"
-            return zeros and all(isinstance(step, Window) and not step.ceil for step in maps)
-        if type(part) is nn.MaxPool2d:
-            return not part.return_indices and all(isinstance(step, Window) for step in maps)
+        part = self.parts.get(node)
+        if self._convolves(node) or type(part) is nn.MaxPool2d:
+            plain = getattr(part, "padding_mode", "zeros") == "zeros" and not getattr(part, "return_indices", False)
+            return plain and all(isinstance(step, Window) for step in self._maps(node))
+        if node.target is torch.cat and (node.args[1:] or (node.kwargs.get("dim"),))[0] != 1:
+            return False
         known = isinstance(part, POINTWISE_MODULES) or node.target in POINTWISE_FUNCTIONS
-        along_channels = node.target is not torch.cat or (node.args[1:] or (node.kwargs.get("dim"),))[0] == 1
-        before = [other in self.local or other is self.nodes[0] for other in node.all_input_nodes]
-        return known and along_channels and maps == (POINTWISE, POINTWISE) and all(before)
+        # what was computed as a whole may have height and width elsewhere
+        before = all(other in self.local or other is self.image for other in node.all_input_nodes)
+        return known and before and self._maps(node) == (POINTWISE, POINTWISE)
 
-    def _is_simple(self) -> bool:
-        """Whether every node is a map, and nothing is overwritten that is read again."""
-        in_place = [
-            node for node in self.nodes if node.target in IN_PLACE or getattr(self.parts.get(node), "inplace", False) is True
+    def _is_plannable(self, nodes: list[fx.Node]) -> bool:
+        """Whether every node is a map or a constant, and nothing is overwritten that others read too."""
+        overwriting = [
+            node for node in nodes if node.target is operator.iadd or getattr(self.parts.get(node), "inplace", False) is True
         ]
-        return all(node in self.layer for node in self.nodes if node.op != "get_attr") and all(
-            len(node.all_input_nodes[0].users) == 1 for node in in_place
+        return all(node in self.layer or node.op in ("get_attr", "output") for node in nodes) and all(
+            len(node.all_input_nodes[0].users) == 1 for node in overwriting
         )
 
 
-class _Run:
-    """One call: the first of a size computes whole maps and keeps frames, others compute windows."""
+class _Whole(fx.Interpreter):
+    """Runs a graph as it is, and keeps the frames of a plan."""
 
     def __init__(self, net: Windowed, plan: Plan) -> None:
+        super().__init__(net.graph)
         self.net, self.plan = net, plan
-        self.values: dict[fx.Node, Any] = {}
 
-    def of(self, images: Tensor) -> list[Tensor]:
-        """Return the maps."""
-        frames = dict(self.plan.frames)  # another thread may be filling it
-        readers = list(self._readers())
-        first = len(frames) < len({(node, wanted) for _, node, wanted in readers})
-        self.values[self.net.nodes[0]] = images
-        found: dict[tuple[fx.Node, Box], Frame] = {}
-        last = {other: node for node in self.net.graph.graph.nodes for other in node.all_input_nodes}
-        for node in self.net.nodes:
-            if node is not self.net.nodes[0]:
-                self.values[node] = self._whole(node) if first else self._window(node, frames)
-            if first:
-                found |= self._kept(node, readers)
-            for other in [other for other, reader in last.items() if reader is node and other in self.values]:
-                del self.values[other]
-        if first:
-            self.plan.frames.update(found)
-            return list(fx.node.map_arg(self.net.output.args[0], self.values.__getitem__))
-        return [self._read(node, self.plan.whole(node), frames) for node in self.net.output.args[0]]  # type: ignore[union-attr]  # a list
+    def run_node(self, n: fx.Node) -> Any:
+        """Return the value of a node."""
+        found = super().run_node(n)
+        for wanted in self.plan.wanted.get(n, ()):
+            self.plan.frames[n, wanted] = Frame(found, self.plan.windows[n], wanted)
+        return found
 
-    def _readers(self) -> Iterator[tuple[fx.Node, fx.Node, Box]]:
-        """Yield who reads what of which map, where that is more than is computed of it."""
-        for node in (*self.net.nodes[1:], self.net.output):
-            for other in node.all_input_nodes:
-                wanted = self.net.wanted(node, self.plan)[0] if node in self.net.local else self._all(other)
-                if wanted is not None and not self.plan.windows[other].holds(wanted):
-                    yield node, other, wanted
 
-    def _all(self, node: fx.Node) -> Box | None:
-        return self.plan.whole(node) if node in self.plan.windows else None
+class _InWindows(_Whole):
+    """Runs a graph in the windows of a plan, whose frames are there; its outputs are whole maps."""
 
-    def _kept(self, node: fx.Node, readers: Sequence[tuple[fx.Node, fx.Node, Box]]) -> dict[tuple[fx.Node, Box], Frame]:
-        return {
-            (node, wanted): Frame(self.values[node], self.plan.windows[node], wanted)
-            for _, other, wanted in readers
-            if other is node
-        }
+    def run_node(self, n: fx.Node) -> Any:
+        """Return the window of a node's map."""
+        if n not in self.net.local:
+            args, kwargs = fx.node.map_arg((n.args, n.kwargs), self._all)
+            return getattr(self, n.op)(n.target, args, kwargs)
+        box, beyond = self.plan.reads[n]
+        part = self.net.parts.get(n)
+        if isinstance(part, nn.MaxPool2d):
+            return _pooled(part, self._of(n.all_input_nodes[0], box), beyond)
+        if self.net._convolves(n):
+            return _convolved(part, self._of(n.all_input_nodes[0], box), beyond)
+        args, kwargs = fx.node.map_arg((n.args, n.kwargs), lambda other: self._of(other, box))
+        return getattr(self, n.op)(n.target, args, kwargs)
 
-    def _read(self, node: fx.Node, wanted: Box, frames: dict[tuple[fx.Node, Box], Frame]) -> Tensor:
+    def _all(self, node: fx.Node) -> Any:
+        return self._of(node, box_of(self.plan.sizes[node])) if node in self.plan.sizes else self.env[node]
+
+    def _of(self, node: fx.Node, wanted: Box) -> Tensor:
         window = self.plan.windows[node]
         if wanted == window:
-            return self.values[node]
+            return self.env[node]
         if window.holds(wanted):
-            return self.values[node][(..., *wanted.inside(window))]
-        return frames[node, wanted].around(self.values[node])
-
-    def _call(self, node: fx.Node, values: Any) -> Any:
-        if node.op == "get_attr":
-            return operator.attrgetter(str(node.target))(self.net.graph)
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), values)
-        if node.op == "call_module":
-            return self.net.parts[node](*args, **kwargs)
-        if node.op == "call_method":
-            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
-        return node.target(*args, **kwargs)  # type: ignore[operator]  # a function
-
-    def _whole(self, node: fx.Node) -> Any:
-        return self._call(node, self.values.__getitem__)
-
-    def _window(self, node: fx.Node, frames: dict[tuple[fx.Node, Box], Frame]) -> Any:
-        if node not in self.net.local:
-            return self._call(node, lambda other: self._read(other, self.plan.whole(other), frames) if other in self.net.layer else self.values[other])
-        wanted, beyond = self.net.wanted(node, self.plan)
-        part = self.net.parts.get(node)
-        if self.net._convolves(node):
-            return _convolved(part, self._read(node.all_input_nodes[0], wanted, frames), beyond)
-        if isinstance(part, nn.MaxPool2d):
-            return _pooled(part, self._read(node.all_input_nodes[0], wanted, frames), beyond)
-        return self._call(node, lambda other: self._read(other, wanted, frames))
+            return self.env[node][(..., *wanted.inside(window))]
+        return self.plan.frames[node, wanted].around(self.env[node])
 
 
 def _convolved(part: Any, maps: Tensor, beyond: tuple[Interval, Interval]) -> Tensor:
@@ -358,6 +264,7 @@ def _convolved(part: Any, maps: Tensor, beyond: tuple[Interval, Interval]) -> Te
 
 
 def _pooled(part: nn.MaxPool2d, maps: Tensor, beyond: tuple[Interval, Interval]) -> Tensor:
+    """Return what a pooling makes of maps with so many entries before and behind them that count for nothing."""
     (top, bottom), (left, right) = beyond
     if top or bottom or left or right:
         maps = F.pad(maps, (left, right, top, bottom), value=-torch.inf)

@@ -15,8 +15,9 @@ from fullconv.inference.engines.net import NetEngine
 from fullconv.inference.engines.packed import can_pack, packed
 from fullconv.inference.engines.precision import TORCH_TYPES, check_torch_precision
 from fullconv.nn.fcn import FCN
+from fullconv.nn.frame import Box
 from fullconv.nn.trunk import Trunk
-from fullconv.nn.window import Box, Windowed
+from fullconv.nn.window import Windowed
 
 
 class EagerEngine(NetEngine):
@@ -75,7 +76,7 @@ class EagerEngine(NetEngine):
         weights = {tensor.dtype for tensor in trunk.parameters()}
         if can_pack(self.device) and weights == {torch.float32}:
             return Windowed(packed(trunk.graph, TORCH_TYPES.get(self.precision, torch.float32)), trunk.geometry)
-        trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # one of torch's own
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # one of torch's own
         return Windowed(trunk.graph, trunk.geometry)
 
 
