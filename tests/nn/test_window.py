@@ -67,7 +67,9 @@ def test_later_images_of_a_size_give_the_maps_of_the_whole_net(name: str, monkey
 def test_what_a_window_saves_of_the_published_net() -> None:
     """FCN-8s of VGG16 at 375×500: 95.5 of 146.8 billion multiplications with the layers behind the trunk."""
     trunk = trunk_of("caffe-vgg16")
-    saved = [Windowed(trunk.graph, trunk.geometry).plan(size, box_of(size)).saved for size in ((100, 100), (375, 500), (1500, 2000))]
+    saved = [
+        Windowed(trunk.graph, trunk.geometry).plan(size, box_of(size)).saved for size in ((100, 100), (375, 500), (1500, 2000))
+    ]
     assert saved == sorted(saved, reverse=True)  # the larger the image, the less of a map is padding
     assert saved[1] == pytest.approx(0.36, abs=0.01)
 
@@ -101,7 +103,11 @@ def test_branches_and_what_sees_the_whole_image(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(window, "LEAST", 0.01)
     with torch.inference_mode():
         # an image that lies somewhere among zeros, as where a net needs its images padded
-        for size, inside in (((64, 80), Box((0, 63), (0, 79))), ((61, 75), Box((20, 40), (3, 50))), ((50, 40), Box((49, 49), (0, 0)))):
+        for size, inside in (
+            ((64, 80), Box((0, 63), (0, 79))),
+            ((61, 75), Box((20, 40), (3, 50))),
+            ((50, 40), Box((49, 49), (0, 0))),
+        ):
             part = (..., *inside.inside(box_of(size)))
             for _ in range(3):
                 images = torch.zeros(2, 3, *size)

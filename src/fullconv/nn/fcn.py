@@ -35,7 +35,6 @@ from fullconv.nn.normalise import Normalise, NormaliseDepth, normaliser, preproc
 from fullconv.nn.trunk import Trunk
 from fullconv.spec import INPUT_CHANNELS, ModelSpec, inputs_of
 
-
 Stands = Mapping[str, Callable[[Tensor], list[Tensor]]]
 """By stream: padded, normalised images (N, C, H, W) to maps, as its trunk would give them."""
 

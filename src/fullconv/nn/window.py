@@ -123,17 +123,23 @@ class Windowed:
 
     def __call__(self, images: Tensor, inside: Box) -> list[Tensor]:
         """Return the maps (N, C, h, w) of normalised images (N, C, H, W) that are zero outside the box ``inside``."""
-        if not self.plannable:
-            return self.graph(images)
         height, width = images.shape[-2:]
-        key = (height, width), inside
-        plan = self._plans.get(key) or self.plan(*key)
-        self._plans[key] = plan
+        if not self.saves((height, width), inside):
+            return self.graph(images)
+        plan = self._plan((height, width), inside)
+        return (_InWindows(self, plan) if plan.is_filled else _Whole(self, plan)).run(images)
+
+    def saves(self, size: tuple[int, int], inside: Box) -> bool:
+        """Whether images of ``size`` (height, width) that are zero outside ``inside`` are computed in windows."""
+        return self.plannable and self._plan(size, inside).saved >= LEAST
+
+    def _plan(self, size: tuple[int, int], inside: Box) -> Plan:
+        key = size, inside
+        found = self._plans.get(key) or self.plan(size, inside)
+        self._plans[key] = found
         while len(self._plans) > SIZES:
             self._plans.popitem(last=False)
-        if plan.saved < LEAST:
-            return self.graph(images)
-        return (_InWindows(self, plan) if plan.is_filled else _Whole(self, plan)).run(images)
+        return found
 
     def plan(self, size: tuple[int, int], inside: Box) -> Plan:
         """Return what is computed of every map for images of ``size`` (height, width) that are zero outside ``inside``.

@@ -59,9 +59,8 @@ class EagerEngine(NetEngine):
 
     def _trunks(self, batch: Mapping[str, Tensor]) -> dict[str, Callable[[Tensor], list[Tensor]]]:
         """Return what computes each stream's maps for images of this size."""
-        before = self.model.fit.padding.before
         height, width = next(iter(batch.values())).shape[-2:]
-        inside = Box((before, before + height - 1), (before, before + width - 1))
+        inside = places(self.model, (height, width))[1]
         with self._lock:
             return {stream: functools.partial(_maps, net, inside) for stream, net in self._nets().items()}
 
@@ -78,6 +77,14 @@ class EagerEngine(NetEngine):
             return Windowed(packed(trunk.graph, TORCH_TYPES.get(self.precision, torch.float32)), trunk.geometry)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # one of torch's own
         return Windowed(trunk.graph, trunk.geometry)
+
+
+def places(model: FCN, size: tuple[int, int]) -> tuple[tuple[int, int], Box]:
+    """Return the size that an image of (height, width) is padded to in front of the trunks, and where the image then lies."""
+    padding = model.fit.padding
+    height, width = (padding.before + side + padding.behind(side) for side in size)
+    rows, columns = ((padding.before, padding.before + side - 1) for side in size)
+    return (height, width), Box(rows, columns)
 
 
 def _maps(net: Windowed, inside: Box, images: Tensor) -> list[Tensor]:

@@ -85,9 +85,7 @@ class PackedConv2d(nn.Module):
         shape = list(padding), self.stride, self.dilation, self.groups
         if self._packed is None:  # which layout is best depends on the map
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight.to(self.dtype), *shape, list(maps.shape))
-        return torch.ops.mkldnn._convolution_pointwise(
-            maps, self._packed, self.bias, *shape, self.activation, self.numbers, ""
-        )
+        return torch.ops.mkldnn._convolution_pointwise(maps, self._packed, self.bias, *shape, self.activation, self.numbers, "")
 
 
 def packed(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
