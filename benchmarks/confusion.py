@@ -2,9 +2,9 @@
 
     python benchmarks/confusion.py [--size 375 500] [--classes 21] [--rounds 21] [--noise 0]
 
-Ways take turns of five images on one thread; times are medians in processor time. All count the same matrix, which is checked. The truth
-is that of a rendered scene, the prediction the best that a net of stride 8 could make of it; with --noise a share of its pixels is
-random, which those of no net are. A way that is not installed is left out with one line.
+Ways take turns of five images on one thread; times are medians in processor time. All count the same matrix, which is checked.
+The truth is that of a rendered scene, the prediction the best that a net of stride 8 could make of it; with --noise a share of
+its pixels is random, which those of no net are. A way that is not installed is left out with one line.
 """
 
 import argparse

@@ -3,20 +3,21 @@
     python benchmarks/peers.py [WAY...] [--size 375 500] [--rounds 5] [--threads 2] [--memory]
 
 Every net has 21 classes and random weights. "plain port" is FCN-8s of VGG16 as the popular ports write it: padding of 100, dense
-deconvolutions, argmax; it has the weights of fullconv's fcn8s-caffe-vgg16, whose labels are compared with its own. Ways take turns;
-times are medians of the rounds, and the ratio is to the plain port in processor time. GMAC are the multiplications that a way
-does; beside them is its share of the best that this machine did in that precision, in a large matrix product or convolution
-measured in the same run. With --memory each way runs once more in a process of its own, whose peak is told. What is not installed
-is left out with one line.
+deconvolutions, argmax; it has the weights of fullconv's fcn8s-caffe-vgg16, whose labels are compared with its own. Ways take
+turns; times are medians of the rounds, and the ratio is to the plain port in processor time. GMAC are the multiplications that a
+way does; beside them is its share of the best that this machine did in that precision, in a large matrix product or convolution
+measured in the same run. With --memory each way runs once more in a process of its own, whose peak is told (on Linux). What is
+not installed is left out with one line.
 """
 
 import argparse
-import resource
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -231,9 +232,8 @@ def measure(given: argparse.Namespace, image: Tensor) -> None:
     print(
         f"best of this machine, 10⁹ multiplications a second of a processor: {peak['fp32']:.0f} fp32, {peak['bf16']:.0f} bf16\n"
     )
-    print(
-        "| way | ms | processor ms | × plain port | GMAC | of the best | labels as plain port | peak MB |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| way | ms | processor ms | × plain port | GMAC | of the best | labels as plain port | peak MB |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, way in ways.items():
         wall, processor = (statistics.median(times) for times in zip(*took[name], strict=True))
         ratio = f"{statistics.median(t for _, t in took[PLAIN]) / processor:.2f}" if PLAIN in took else ""
@@ -272,7 +272,8 @@ def main() -> None:
     way = built(given.ways[0], image)
     if way is not None:
         way.run()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        # what the resource module tells is at least the peak of the process that started this one
+        print(int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) // 1024)
 
 
 if __name__ == "__main__":

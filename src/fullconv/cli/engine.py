@@ -22,11 +22,11 @@ class Computing:
     ----------
     engine
         eager: PyTorch as it is; compiled: torch.compile; openvino, onnxruntime: other runtimes, on a CPU; auto: on a CPU openvino
-        where it is installed and images have 100 megapixels together or more, else eager. By default auto where many files are predicted, and
-        eager where a model is measured.
+        where it is installed and images have 100 megapixels together or more, else eager. By default auto where many files are
+        predicted, and eager where a model is measured.
     precision
-        Of convolutions: fp32, bf16 or fp16, as the engine and the processor have them; fp32 by default, but for auto on CUDA. int8 is
-        that of files which fullconv export --precision int8 --calibrate writes.
+        Of convolutions: fp32, bf16 or fp16, as the engine and the processor have them; fp32 by default, but for auto on CUDA.
+        int8 is that of files which fullconv export --precision int8 --calibrate writes.
     verbose
         Say which engine runs, and why.
     """

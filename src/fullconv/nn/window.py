@@ -5,8 +5,8 @@ what an image of zeros gives, the same for every image of a size. Of FCN-8s of V
 multiplications. Which entries these are follows from the coordinate maps (:meth:`fullconv.geometry.graph.Geometry.changes`), for
 any net: nothing here knows a layer's padding.
 
-The first image of a size goes through the whole net. What the window of a later layer reads beside the window of an earlier one is
-kept of it: a frame of a pixel or two around most maps. Later images of that size are computed in their windows alone.
+The first image of a size goes through the whole net. What the window of a later layer reads beside the window of an earlier one
+is kept of it: a frame of a pixel or two around most maps. Later images of that size are computed in their windows alone.
 
 Letters: N images, C channels, H W image, h w map.
 """

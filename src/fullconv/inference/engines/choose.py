@@ -29,8 +29,8 @@ ENGINES: dict[str, type[EagerEngine | CompiledEngine | OpenVinoEngine | OnnxRunt
 MANY = 100_000_000
 """Pixels of all images together, from which on ``auto`` has a net converted: some 500 photographs of 375×500, or 10 of 3000×4000.
 
-Conversion takes 6 to 12 s of a processor, and saves 0.07 s (fcn8s-efficientnet_lite0) to 0.25 s (fcn8s-resnet50) a million pixels:
-it pays from 50 to 140 million on.
+Conversion takes 6 to 12 s of a processor, and saves 0.07 s (fcn8s-efficientnet_lite0) to 0.25 s (fcn8s-resnet50) a million
+pixels: it pays from 50 to 140 million on.
 """
 TYPICAL = (375, 500)
 """Height and width in pixels of the photographs at which ``auto`` looks how much of a net lies in its window of influence."""

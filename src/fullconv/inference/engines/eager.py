@@ -1,7 +1,7 @@
 """The engine ``eager``: the net as PyTorch runs it, one operation after another. It needs nothing but PyTorch.
 
-Two things are done for it: on x86 processors weights are packed once (:mod:`fullconv.inference.engines.packed`), and of nets whose
-maps lie in good part where no pixel is seen, the rest alone is computed (:mod:`fullconv.nn.window`).
+Two things are done for it: on x86 processors weights are packed once (:mod:`fullconv.inference.engines.packed`), and of nets
+whose maps lie in good part where no pixel is seen, the rest alone is computed (:mod:`fullconv.nn.window`).
 """
 
 import functools
