@@ -12,12 +12,11 @@ from fullconv.data.images import upright_size
 from fullconv.errors import DataError, SpecError
 from fullconv.inference.engine import Engine
 from fullconv.inference.engines.compiled import CompiledEngine
-from fullconv.inference.engines.eager import EagerEngine, places
+from fullconv.inference.engines.eager import EagerEngine
 from fullconv.inference.engines.onnxruntime import OnnxRuntimeEngine
 from fullconv.inference.engines.openvino import OpenVinoEngine
 from fullconv.inference.engines.precision import Precision, torch_precisions
 from fullconv.nn.fcn import FCN
-from fullconv.nn.window import Windowed
 
 EngineName = Literal["auto", "eager", "compiled", "openvino", "onnxruntime"]
 ENGINES: dict[str, type[EagerEngine | CompiledEngine | OpenVinoEngine | OnnxRuntimeEngine]] = {
@@ -76,7 +75,7 @@ def choose_engine(model: FCN, name: str = "auto", precision: Precision | None = 
     if device.type == "cuda":
         precision = precision or torch_precisions(device)[1]
     name, reason = by_rule(device, pixels)
-    if name == "openvino" and saves_by_window(model):
+    if name == "openvino" and EagerEngine(model).in_windows(TYPICAL):
         name, reason = "eager", ", as it computes no more of this net's padding than an image can change (auto)"
     try:
         return _named(model, name, precision or "fp32", reason)
@@ -102,12 +101,6 @@ def by_rule(device: torch.device, pixels: int | None) -> tuple[str, str]:
     if pixels is not None and pixels < MANY:
         return "eager", f", as openvino takes seconds to convert a net, which pays from {MANY // 10**6} megapixels on (auto)"
     return "openvino", ", as it is installed and the fastest on a CPU (auto)"
-
-
-def saves_by_window(model: FCN) -> bool:
-    """Whether the engine eager computes a typical photograph in the net's windows of influence."""
-    first = next(iter(model.trunks.values()))
-    return Windowed(first.graph, first.geometry).saves(*places(model, TYPICAL))
 
 
 def pixels_of(images: Iterable[str | os.PathLike[str]]) -> int:

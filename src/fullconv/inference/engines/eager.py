@@ -64,6 +64,11 @@ class EagerEngine(NetEngine):
         with self._lock:
             return {stream: functools.partial(_maps, net, inside) for stream, net in self._nets().items()}
 
+    def in_windows(self, size: tuple[int, int]) -> bool:
+        """Whether further images of (height, width) are computed in the windows that an image can change alone."""
+        with self._lock:
+            return all(net.saves(*places(self.model, size)) for net in self._nets().values())
+
     def _nets(self) -> dict[str, Windowed]:
         """Return each stream's net, made again where weights have changed."""
         stand = _stand(self.model)

@@ -57,9 +57,10 @@ class PackedConv2d(nn.Module):
         super().__init__()
         weight, bias = convolution.weight.detach(), convolution.bias
         if norm is not None:
-            weight, bias = fuse_conv_bn_weights(
-                weight, bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-            )  # type: ignore[arg-type]  # batch norm without statistics is not packed
+            assert norm.running_mean is not None  # one without statistics is not packed
+            assert norm.running_var is not None
+            statistics = norm.running_mean, norm.running_var
+            weight, bias = fuse_conv_bn_weights(weight, bias, *statistics, norm.eps, norm.weight, norm.bias)
         own: tuple[int, ...] = (0, 0) if isinstance(convolution.padding, str) else convolution.padding
         self.before = (0, 0, 0, 0)
         if isinstance(convolution, SameConv2d):
@@ -104,7 +105,12 @@ def packed(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
     calls = Counter(node.target for node in nodes.nodes)
     for node in [node for node in nodes.nodes if node.op == "call_module" and calls[node.target] == 1]:
         part = found.get_submodule(str(node.target))
-        if type(part) not in (nn.Conv2d, SameConv2d) or part.padding_mode != "zeros" or isinstance(part.padding, str):
+        if (
+            not isinstance(part, nn.Conv2d)
+            or type(part) not in (nn.Conv2d, SameConv2d)
+            or part.padding_mode != "zeros"
+            or isinstance(part.padding, str)
+        ):
             continue
         norm = _norm(found, node)
         activation = _activation(found, node)
