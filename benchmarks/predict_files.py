@@ -2,8 +2,9 @@
 
     python benchmarks/predict_files.py FOLDER [COUNT] [ROUNDS] [NAME]
 
-The model is an untrained net with 21 classes: NAME, fcn8s-squeezenet1_1 by default. The ways take turns, each writes label maps and overlays of the
-same COUNT pictures, and the median of ROUNDS is given; peak memory is that of a process of its own.
+The model is an untrained net with 21 classes: NAME, fcn8s-squeezenet1_1 by default. The ways take turns, each writes label maps
+and overlays of the same COUNT pictures, and the median of ROUNDS is given; peak memory is that of a process of its own. "Plain
+net" is the net as it is in a loop of one's own, "plain loop" the same with a Predictor.
 
 Measured with VOC's photographs in twelve formats and one thread of torch on two cores of an AMD EPYC that others kept busy: a
 plain loop 2.8 images/s, with only reading in the background 2.6, only writing 2.8, both (as it is) 3.1, medians of nine rounds of
@@ -75,15 +76,19 @@ def compare(folder: str, count: int, rounds: int, name: str) -> None:
     }
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as out:
-        jobs = find_jobs([folder], Path(out), ["overlay"])[:count]
+        # each has a folder of its own, as predict_files overwrites nothing that others wrote
+        jobs = {name: find_jobs([folder], Path(out, name), ["overlay"])[:count] for name in ways}
+        for one in (job for each in jobs.values() for job in each):
+            one.path("labels").parent.mkdir(parents=True, exist_ok=True)
         for _ in range(rounds):
             for name, way in ways.items():
                 begin, cpu = time.perf_counter(), time.process_time()
-                way(jobs)
+                way(jobs[name])
                 took[name].append((time.perf_counter() - begin, time.process_time() - cpu))
+    count = len(jobs["plain net"])
     for name, pairs in took.items():
         wall, cpu = (statistics.median(column) for column in zip(*pairs, strict=True))
-        print(f"{name:14} {len(jobs) / wall:6.2f} images/s   {1000 * cpu / len(jobs):6.1f} ms of processor an image", flush=True)
+        print(f"{name:14} {count / wall:6.2f} images/s   {1000 * cpu / count:6.1f} ms of processor an image", flush=True)
 
 
 def memory(folder: str, count: int, name: str) -> None:

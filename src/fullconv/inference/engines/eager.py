@@ -80,7 +80,7 @@ class EagerEngine(NetEngine):
         weights = {tensor.dtype for tensor in trunk.parameters()}
         if can_pack(self.device) and weights == {torch.float32}:
             return Windowed(packed(trunk.graph, TORCH_TYPES.get(self.precision, torch.float32)), trunk.geometry)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # one of torch's own
+        self.model.to(memory_format=torch.channels_last)
         return Windowed(trunk.graph, trunk.geometry)
 
 
