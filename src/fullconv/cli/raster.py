@@ -96,6 +96,7 @@ def raster(
     """
     from fullconv.errors import DataError
     from fullconv.inference.digests import weights_digest
+    from fullconv.inference.engines.choose import pixels_of
     from fullconv.inference.load import load
     from fullconv.inference.rasters.areas import write_map_areas
     from fullconv.inference.rasters.inputs import find_maps
@@ -107,7 +108,7 @@ def raster(
     found = find_maps(maps, out)
     predictor = load(checkpoint, device, threshold)
     log_head(predictor.labels, head)
-    computing.prepare([predictor], len(found), "eager")
+    computing.prepare([predictor], lambda: pixels_of(source for source, _ in found), "eager")
     outputs = [name for name in ("geojson", "gpkg") if getattr(files, name)]
     plan = MapPlan(bands, limits, head, parts.tiling(log), outputs, overwrite, weights_digest(predictor, checkpoint))
     done: dict[str, object] = {}
