@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from served import as_file, photograph
 from starlette.testclient import TestClient
 
 from fullconv.cli import main
@@ -19,7 +20,6 @@ from fullconv.nn.describe import describe
 from fullconv.serve.app import create_app
 from fullconv.serve.service import Service
 from fullconv.serve.settings import Settings
-from tests.serve.conftest import as_file, photograph
 
 PNG = {"content-type": "image/png"}
 

@@ -25,10 +25,10 @@ class Remainders:
     """An engine by which a pixel's class is the remainder of its red; it notes what came together, and waits where it is told."""
 
     inputs = ("rgb",)
-    heads = {"semantic": CLASSES}
     device = torch.device("cpu")
 
     def __init__(self) -> None:
+        self.heads = {"semantic": CLASSES}
         self.shapes: list[tuple[int, ...]] = []
         self.may_go = threading.Event()
         self.may_go.set()

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import ImageFile
+from served import LIMITS, Serving, as_file, photograph, until
 from starlette.testclient import TestClient
 
 from fullconv.serve.limits import Limits, check_image
 from fullconv.serve.problem import Problem
 from fullconv.spec import ImageSpec
 from fullconv.spec.image import PLAIN
-from tests.serve.conftest import LIMITS, Serving, as_file, photograph, until
 
 PNG = {"content-type": "image/png"}
 
@@ -94,7 +94,9 @@ def test_the_service_says_it_by_status(serving: Serving) -> None:
     assert post(b"not a form", "multipart/form-data")[0] == 422
     assert post(b"not a form", "multipart/form-data; boundary=x")[0] == 422
     assert (service.held.now, client.get("/metrics").text.count("fullconv_queue 0.0")) == (0, 1)
-    assert client.post("/v1/segment", files={"other": b"x"}).json()["detail"].startswith("the form has no file in the field image")
+    assert (
+        client.post("/v1/segment", files={"other": b"x"}).json()["detail"].startswith("the form has no file in the field image")
+    )
 
 
 def test_probabilities_that_do_not_fit_are_refused_and_labels_are_not(serving: Serving) -> None:

@@ -82,7 +82,9 @@ class NetQuery(EntryQuery):
     """How a net is built, and an entry."""
 
     stride: int = Field(8, description="32, 16, 8 or 4")
-    padding: str | None = Field(None, pattern="^(same|paper)$", description="same, or paper (the first convolution by 100 pixels)")
+    padding: str | None = Field(
+        None, pattern="^(same|paper)$", description="same, or paper (the first convolution by 100 pixels)"
+    )
 
 
 def create_app(service: Service, page: Path = PAGE) -> FastAPI:
