@@ -66,6 +66,11 @@ class Process:
         text = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii")
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def cpu(self) -> float:
+        """Return the seconds of processors that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     async def end(self) -> int:
         """End it, and return its exit code."""
         self.process.terminate()
@@ -112,17 +117,17 @@ def row(name: str, outcomes: list[Outcome], seconds: float, ceiling: float) -> s
     return f"| {name} | {rate:.2f} | {rate / ceiling:.0%} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {statuses} |"
 
 
-def plain_loop(checkpoint: str, files: list[bytes], seconds: float) -> float:
-    """Return images a second of decoding, predicting and encoding one after another with all cores."""
+def plain_loop(checkpoint: str, files: list[bytes], seconds: float) -> tuple[float, float]:
+    """Return images a second of decoding, predicting and encoding one after another, and a processor's seconds an image."""
     from fullconv import load as load_model
 
     predictor = load_model(checkpoint)
     predictor.predict(files[0])
-    begun, done = time.monotonic(), 0
+    begun, before, done = time.monotonic(), time.process_time(), 0
     while time.monotonic() - begun < seconds:
         predictor.predict(files[done % len(files)]).to_image().save(io.BytesIO(), format="PNG")
         done += 1
-    return done / (time.monotonic() - begun)
+    return done / (time.monotonic() - begun), (time.process_time() - before) / done
 
 
 def naive(checkpoint: str) -> None:
@@ -157,14 +162,18 @@ def service(checkpoint: str, *further: str) -> Process:
 
 async def measure_load(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
     """Print throughput and waiting times by the number of clients."""
-    ceiling = await asyncio.to_thread(plain_loop, checkpoint, files, seconds)
-    print(f"plain loop: {ceiling:.2f} images/s on {os.cpu_count()} cores, {len(files[0]) / 1000:.0f} kB a file")
-    print("| server, clients | images/s | of the loop | p50 ms | p95 | p99 | answers |\n|---|---|---|---|---|---|---|")
+    ceiling, cpu = await asyncio.to_thread(plain_loop, checkpoint, files, seconds)
+    print(f"plain loop: {ceiling:.2f} images/s on {os.cpu_count()} cores, {cpu:.3f} s of a processor an image")
+    print("| server, clients | images/s | of the loop | p50 ms | p95 | p99 | answers | processor s an image |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, server in (("naive", Process(__file__, "naive", checkpoint)), ("fullconv", service(checkpoint, *further))):
         started = await server.ready()
         first = (await ask(server.port, "POST", "/v1/segment", files[0]))[1]
         for clients in CLIENTS:
-            print(row(f"{name}, {clients}", *await load(server.port, files, clients, seconds), ceiling), flush=True)
+            before = server.cpu()
+            found = await load(server.port, files, clients, seconds)
+            used = (server.cpu() - before) / max(sum(status == 200 for status, _ in found[0]), 1)
+            print(row(f"{name}, {clients}", *found, ceiling), f"{used:.3f} |", flush=True)
         await server.end()
         print(f"{name}: ready after {started:.1f} s, first answer {first:.2f} s later")
 
