@@ -36,6 +36,7 @@ from fullconv.cli.push import push
 from fullconv.cli.raster import raster
 from fullconv.cli.recipes import recipes
 from fullconv.cli.runs import runs
+from fullconv.cli.serve import serve
 from fullconv.cli.sweep import sweep
 from fullconv.cli.train import USUAL_KEYS, train
 from fullconv.cli.tune import tune
@@ -59,7 +60,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
 for command in (
-    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, raster, video, export, card, push),
+    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, raster, video, serve, export, card, push),
     *(heatmap, geometry, models, recipes, config, data),
 ):
     app.command(command)

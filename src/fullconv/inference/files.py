@@ -114,11 +114,7 @@ def predict_files(
         check_plan([job.name.stem for job in jobs], predictor.labels[name])
     back = _way_back(predictor, name, values)
     check_threshold(predictor.threshold, predictor.labels[name], name)
-    way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "")
-    way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
-    way += f", TTA {predictor.tta}" if predictor.tta is not None else ""
-    way += f", precision {predictor.precision}" if predictor.precision != "fp32" else ""
-    way += f", values {values}" if values != "labels" else ""
+    way = describe_way(predictor, name, crf, values)
     how = How(name, way, together, crf, depths, values)
     todo = _still_to_do(jobs, results_of_each(outputs), way, overwrite)
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
@@ -133,6 +129,15 @@ def predict_files(
     if jobs:
         _summarise(jobs, outputs, predictor.labels[name], back, outcome, lambda problem: progress(of, of, problem))
     return outcome
+
+
+def describe_way(predictor: Predictor, head: str, crf: CRFSpec | None = None, values: Values = "labels") -> str:
+    """Return how labels are predicted, as their file keeps it, such as ``head semantic, threshold 0.3``."""
+    way = f"head {head}" + (f", CRF {crf.model_dump_json()}" if crf else "")
+    way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
+    way += f", TTA {predictor.tta}" if predictor.tta is not None else ""
+    way += f", precision {predictor.precision}" if predictor.precision != "fp32" else ""
+    return way + (f", values {values}" if values != "labels" else "")
 
 
 def _way_back(predictor: Predictor, head: str, values: Values) -> LabelMap | None:
