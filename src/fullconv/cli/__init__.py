@@ -32,6 +32,7 @@ from fullconv.cli.predict import predict
 from fullconv.cli.push import push
 from fullconv.cli.recipes import recipes
 from fullconv.cli.runs import runs
+from fullconv.cli.serve import serve
 from fullconv.cli.sweep import sweep
 from fullconv.cli.train import train
 from fullconv.cli.tune import tune
@@ -46,7 +47,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
 for command in (
-    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, export, card, push),
+    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, serve, export, card, push),
     *(heatmap, geometry, models, recipes, data),
 ):
     app.command(command)

@@ -47,18 +47,43 @@ def write_coco(path: Path, images: Iterable[Labelled], label_set: LabelSet) -> N
     holes uncompressed run lengths, as COCO's polygons have no holes; ``iscrowd`` is 0 for both, ``area`` the number of pixels.
     """
     described: list[dict[str, Any]] = []
-    categories = [{"id": k, "name": name, "supercategory": ""} for k, name in enumerate(label_set.names) if name != "background"]
     with path.open("w", encoding="utf-8") as file:
         file.write('{"annotations": [')
         written = 0
         for name, labels in images:
             height, width = labels.shape
-            described.append({"id": len(described) + 1, "file_name": name, "height": height, "width": width})
+            described.append(_image(len(described) + 1, name, height, width))
             for region in find_objects(labels, label_set):
                 written += 1
                 annotation = {"id": written, "image_id": len(described), **_coco_object(region, height, width)}
                 file.write((",\n" if written > 1 else "\n") + json.dumps(annotation))
-        file.write(f'\n],\n"images": {json.dumps(described)},\n"categories": {json.dumps(categories)}}}\n')
+        file.write(f'\n],\n"images": {json.dumps(described)},\n"categories": {json.dumps(_categories(label_set))}}}\n')
+
+
+def to_coco(labels: NDArray[np.uint8], label_set: LabelSet, image: str) -> dict[str, Any]:
+    """Return what :func:`write_coco` writes of one image with labels (H, W), JSON-able.
+
+    Examples
+    --------
+    >>> from fullconv.labels import VOC
+    >>> to_coco(np.array([[0, 12]], np.uint8), VOC, "a.jpg")["annotations"][0]["bbox"]
+    [1, 0, 1, 1]
+    """
+    height, width = labels.shape
+    regions = enumerate(find_objects(labels, label_set), start=1)
+    return {
+        "annotations": [{"id": k, "image_id": 1, **_coco_object(region, height, width)} for k, region in regions],
+        "images": [_image(1, image, height, width)],
+        "categories": _categories(label_set),
+    }
+
+
+def _image(number: int, name: str, height: int, width: int) -> dict[str, Any]:
+    return {"id": number, "file_name": name, "height": height, "width": width}
+
+
+def _categories(label_set: LabelSet) -> list[dict[str, Any]]:
+    return [{"id": k, "name": name, "supercategory": ""} for k, name in enumerate(label_set.names) if name != "background"]
 
 
 def _coco_object(region: Region, height: int, width: int) -> dict[str, Any]:

@@ -106,10 +106,7 @@ def predict_files(
         check_plan([job.name.stem for job in jobs], predictor.labels[name])
     back = _way_back(predictor, name, values)
     check_threshold(predictor.threshold, predictor.labels[name], name)
-    way = f"head {name}" + (f", CRF {crf.model_dump_json()}" if crf else "")
-    way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
-    way += f", precision {predictor.precision}" if predictor.precision != "fp32" else ""
-    way += f", values {values}" if values != "labels" else ""
+    way = describe_way(predictor, name, crf, values)
     wanted = results_of_each(outputs)
     todo = {job: names for job in jobs if (names := _to_write(job, wanted, way, overwrite))}
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
@@ -125,6 +122,14 @@ def predict_files(
     if jobs:
         _summarise(jobs, outputs, predictor.labels[name], back, outcome, lambda problem: progress(len(todo), len(todo), problem))
     return outcome
+
+
+def describe_way(predictor: Predictor, head: str, crf: CRFSpec | None = None, values: Values = "labels") -> str:
+    """Return how labels are predicted, as their file keeps it, such as ``head semantic, threshold 0.3``."""
+    way = f"head {head}" + (f", CRF {crf.model_dump_json()}" if crf else "")
+    way += f", threshold {predictor.threshold:g}" if predictor.threshold is not None else ""
+    way += f", precision {predictor.precision}" if predictor.precision != "fp32" else ""
+    return way + (f", values {values}" if values != "labels" else "")
 
 
 def _way_back(predictor: Predictor, head: str, values: Values) -> LabelMap | None:

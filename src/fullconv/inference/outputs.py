@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from fullconv.labels import LabelSet
 
 WAY = "fullconv"
 """The text of a PNG with labels that says how they were predicted."""
+Target = Path | BinaryIO
+"""Where a result is written: a file by its path, or an open one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Result:
     values: Values = "labels"
 
 
-def _labels(result: Result, path: Path) -> None:
+def write_labels(result: Result, path: Target) -> None:
+    """Write the class of each pixel, see :data:`OUTPUTS`."""
     about = PngInfo()
     about.add_text(WAY, result.way)
     result.found.to_image(result.values).save(path, format="PNG", pnginfo=about)
@@ -69,7 +72,8 @@ def way_of(labels: Path) -> str | None:
     return way if isinstance(way, str) else None
 
 
-def _overlay(result: Result, path: Path) -> None:
+def write_overlay(result: Result, path: Target) -> None:
+    """Write the image under its labels, see :data:`OUTPUTS`."""
     result.found.overlay(result.image).save(path, format="PNG")
 
 
@@ -78,11 +82,13 @@ def _probabilities(result: Result, path: Path) -> None:
     np.save(path, result.found.probabilities.astype(np.float16))
 
 
-def _confidence(result: Result, path: Path) -> None:
+def write_confidence(result: Result, path: Target) -> None:
+    """Write the largest probability, see :data:`OUTPUTS`."""
     _grey(result.found.confidence()).save(path, format="PNG")
 
 
-def _entropy(result: Result, path: Path) -> None:
+def write_entropy(result: Result, path: Target) -> None:
+    """Write the entropy of the probabilities, see :data:`OUTPUTS`."""
     _grey(result.found.entropy()).save(path, format="PNG")
 
 
@@ -106,11 +112,11 @@ def _json(content: dict[str, Any], path: Path) -> None:
 
 
 OUTPUTS: dict[str, tuple[str, Callable[[Result, Path], None]]] = {
-    "labels": (".png", _labels),
-    "overlay": ("-overlay.png", _overlay),
+    "labels": (".png", write_labels),
+    "overlay": ("-overlay.png", write_overlay),
     "probabilities": ("-probabilities.npy", _probabilities),
-    "confidence": ("-confidence.png", _confidence),
-    "entropy": ("-entropy.png", _entropy),
+    "confidence": ("-confidence.png", write_confidence),
+    "entropy": ("-entropy.png", write_entropy),
     "labelme": (".json", _labelme),
     "geojson": (".geojson", _geojson),
 }

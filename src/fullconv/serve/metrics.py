@@ -1,0 +1,59 @@
+"""What the service tells Prometheus about itself.
+
+Several worker processes count together where ``PROMETHEUS_MULTIPROC_DIR`` names a folder before this is imported, as
+``fullconv serve --workers`` sees to.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+IMAGES = (1, 2, 4, 8, 16, 32)
+PHASES = ("receive", "wait", "decode", "compute", "encode")
+"""receive: the body comes; wait: for a place and for a batch; decode; compute, refinement included; encode the answer."""
+
+
+class Metrics:
+    """The numbers of one service."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter("fullconv_requests", "Requests that were answered", ["route", "status"], registry=self._registry)
+        self.seconds = Histogram(
+            "fullconv_phase_seconds", "Seconds of an image's way", ["phase"], buckets=SECONDS, registry=self._registry
+        )
+        self.batch_images = Histogram(
+            "fullconv_batch_images", "Images that went through a net together", ["model"], buckets=IMAGES, registry=self._registry
+        )
+        self.refusals = Counter("fullconv_refusals", "Requests that were refused", ["problem"], registry=self._registry)
+        self.reloads = Counter("fullconv_reloads", "Models that were loaded again", ["model", "result"], registry=self._registry)
+        self.queue = self._gauge("fullconv_queue", "Images that wait or are computed")
+        self.held = self._gauge("fullconv_held_bytes", "Bytes of image files in memory")
+        self.memory = self._gauge("fullconv_memory_bytes", "Memory of the process (resident set)")
+        for phase in PHASES:
+            self.seconds.labels(phase)
+
+    def _gauge(self, name: str, about: str) -> Gauge:
+        return Gauge(name, about, registry=self._registry, multiprocess_mode="livesum")
+
+    def text(self) -> bytes:
+        """Return all of them in Prometheus's text format, of all worker processes."""
+        self.memory.set(resident_bytes())
+        registry = self._registry
+        if FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        return generate_latest(registry)
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process has in use; 0 where the system does not say (it is read from Linux's ``/proc``)."""
+    if sys.platform != "linux":
+        return 0
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,205 @@
+"""The models of a service: loaded from the content of their files, and loaded again when the files change.
+
+A checkpoint is read into memory before it is opened, and an exported file is copied: what happens to the file afterwards cannot
+touch the model in use. A file that cannot be loaded changes nothing: the model that was there goes on.
+"""
+
+import logging
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fullconv.data.sample import RGB
+from fullconv.errors import FullconvError, SpecError, some
+from fullconv.inference.exported import ExportedEngine, is_exported
+from fullconv.inference.load import load
+from fullconv.inference.predictor import Predictor
+from fullconv.nn.find_checkpoint import find_checkpoint
+from fullconv.serve.problem import Problem
+from fullconv.serve.settings import Settings
+from fullconv.spec import ModelSpec
+
+log = logging.getLogger(__name__)
+WARM_UP = (64, 96)
+"""Height and width of the image that a model is shown before it counts as ready: a first call takes longer than the others."""
+
+Print = tuple[tuple[int, int, int], ...]
+"""What tells whether files have changed: of each its time, size and number on the disk."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in use.
+
+    Attributes
+    ----------
+    name
+        By which requests ask for it.
+    predictor
+        The model, ready.
+    said
+        What its file says of it: ``model``, ``preprocessing`` and ``history``, as in a checkpoint's header.
+    """
+
+    name: str
+    predictor: Predictor
+    said: Mapping[str, Any]
+
+    def describe(self, is_default: bool) -> dict[str, Any]:
+        """Return what ``/v1/models`` says of it."""
+        spec = ModelSpec.model_validate(self.said["model"])
+        history = self.said.get("history") or []
+        scores = (history[-1].get("heads") or None) if history else None
+        return {
+            "name": self.name,
+            "default": is_default,
+            "heads": {
+                head: [
+                    {"id": k, "name": name, "color": list(color)}
+                    for k, (name, color) in enumerate(zip(labels.names, labels.colors, strict=True))
+                ]
+                for head, labels in self.predictor.labels.items()
+            },
+            "preprocessing": dict(self.said["preprocessing"]),
+            "scores": scores,
+            "backbone": spec.backbone,
+            "stride": spec.stride,
+        }
+
+
+class Models:
+    """All models of a service by name.
+
+    Parameters
+    ----------
+    settings
+        Which, and on what device.
+    on_reload
+        Called with a name and ``loaded`` or ``refused`` when a file has changed.
+    """
+
+    def __init__(self, settings: Settings, on_reload: Callable[[str, str], None] = lambda name, result: None) -> None:
+        self._settings = settings
+        self._on_reload = on_reload
+        self._places = {name: find_checkpoint(place) for name, place in settings.models}
+        self._models: dict[str, Model] = {}
+        self._prints: dict[str, Print] = {}
+        self._changed: dict[str, Print] = {}
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def default(self) -> str:
+        """The name of the model that is taken when none is named."""
+        return next(iter(self._places))
+
+    def load(self) -> None:
+        """Load all of them.
+
+        Raises
+        ------
+        FullconvError
+            When one cannot be.
+        """
+        with self._one_at_a_time:
+            for name in self._places:
+                self._load(name)
+
+    def _load(self, name: str) -> None:
+        path = self._places[name]
+        self._prints[name] = _print_of(path)  # before reading, so that a change meanwhile is seen
+        self._models[name] = open_model(name, path, self._settings)
+
+    def get(self, name: str | None) -> Model:
+        """Return a model, the first when no name is given.
+
+        Raises
+        ------
+        Problem
+            When none is called so.
+        """
+        found = self._models.get(name or self.default)
+        if found is None:
+            raise Problem("not-found", f"no model of that name is served; there are {some(list(self._models), 20)}")
+        return found
+
+    def all(self) -> list[Model]:
+        """Return all models in their order."""
+        return [self._models[name] for name in self._places]
+
+    def refresh(self, now: bool = False) -> None:
+        """Load again what has changed and has then stayed the same until the next call; ``now`` does not wait for that.
+
+        Requests go on with the model that was there, also where the new file cannot be loaded, which is logged once.
+        """
+        with self._one_at_a_time:
+            for name, path in self._places.items():
+                found = _print_of(path)
+                if found == self._prints[name]:
+                    self._changed.pop(name, None)
+                elif now or self._changed.get(name) == found:
+                    self._reload(name)
+                else:
+                    self._changed[name] = found  # it may still be being written
+
+    def _reload(self, name: str) -> None:
+        try:
+            self._load(name)
+        except FullconvError as error:
+            log.error("the new file of %s cannot be used, the model that was loaded goes on: %s", name, error)
+            self._on_reload(name, "refused")
+        else:
+            log.info("loaded %s again", name)
+            self._on_reload(name, "loaded")
+
+
+def open_model(name: str, path: Path, settings: Settings) -> Model:
+    """Return a model of a file, after a first image.
+
+    Raises
+    ------
+    SpecError
+        When it reads something beside the image; when the device or the engine is not there.
+    WeightsError
+        When the file is missing, damaged or of another kind, or its weights are no numbers.
+    """
+    how = settings.device, None, settings.engine, settings.precision
+    predictor = load(path.read_bytes(), *how) if not is_exported(path) and path.is_file() else _load_copy(path, how)
+    wanted = tuple(predictor.engine.inputs)
+    if wanted != (RGB,):
+        raise SpecError(f"{name} reads {', '.join(wanted)}, and a request brings one image: only models of {RGB} are served")
+    predictor.predict_batch([{RGB: np.zeros((*WARM_UP, predictor.image.channels), np.uint8)}], probabilities=True)
+    if isinstance(predictor.engine, ExportedEngine):
+        return Model(name, predictor, predictor.engine.metadata)
+    net = predictor.model
+    said = {"model": net.spec.model_dump(mode="json"), "preprocessing": net.preprocessing}
+    return Model(name, predictor, said | {"history": (net.stored or {}).get("history", [])})
+
+
+def _load_copy(path: Path, how: tuple[Any, ...]) -> Predictor:
+    """Return the model of an exported file; runtimes map it into memory, so it is a copy that is opened, and then removed."""
+    if not path.is_file():
+        return load(path, *how)  # which says what is wrong
+    with tempfile.TemporaryDirectory(prefix="fullconv-", ignore_cleanup_errors=True) as folder:
+        for file in _files_of(path):
+            shutil.copyfile(file, Path(folder) / file.name)
+        return load(Path(folder) / path.name, *how)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the files of a model: OpenVINO keeps the weights beside the graph."""
+    weights = path.with_suffix(".bin")
+    return [path, weights] if path.suffix.lower() == ".xml" and weights.is_file() else [path]
+
+
+def _print_of(path: Path) -> Print:
+    try:
+        found = [file.stat() for file in _files_of(path)]
+    except OSError:
+        return ()
+    return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)

@@ -1,0 +1,260 @@
+"""The process of a service: its socket, its signals, its log, and further processes where more than one shall work.
+
+This belongs to ``fullconv serve``, which has the process to itself: it sets signals, torch's threads and the limit of open files.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from types import FrameType
+
+import torch
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.supervisors import Multiprocess
+
+from fullconv.errors import FullconvError, SpecError
+from fullconv.serve.app import create_app
+from fullconv.serve.metrics import FOLDER
+from fullconv.serve.service import Service, default_threads
+from fullconv.serve.settings import Settings
+
+log = logging.getLogger("fullconv.serve")
+HEAD_SECONDS = 15.0
+"""In which a request's head has to come, and a client has to take something of an answer that waits for it."""
+FILES = 8192
+"""Files and connections that the process may have open, where the system lets it."""
+
+
+class Connection(H11Protocol):
+    """A connection that is closed when nothing moves on it: slow clients must not use up what there is for all.
+
+    While a request's body comes or its answer is made, the service's own limits hold. Besides, a head has to come whole, and what
+    was answered has to be taken.
+    """
+
+    _is_lost = False
+    _quiet = 0.0
+    _unsent = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the class above
+        """Begin to look whether something moves."""
+        super().connection_made(transport)
+        self.loop.call_later(HEAD_SECONDS / 5, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Look no more."""
+        self._is_lost = True
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        if self._is_lost:
+            return
+        unsent = self.transport.get_write_buffer_size()
+        at_work = self.cycle is not None and not self.cycle.response_complete and not unsent
+        taken = unsent < self._unsent
+        self._quiet = 0.0 if at_work or taken else self._quiet + HEAD_SECONDS / 5
+        self._unsent = unsent
+        if self._quiet >= HEAD_SECONDS:
+            self.transport.abort()
+        else:
+            self.loop.call_later(HEAD_SECONDS / 5, self._look)
+
+
+class Server(uvicorn.Server):
+    """A server that drains on SIGTERM and Ctrl-C, and looks at the models' files on SIGHUP."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self.failure: FullconvError | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no more requests, and answer those that are there."""
+        self._service.is_stopping = True
+        super().handle_exit(sig, frame)
+
+    def fail(self, error: FullconvError) -> None:
+        """End, as there are no models to serve."""
+        self.failure, self.should_exit = error, True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals for the time of a ``with``; what was asked for by one has then been done, so it is not raised again."""
+        handlers = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_exit}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        with _reload_on_hangup(self._service):
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+
+class Workers(Multiprocess):
+    """Worker processes at one socket; one that dies is replaced."""
+
+    def handle_hup(self) -> None:
+        """Let every worker look at the models' files."""
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
+
+
+def run(settings: Settings, host: str, port: int, workers: int = 1) -> None:
+    """Serve until a signal ends it.
+
+    Parameters
+    ----------
+    settings
+        What is served, and how.
+    host, port
+        Where it listens; port 0 takes one that is free.
+    workers
+        Processes that share the socket, each with models of its own.
+
+    Raises
+    ------
+    FullconvError
+        When the port is taken, or a model cannot be loaded.
+    """
+    _allow_files()
+    listening = _listen(host, port)
+    address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+    if workers == 1:
+        _run_one(settings, listening, address)
+    else:
+        _run_many(settings, listening, address, workers)
+
+
+def _run_one(settings: Settings, listening: socket.socket, address: str) -> None:
+    _set_up(settings, 1)
+    server: Server | None = None
+
+    def fail(error: FullconvError) -> None:
+        if server is not None:
+            server.fail(error)
+
+    service = Service(settings, fail)
+    server = Server(_config(settings, create_app(service)), service)
+    log.info("listening on %s", address)
+    server.run([listening])
+    if server.failure is not None:
+        raise server.failure
+    log.info("stopped")
+
+
+def _run_many(settings: Settings, listening: socket.socket, address: str, workers: int) -> None:
+    set_up_log()
+    config = _config(settings, functools.partial(_app_of_worker, settings, workers), workers)
+    folder = tempfile.mkdtemp(prefix="fullconv-metrics-")
+    os.environ[FOLDER] = folder  # the workers count together there
+    try:
+        log.info("listening on %s, %d processes", address, workers)
+        supervisor = Workers(config, [listening])
+        supervisor.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            raise SpecError("a worker could not start; the line before says why")
+    finally:
+        del os.environ[FOLDER]
+        shutil.rmtree(folder, ignore_errors=True)
+    log.info("stopped")
+
+
+def _app_of_worker(settings: Settings, workers: int) -> FastAPI:
+    """Return the application of a worker process, which this prepares."""
+    _set_up(settings, workers)
+    _allow_files()
+
+    def fail(error: FullconvError) -> None:
+        log.error("error: %s", error)
+        os._exit(STARTUP_FAILURE)  # from whichever thread; the supervisor then ends the others
+
+    service = Service(settings, fail)
+    signal.signal(signal.SIGHUP, lambda number, frame: service.reload())
+    return create_app(service)
+
+
+def _config(settings: Settings, app: object, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # an application, or with workers what makes one
+        factory=workers > 1,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        workers=workers,
+        limit_concurrency=settings.limits.connections,
+        timeout_graceful_shutdown=round(settings.limits.seconds + settings.limits.receive_seconds),
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+
+
+@contextlib.contextmanager
+def _reload_on_hangup(service: Service) -> Iterator[None]:
+    if not hasattr(signal, "SIGHUP"):  # Windows has none
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, lambda number, frame: service.reload())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        found = socket.socket(family, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SpecError(f"cannot listen on {host}:{port}: {reason}; give another --host or --port") from error
+    found.listen(2048)
+    found.setblocking(False)
+    found.set_inheritable(True)
+    return found
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _set_up(settings: Settings, workers: int) -> None:
+    set_up_log()
+    threads = settings.threads or default_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // (threads * workers)))
+
+
+def set_up_log() -> None:
+    """Write the log to standard error: time, level, text. Its lines hold no query, no token and nothing of an image."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    log.setLevel(logging.INFO)
+
+
+def _allow_files() -> None:
+    """Let the process have as many connections as it takes; the system's usual limit of 1024 files is less."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
