@@ -36,6 +36,7 @@ from fullconv.cli.serve import serve
 from fullconv.cli.sweep import sweep
 from fullconv.cli.train import train
 from fullconv.cli.tune import tune
+from fullconv.cli.view import view
 from fullconv.errors import FullconvError
 
 app = App(
@@ -47,7 +48,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
 for command in (
-    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, serve, export, card, push),
+    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, serve, view, export, card, push),
     *(heatmap, geometry, models, recipes, data),
 ):
     app.command(command)

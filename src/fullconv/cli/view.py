@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fullconv.cli.output import log
+from fullconv.cli.output import log, log_head
 
 if TYPE_CHECKING:
     from fullconv.inference.predictor import Predictor
+    from fullconv.serve.service import Service
     from fullconv.serve.view import DataView
 
 
@@ -42,47 +43,33 @@ def view(
     browser
         Also open the browser.
     """
-    from fullconv.inference.load import load
     from fullconv.inference.runtimes import runtime
 
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         runtime(module, "serve")
     import webbrowser
 
-    from fullconv.data.sample import RGB
-    from fullconv.serve.service import Service
-    from fullconv.serve.settings import Settings
-    from fullconv.serve.view import View
+    from fullconv.inference.load import load
     from fullconv.serve.view_app import run_view
     from fullconv.serve.view_report import ReportView, is_report
-
-    models: tuple[tuple[str, str], ...] = ()
-    found: View
-    if is_report(place):
-        found = ReportView(place)
-    else:
-        model = model or _model_of_run(place)
-        predictor = load(model, "auto") if model is not None else None
-        found = _open(place, predictor, split, head)
-        if predictor is not None and tuple(predictor.engine.inputs) == (RGB,):  # a dropped image brings nothing else
-            models = (("model", str(model)),)
 
     def tell(address: str) -> None:
         log(f"{address} (Ctrl-C ends it)")
         if browser:
             webbrowser.open(address)
 
-    run_view(found, Service(Settings(models=models, batch=1)), port, tell)
+    if is_report(place):
+        run_view(ReportView(place), _service(None, None), port, tell)
+        return
+    path = model or _model_of_run(place)
+    predictor = load(path) if path is not None else None
+    if predictor is not None:
+        log_head(predictor.labels, head)
+    run_view(open_view(place, predictor, split, head), _service(path, predictor), port, tell)
 
 
-def _model_of_run(place: Path) -> Path | None:
-    from fullconv.training.runs import is_run
-
-    path = place / "model.safetensors"
-    return path if place.is_dir() and path.is_file() and is_run([file.name for file in place.iterdir()]) else None
-
-
-def _open(place: Path, predictor: "Predictor | None", split: str | None, head: str | None) -> "DataView":
+def open_view(place: Path, predictor: "Predictor | None", split: str | None, head: str | None) -> "DataView":
+    """Return the images of a run, a recipe, or a folder whose layout is guessed as ``fullconv init`` guesses it."""
     from fullconv.cli.ground_truth import open_ground_truth
     from fullconv.data.folder.init_recipe import starter
     from fullconv.data.sample import SEMANTIC
@@ -92,15 +79,33 @@ def _open(place: Path, predictor: "Predictor | None", split: str | None, head: s
 
     if not place.exists():
         raise DataError(f"no folder or recipe {place}; give a run, a report, a folder of images and masks, or a recipe")
-    predictors = [predictor] if predictor is not None else []
-    head = predictor.head(head) if predictor is not None else head or SEMANTIC
+    name = predictor.head(head) if predictor is not None else head or SEMANTIC
     with tempfile.TemporaryDirectory() as scratch:
         recipe = place / RUN_RECIPE if (place / RUN_RECIPE).is_file() else place
-        if recipe.is_dir():
-            recipe = Path(scratch) / "recipe.yaml"
+        is_guessed = recipe.is_dir()
+        if is_guessed:
+            recipe = Path(scratch) / "view.yaml"
             recipe.write_text(starter(place.absolute(), "view", preferred=False), encoding="utf-8")
         spec = load_recipe(recipe).data
-        everything = dict.fromkeys((spec.train, spec.val)) if place.is_dir() and recipe.parent == Path(scratch) else (spec.val,)
-        splits = (split,) if split is not None else tuple(everything)
-        parts = [open_ground_truth(str(recipe), None, each, None, head, predictors, refined=False) for each in splits]
-    return DataView(place.resolve().name, parts, predictor, head, spec)
+        splits = [split] if split is not None else [spec.train, spec.val] if is_guessed else [spec.val]
+        predictors = [predictor] if predictor is not None else []
+        parts = [open_ground_truth(str(recipe), None, each, None, name, predictors, refined=False) for each in dict.fromkeys(splits)]
+    return DataView(place.resolve().stem, parts, predictor, name, spec)
+
+
+def _model_of_run(place: Path) -> Path | None:
+    """Return the model of a run's folder; ``None`` while there is none, and of other folders."""
+    from fullconv.training.runs import is_run
+
+    path = place / "model.safetensors"
+    return path if path.is_file() and is_run([file.name for file in place.iterdir()]) else None
+
+
+def _service(path: Path | None, predictor: "Predictor | None") -> "Service":
+    """Return what answers dropped images: the model, where an image is all that it reads."""
+    from fullconv.data.sample import RGB
+    from fullconv.serve.service import Service
+    from fullconv.serve.settings import Settings
+
+    reads_rgb = predictor is not None and tuple(predictor.engine.inputs) == (RGB,)
+    return Service(Settings(models=(("model", str(path)),) if reads_rgb else (), batch=1))

@@ -227,6 +227,7 @@ async function readPicture(picture) {
 }
 
 const corrected = { key: 'corrected', title: 'my correction' };
+const titleOf = (key) => [...state.sources, corrected, { key: 'image', title: 'the image' }].find((source) => source.key === key)?.title ?? '';
 
 function available(picture = state.picture) {
   if (!picture) return state.sources;
@@ -308,6 +309,8 @@ function choices() {
   const found = result(), editing = state.source === 'corrected', same = found && found.width === state.picture.width;
   $('swipe-row').hidden = !state.other || state.mode === 'differences' || state.room === 'explorer';
   $('empty').hidden = Boolean(state.picture) || state.room === 'explorer';
+  [$('swipe-left').textContent, $('swipe-right').textContent] = [state.source, state.other].map(titleOf);
+  $('refine').disabled = !sourceOf(state.source)?.model;
   $('correct').disabled = !same || editing;
   $('tools').hidden = !editing;
   for (const id of ['save-labels', 'save-view', 'legend-all']) $(id).disabled = !found;
@@ -535,7 +538,7 @@ function readout() {
   if (!picture || !at || at.x < 0 || at.y < 0 || at.x >= picture.width || at.y >= picture.height) return;
   const titles = [state.source, result(state.other) ? state.other : ''].filter(Boolean);
   const parts = titles.map((key) => [key, lookAt(key, at)]).filter(([, text]) => text)
-    .map(([key, text]) => titles.length > 1 ? `${sourceOf(key)?.title ?? corrected.title}: ${text}` : text);
+    .map(([key, text]) => titles.length > 1 ? `${titleOf(key)}: ${text}` : text);
   $('readout').textContent = [`x ${at.x}, y ${at.y}`, ...parts].join(' · ');
 }
 
