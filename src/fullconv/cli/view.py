@@ -1,6 +1,7 @@
 """The command ``view``: a run, a report or a folder, to look through in a browser."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +90,8 @@ def open_view(place: Path, predictor: "Predictor | None", split: str | None, hea
         spec = load_recipe(recipe).data
         splits = [split] if split is not None else [spec.train, spec.val] if is_guessed else [spec.val]
         predictors = [predictor] if predictor is not None else []
-        parts = [open_ground_truth(str(recipe), None, each, None, name, predictors, refined=False) for each in dict.fromkeys(splits)]
+        looked_at = partial(open_ground_truth, count=None, head=name, predictors=predictors, refined=not predictors)  # reads RGB
+        parts = [looked_at(str(recipe), None, each) for each in dict.fromkeys(splits)]
     return DataView(place.resolve().stem, parts, predictor, name, spec)
 
 

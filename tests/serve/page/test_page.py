@@ -199,10 +199,11 @@ def test_explorer_shows_the_geometry(service: str, visit: Visit, photo: Path) ->
     assert place is not None
     row, column = (round((at - float(place.offset)) / int(place.stride)) for at in (12, 20))
     rows, columns = (geometry.depends_on(layer, (at, at), axis, SIZE[axis]) for axis, at in enumerate((row, column)))
+    height, width = geometry.sizes(SIZE)[layer]
     assert rows is not None
     assert columns is not None
     expect(page.locator("#place")).to_contain_text(
-        f"Row {row}, column {column} of pool3 (a map of 6 × 8) lies at y {row * 8 + 3.5}, x {column * 8 + 3.5}. It depends on rows "
+        f"Row {row}, column {column} of pool3 (a map of {height} × {width}) lies at y {row * 8 + 3.5}, x {column * 8 + 3.5}. It depends on rows "
         f"{rows[0]} to {rows[1]} and columns {columns[0]} to {columns[1]}"
     )
     expect(page.locator("#skips p")).to_have_count(2)

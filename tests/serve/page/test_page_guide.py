@@ -86,12 +86,11 @@ def test_train_serve_ask_correct_train_again(photos: Path, visit: Callable[..., 
 
 def correct_in_the_page(page: Page, labels: np.ndarray, photo: Path) -> np.ndarray:
     """Correct with each tool, download, and return what the mask must be then, computed here."""
-    box = page.locator("#canvas").bounding_box()
-    assert box is not None
-    scale = min(box["width"] / WIDTH, box["height"] / HEIGHT)
-    left, top = box["x"] + (box["width"] - WIDTH * scale) / 2, box["y"] + (box["height"] - HEIGHT * scale) / 2
-
     def at(x: int, y: int) -> tuple[float, float]:
+        box = page.locator("#canvas").bounding_box()  # anew, as the page scrolls to what is clicked
+        assert box is not None
+        scale = min(box["width"] / WIDTH, box["height"] / HEIGHT)
+        left, top = box["x"] + (box["width"] - WIDTH * scale) / 2, box["y"] + (box["height"] - HEIGHT * scale) / 2
         return left + (x + 0.5) * scale, top + (y + 0.5) * scale
 
     page.set_input_files("#file", photo)

@@ -779,7 +779,7 @@ function fillRegion(labels, { x, y }) {
   }
 }
 
-/** Fill the polygon, or give it up: a pixel belongs to it when its middle lies inside. */
+/** Fill the polygon, or give it up: a pixel belongs to it when its middle lies inside or on its border. */
 function finishPolygon(keep) {
   const corners = state.corners;
   state.corners = [];
@@ -797,6 +797,10 @@ function fillPolygon(labels, corners) {
       if ((a.y <= y) !== (b.y <= y)) cuts.push(a.x + (y - a.y) * (b.x - a.x) / (b.y - a.y));
     });
     cuts.sort((a, b) => a - b);
+    corners.forEach((a, i) => {          // corners and level sides at the lower end are cut by no row
+      const b = corners[(i + 1) % corners.length];
+      if (a.y === y) cuts.push(...(b.y === y ? [Math.min(a.x, b.x), Math.max(a.x, b.x)] : [a.x, a.x]));
+    });
     for (let k = 0; k + 1 < cuts.length; k += 2) {
       const from = Math.max(0, Math.ceil(cuts[k])), to = Math.min(width - 1, Math.floor(cuts[k + 1]));
       if (to >= from) labels.fill(label, y * width + from, y * width + to + 1);
@@ -924,7 +928,7 @@ async function openData(image) {
 
 /* ------------------------------------------------------------------------------------------------ explorer */
 
-const explorer = { layers: [], skips: [], layer: null, at: null, boxes: [], maps: new Map() };
+const explorer = { layers: [], skips: [], layer: null, at: null, boxes: [], maps: new Map(), net: null, turn: 0 };
 const BOXES = ['#ffb000', '#00c2d1', '#ff5d8f', '#8fd14f'];
 const QUIET = /^(ReLU|BatchNorm2d|Dropout|Normalise|Identity|SiLU|Hardswish|ReLU6|add|Overlap)$/;
 
@@ -932,16 +936,17 @@ const chosenNet = () => $('net').value
   ? { model: $('net').value }
   : { backbone: $('backbone').value, stride: $('net-stride').value, padding: $('net-padding').value };
 
-const netAddress = (more = {}) => {
-  const { model, backbone, stride, padding } = chosenNet();
-  return model ? `v1/geometry?${query({ model, ...more })}` : `v1/geometry/${backbone}?${query({ stride, padding, ...more })}`;
-};
+const netAddress = ({ model, backbone, stride, padding }, more = {}) =>
+  model ? `v1/geometry?${query({ model, ...more })}` : `v1/geometry/${backbone}?${query({ stride, padding, ...more })}`;
 
 async function openNet() {
   $('net-parts').hidden = Boolean($('net').value);
+  const turn = ++explorer.turn, net = chosenNet();
   await busy(async () => {
     say('Tracing the net …');
-    const found = await askJson(netAddress());
+    const found = await askJson(netAddress(net));
+    if (turn !== explorer.turn) return;    // another net was chosen meanwhile
+    explorer.net = net;
     explorer.layers = found.layers.map((layer, index) => ({ ...layer, index }));
     explorer.skips = explorer.layers.filter(({ name }) => /score\.[^.]+\.\d+$/.test(name));
     explorer.layer = explorer.layers.find(({ name }) => name === explorer.layer?.name) ?? explorer.layers.at(-1);
@@ -980,10 +985,11 @@ async function chooseLayer(layer) {
 /** Ask which pixels the entry of the chosen layer nearest to a pixel depends on, and the same for the scores at each stride. */
 async function choosePlace(at) {
   const { width, height } = extent(), place = { x: Math.min(width - 1, Math.max(0, at.x)), y: Math.min(height - 1, Math.max(0, at.y)) };
+  const { net } = explorer;
   explorer.at = place;
   await busy(async () => {
     const boxes = await Promise.all([explorer.layer, ...explorer.skips].map((layer) => entryAt(layer, place, width, height)));
-    if (explorer.at !== place) return;   // another place was chosen meanwhile
+    if (explorer.at !== place || explorer.net !== net) return;   // another place or net was chosen meanwhile
     explorer.boxes = boxes;
     $('place').textContent = inWords(boxes[0]);
     tellSkips(boxes.slice(1));
@@ -993,11 +999,11 @@ async function choosePlace(at) {
 
 /** The entry of a layer's map whose centre is nearest to a pixel: where it lies, and what it depends on. */
 async function entryAt(layer, { x, y }, width, height) {
-  const askEntry = async (row, column) =>
-    (await askJson(netAddress({ layer: layer.index, row, column, height, width }))).depends_on;
+  const { net, maps } = explorer, askEntry = async (row, column) =>
+    (await askJson(netAddress(net, { layer: layer.index, row, column, height, width }))).depends_on;
   const size = `${layer.index} ${width} ${height}`;
-  if (!explorer.maps.has(size)) explorer.maps.set(size, (await askEntry(0, 0)).map);
-  const map = explorer.maps.get(size);
+  if (!maps.has(size)) maps.set(size, (await askEntry(0, 0)).map);
+  const map = maps.get(size);
   const [row, column] = [y, x].map((pixel, axis) => layer.stride[axis] == null ? 0
     : Math.min(map[axis] - 1, Math.max(0, Math.round((pixel - layer.offset[axis]) / layer.stride[axis]))));
   const centre = layer.stride.map((stride, axis) => stride == null ? null : layer.offset[axis] + stride * [row, column][axis]);
