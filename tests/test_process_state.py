@@ -42,6 +42,11 @@ ALLOWED = {
     # a worker process of our own, not the caller's
     ("doctor/facts.py", "signal.signal"),
     ("doctor/facts.py", "warnings.filterwarnings"),
+    # the process of a service, which has it to itself
+    ("serve/server.py", "signal.signal"),
+    ("serve/server.py", "torch.set_num_threads"),
+    ("serve/server.py", "resource.setrlimit"),
+    ("serve/server.py", "os.environ[…]"),
     # a training is the main thread's work: Ctrl-C saves it, and its draws follow from seed and step alone
     ("training/interrupt.py", "signal.signal"),
     ("training/module.py", "torch.manual_seed"),

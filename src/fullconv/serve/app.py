@@ -82,7 +82,9 @@ class NetQuery(EntryQuery):
     """How a net is built, and an entry."""
 
     stride: int = Field(8, description="32, 16, 8 or 4")
-    padding: str | None = Field(None, description="same, or paper (the first convolution by 100 pixels)")
+    padding: str | None = Field(
+        None, pattern="^(same|paper)$", description="same, or paper (the first convolution by 100 pixels)"
+    )
 
 
 def create_app(service: Service, page: Path = PAGE) -> FastAPI:
@@ -128,16 +130,11 @@ def _add_images(app: FastAPI, service: Service) -> None:
         service.check_open()
         service.models.get(query.model)  # before the image comes
         service.check_room()
-        with service.metrics.seconds.labels("receive").time():
-            content = await receive(request, service.limits, service.held)
-        size = len(content)
-        service.metrics.held.set(service.held.now)
-        try:
+        with service.held.share() as share:
+            with service.metrics.seconds.labels("receive").time():
+                content = await receive(request, service.limits, share)
             with service.place():
                 found = await _unless_gone(request, service.segment(content, Wanted(**dict(query))))
-        finally:
-            service.held.release(size)
-            service.metrics.held.set(service.held.now)
         headers = {"X-Fullconv-Model": found.model, "X-Fullconv-Seconds": f"{found.seconds:.4f}"}
         return Response(found.answer.content, 200, headers, found.answer.media_type)
 
@@ -196,6 +193,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", responses={200: schema.TEXT}, response_class=Response, tags=["state"])
     async def metrics() -> Response:
         """Give the numbers that Prometheus collects."""
+        service.metrics.held.set(service.held.now)
         return Response(await service.in_thread(service.metrics.text), media_type=CONTENT_TYPE_LATEST)
 
 

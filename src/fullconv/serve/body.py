@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from fullconv.serve.limits import MB, Held, Limits
+from fullconv.serve.limits import MB, Limits, Share
 from fullconv.serve.problem import Problem
 
 FORM = "multipart/form-data"
@@ -18,8 +18,8 @@ ROOM = 64 * 1024
 """Bytes that a form may have beside the image."""
 
 
-async def receive(request: Request, limits: Limits, held: Held) -> bytes:
-    """Return the bytes of the image file; ``held`` has counted them, and whoever calls this says when they are released.
+async def receive(request: Request, limits: Limits, share: Share) -> bytes:
+    """Return the bytes of the image file; ``share`` counts what has come.
 
     Raises
     ------
@@ -41,31 +41,21 @@ async def receive(request: Request, limits: Limits, held: Held) -> bytes:
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.receive_seconds):
-            body = await _read(request, most, limits, held)
+            body = await _read(request, most, limits, share)
     except TimeoutError as error:
         raise Problem(
             "slow-client", f"the image did not arrive within {limits.receive_seconds:g} seconds; send it again, or a smaller one"
         ) from error
-    if kind != FORM:
-        return body
-    try:
-        return await _image_in(request, body)
-    except BaseException:
-        held.release(len(body))
-        raise
+    return body if kind != FORM else await _image_in(request, body)
 
 
-async def _read(request: Request, most: int, limits: Limits, held: Held) -> bytes:
+async def _read(request: Request, most: int, limits: Limits, share: Share) -> bytes:
     body = bytearray()
-    try:
-        async for piece in request.stream():
-            held.take(len(piece))
-            body += piece
-            if len(body) > most:
-                raise _too_large(limits)
-    except BaseException:
-        held.release(len(body))  # a piece that take() refused was not counted, and is not in the body either
-        raise
+    async for piece in request.stream():
+        share.take(len(piece))
+        body += piece
+        if len(body) > most:
+            raise _too_large(limits)
     return bytes(body)
 
 

@@ -11,14 +11,15 @@ from fullconv.nn.assemble import build_on_meta
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.fcn import FCN
 from fullconv.serve.problem import Problem
-from fullconv.spec import ModelSpec
+from fullconv.spec import STRIDES, ModelSpec
 
 TIMM = re.compile(r"timm/[a-z0-9_.]+")
 CLASSES = 2
 AXES = (0, 1)
 """Vertical and horizontal: pairs are (height, width)."""
 _TRACED: "WeakKeyDictionary[FCN, Geometry]" = WeakKeyDictionary()
-"""Tracing a net takes a second; a net of a model that was loaded again leaves by itself."""
+_DESCRIBED: "WeakKeyDictionary[FCN, list[dict[str, Any]]]" = WeakKeyDictionary()
+"""Tracing a net and describing its layers takes a second; the net of a model that was loaded again leaves by itself."""
 
 
 def geometry_of(net: FCN) -> Geometry:
@@ -45,8 +46,16 @@ def describe_net(net: FCN, name: str) -> dict[str, Any]:
         "skips": list(net.strides),
         "reach": [_or_none(geometry.reach, -1, axis) for axis in AXES],
         "upsampling": [{"kernel": step.kernel, "crop": step.crop} for step in net.alignment.steps],
-        "layers": [_layer(geometry, place) for place in range(len(geometry.layers))],
+        "layers": _layers(net),
     }
+
+
+def _layers(net: FCN) -> list[dict[str, Any]]:
+    found = _DESCRIBED.get(net)
+    if found is None:
+        geometry = geometry_of(net)
+        found = _DESCRIBED[net] = [_layer(geometry, place) for place in range(len(geometry.layers))]
+    return found
 
 
 def _layer(geometry: Geometry, place: int) -> dict[str, Any]:
@@ -112,6 +121,8 @@ def build_net(backbone: str, stride: int, padding: str | None) -> FCN:
     """
     if backbone not in BACKBONES and not TIMM.fullmatch(backbone):
         raise Problem("not-found", "no backbone is called so; `fullconv models` lists them")
+    if stride not in STRIDES:
+        raise Problem("bad-request", f"no net has the stride {stride}; accepted are {', '.join(map(str, STRIDES))}")
     return _build(backbone, stride, padding)
 
 

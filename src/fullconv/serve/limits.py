@@ -3,7 +3,9 @@
 Letters: H height, W width, K classes.
 """
 
+import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import tifffile
@@ -131,18 +133,31 @@ class Held:
     def __init__(self, most: int) -> None:
         self.most, self.now = most, 0
 
+    @contextlib.contextmanager
+    def share(self) -> Iterator["Share"]:
+        """Yield the share of one request, which it gives back at the end."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.now -= share.bytes
+
+
+class Share:
+    """What one request holds of it."""
+
+    def __init__(self, of: Held) -> None:
+        self._of, self.bytes = of, 0
+
     def take(self, count: int) -> None:
         """Count bytes that have come.
 
         Raises
         ------
         Problem
-            When there are too many of them; they are not counted then.
+            When all requests together hold too many; these are not counted then.
         """
-        if self.now + count > self.most:
+        if self._of.now + count > self._of.most:
             raise Problem("busy", "too many images are on their way; send this one again later", retry_after=1)
-        self.now += count
-
-    def release(self, count: int) -> None:
-        """Count bytes that are done with."""
-        self.now -= count
+        self._of.now += count
+        self.bytes += count

@@ -3,7 +3,6 @@
 The log has a request's method, address, status and time: no query, no header, nothing of a body.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -41,8 +40,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-            async with asyncio.timeout(self._service.limits.seconds):  # somebody who does not read gets no more
-                await send(message)
+            await send(message)
 
         try:
             await self._run(scope, receive, guarded, lambda: status)
@@ -59,7 +57,7 @@ class Guard:
             if tokens is not None and scope["path"] not in OPEN and not tokens.admit(given):
                 raise Problem("unauthorized", "send a token that this service knows, as the header Authorization: Bearer TOKEN")
             await self._app(scope, receive, send)
-        except (ClientDisconnect, TimeoutError):
+        except ClientDisconnect:
             log.info("a client went away")
         except Problem as problem:
             self._service.metrics.refusals.labels(problem.kind).inc()

@@ -32,6 +32,8 @@ from fullconv.serve.settings import Settings
 log = logging.getLogger("fullconv.serve")
 HEAD_SECONDS = 15.0
 """In which a request's head has to come, and a client has to take something of an answer that waits for it."""
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
 FILES = 8192
 """Files and connections that the process may have open, where the system lets it."""
 
@@ -129,12 +131,12 @@ def run(settings: Settings, host: str, port: int, workers: int = 1) -> None:
         When the port is taken, or a model cannot be loaded.
     """
     _allow_files()
-    listening = _listen(host, port)
-    address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
-    if workers == 1:
-        _run_one(settings, listening, address)
-    else:
-        _run_many(settings, listening, address, workers)
+    with _listen(host, port) as listening:
+        address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+        if workers == 1:
+            _run_one(settings, listening, address)
+        else:
+            _run_many(settings, listening, address, workers)
 
 
 def _run_one(settings: Settings, listening: socket.socket, address: str) -> None:
@@ -216,18 +218,20 @@ def _reload_on_hangup(service: Service) -> Iterator[None]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        found = socket.socket(family, socket.SOCK_STREAM)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host, port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SpecError(f"cannot listen on {host}:{port}: {reason}; give another --host or --port") from error
-    found.listen(2048)
-    found.setblocking(False)
-    found.set_inheritable(True)
-    return found
+    with contextlib.ExitStack() as on_error:
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            found = on_error.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind((host, port))
+            found.listen(BACKLOG)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SpecError(f"cannot listen on {host}:{port}: {reason}; give another --host or --port") from error
+        found.setblocking(False)
+        found.set_inheritable(True)
+        on_error.pop_all()
+        return found
 
 
 def _shown(host: str) -> str:
