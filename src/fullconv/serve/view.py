@@ -1,7 +1,7 @@
 """A data set to look through in the page: images, ground truth, predictions, the worst first, and what the doctor found.
 
-All that a :class:`DataView` shows is read when it is asked for; a thread reads every image once, in the background, to name it, to
-measure it, and to keep its prediction.
+All that a :class:`DataView` shows is read when it is asked for; a thread reads every image once, in the background, to name it,
+to measure it, and to keep its prediction.
 
 Letters: H height, W width.
 """
@@ -216,7 +216,7 @@ class DataView:
         return self._predictions[index]
 
     def map(self, index: int, kind: Map) -> bytes:
-        """Return the largest probability, or the entropy over ln K, of each pixel in 255ths as grey PNG; errors as :meth:`labels`."""
+        """Return the largest probability of each pixel, or the entropy over ln K, in 255ths as grey PNG; errors as there."""
         if self.predictor is None:
             raise DataError("there is no model here that predicts; give one by --model")
         logits = self.predictor.logits(self._sample(index).inputs)[self.predictor.head(self.head)]

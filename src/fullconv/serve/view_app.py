@@ -101,7 +101,9 @@ def run_view(view: View, service: Service, port: int, tell: Callable[[str], None
         listening.bind((HOST, port))
     except (OSError, OverflowError) as error:
         listening.close()
-        raise SpecError(f"port {port} cannot be used ({getattr(error, 'strerror', None) or error}); give another --port") from error
+        raise SpecError(
+            f"port {port} cannot be used ({getattr(error, 'strerror', None) or error}); give another --port"
+        ) from error
     tell(f"http://{HOST}:{listening.getsockname()[1]}/view")
     config = uvicorn.Config(create_view_app(view, service), log_level="warning", access_log=False, ws="none", lifespan="on")
     uvicorn.Server(config).run([listening])

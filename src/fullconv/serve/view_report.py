@@ -42,7 +42,9 @@ class ReportView:
             self._rows = [(row["image"], float(row[column]) if row[column] else None) for row in rows]
             self._about = f"{report['dataset']}, {report['images']} images; pictures are image, ground truth, prediction, errors"
         except (OSError, ValueError, KeyError, IndexError, StopIteration, UnicodeDecodeError) as error:
-            raise DataError(f"{folder}: the report is damaged ({error}); write it again by `fullconv evaluate … --out`") from error
+            raise DataError(
+                f"{folder}: the report is damaged ({error}); write it again by `fullconv evaluate … --out`"
+            ) from error
 
     def _picture(self, index: int) -> Path:
         return self.folder / PICTURES / f"worst-1-{index + 1}.png"
@@ -50,7 +52,12 @@ class ReportView:
     def describe(self) -> dict[str, Any]:
         """Return what ``/v1/view`` says, JSON-able; the images come as they stand in the report, the worst first."""
         images = [
-            {"id": id, "name": name, "score": score, "problem": "" if self._picture(id).is_file() else f"{name}: no picture; {ALONE}"}
+            {
+                "id": id,
+                "name": name,
+                "score": score,
+                "problem": "" if self._picture(id).is_file() else f"{name}: no picture; {ALONE}",
+            }
             for id, (name, score) in enumerate(self._rows)
         ]
         return {

@@ -18,6 +18,7 @@ from fullconv.serve.app import create_app
 from fullconv.serve.service import Service
 from fullconv.serve.settings import Settings
 
+CAMERA = "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 REFUSED = "Failed to load resource"
 """What browsers note of every answer above 399."""
 PATIENCE = 60_000
@@ -59,7 +60,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("no chromium: the page is not tried in a browser; install Debian's chromium, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *CAMERA])
         yield found
         found.close()
 
@@ -82,7 +83,12 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
             context.set_default_timeout(PATIENCE)
             page = context.new_page()
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" and REFUSED not in message.text else None)
+            page.on(
+                "console",
+                lambda message: (
+                    complaints.append(message.text) if message.type == "error" and REFUSED not in message.text else None
+                ),
+            )
             page.goto(address)
             return page
 

@@ -38,15 +38,16 @@ def open_photo(page: Page, photo: Path) -> None:
     expect(page.locator("#legend li").first).to_be_visible()
 
 
-def drop(page: Page, name: str, content: bytes) -> None:
-    """Let a file fall onto the page, as from the desktop."""
+def drop(page: Page, name: str, content: bytes, kind: str = "drop") -> None:
+    """Let a file fall onto the page, as from the desktop; or paste it."""
     page.evaluate(
-        """([name, content]) => {
+        """([kind, name, content]) => {
             const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)), data = new DataTransfer();
             data.items.add(new File([bytes], name, { type: 'image/png' }));
-            document.getElementById('stage').dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: data }));
+            const how = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+            document.getElementById('stage').dispatchEvent(kind === 'drop' ? new DragEvent(kind, how) : new ClipboardEvent(kind, how));
         }""",
-        [name, base64.b64encode(content).decode()],
+        [kind, name, base64.b64encode(content).decode()],
     )
 
 
@@ -90,7 +91,10 @@ def test_drop_overlay_toggle_hover_download(service: str, visit: Visit, photo: P
     page.mouse.move(*on_screen(page, x, y))
     sure = found.confidence()[y, x]
     expect(page.locator("#readout")).to_have_text(f"x {x}, y {y} · {names[labels[y, x]]}, {sure:.0%} sure".replace("%", " %"))
-    page.mouse.move(0, 0)
+    page.mouse.wheel(0, -400)  # the pixel under the pointer stays there
+    page.mouse.move(*on_screen(page, x, y), steps=2)
+    expect(page.locator("#readout")).to_contain_text(f"x {x}, y {y} · ")
+    page.locator("#zoom-fit").click()
 
     box = page.locator(f'#legend input[data-label="{labels[y, x]}"]')
     if not box.is_checked():  # what is left over is not drawn at first
@@ -112,11 +116,15 @@ def test_drop_overlay_toggle_hover_download(service: str, visit: Visit, photo: P
         names[label]: int((labels == label).sum()) for label in present
     }
     assert told["polygons"]["annotations"]
-    page.select_option("#other", label="again")  # the same model: nothing differs
+    page.check("input[value=overlay]")
+    page.select_option("#other", "image")  # classes on the left of the line, the image alone on the right
+    for share, wanted in ((100, 0.55 * color + 0.45 * image[y, x]), (0, image[y, x])):
+        page.locator("#swipe").fill(str(share))
+        np.testing.assert_allclose(shown(page, x, y), wanted, atol=12)
+    page.select_option("#other", label="again")  # the same model, so nothing differs: dark everywhere
     page.check("input[value=differences]")
-    expect(page.locator("#status")).to_contain_text("scene.png")
     with Image.open(io.BytesIO(saved(page, "#save-view"))) as view:
-        assert np.asarray(view.convert("RGB"))[..., 0].max() < 235 or image[..., 0].max() >= 235
+        np.testing.assert_allclose(np.asarray(view.convert("RGB")), image * (1 - 110 / 255), atol=2)
 
 
 def test_keyboard_alone(service: str, visit: Visit, photo: Path) -> None:
@@ -203,14 +211,14 @@ def test_explorer_shows_the_geometry(service: str, visit: Visit, photo: Path) ->
     assert rows is not None
     assert columns is not None
     expect(page.locator("#place")).to_contain_text(
-        f"Row {row}, column {column} of pool3 (a map of {height} × {width}) lies at y {row * 8 + 3.5}, x {column * 8 + 3.5}. It depends on rows "
-        f"{rows[0]} to {rows[1]} and columns {columns[0]} to {columns[1]}"
+        f"Row {row}, column {column} of pool3 (a map of {height} × {width}) lies at y {row * 8 + 3.5}, x {column * 8 + 3.5}. "
+        f"It depends on rows {rows[0]} to {rows[1]} and columns {columns[0]} to {columns[1]}"
     )
     expect(page.locator("#skips p")).to_have_count(2)
     expect(page.locator("#skips p").nth(1)).to_contain_text("skip at stride 16")
 
 
-def test_the_services_own_sentence_is_shown(service: str, visit: Visit) -> None:
+def test_the_services_own_sentence_is_shown_and_the_next_image_is_taken(service: str, visit: Visit, photo: Path) -> None:
     page = visit(service)
     expect(page.locator("#status")).to_have_text("Ready.")
     drop(page, "damaged.png", b"no image")
@@ -218,6 +226,17 @@ def test_the_services_own_sentence_is_shown(service: str, visit: Visit) -> None:
         told = client.post(f"{service}v1/segment", content=b"no image", headers={"content-type": "application/octet-stream"})
     assert told.status_code == 415
     expect(page.locator("#problem")).to_have_text(told.json()["detail"])
+    drop(page, "pasted.png", photo.read_bytes(), "paste")
+    expect(page.locator("#legend li").first).to_be_visible()
+    expect(page.locator("#problem")).to_be_empty()
+
+
+def test_the_camera(service: str, visit: Visit) -> None:
+    page = visit(service)
+    page.locator("#camera").click()
+    page.locator("#shoot").click()
+    expect(page.locator("#legend li").first).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("camera-1.png")
 
 
 def test_three_small_files_and_nothing_from_elsewhere(service: str, visit: Visit) -> None:

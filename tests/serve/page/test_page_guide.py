@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from tests.serve.page.conftest import serving
 from PIL import Image
 from playwright.sync_api import Page, expect
+from tests.serve.page.conftest import serving
 
 from fullconv.cli import main
 from fullconv.data import open_dataset
@@ -86,6 +86,7 @@ def test_train_serve_ask_correct_train_again(photos: Path, visit: Callable[..., 
 
 def correct_in_the_page(page: Page, labels: np.ndarray, photo: Path) -> np.ndarray:
     """Correct with each tool, download, and return what the mask must be then, computed here."""
+
     def at(x: int, y: int) -> tuple[float, float]:
         box = page.locator("#canvas").bounding_box()  # anew, as the page scrolls to what is clicked
         assert box is not None

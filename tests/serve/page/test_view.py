@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 from starlette.testclient import TestClient
+from tests.serve.page.conftest import at_port
 
 from fullconv.cli import main
 from fullconv.cli.view import open_view
@@ -29,7 +30,6 @@ from fullconv.serve.view import DataView
 from fullconv.serve.view_app import create_view_app
 from fullconv.serve.view_report import ReportView
 from fullconv.spec import DataSpec
-from tests.serve.page.conftest import at_port
 
 LOCAL = "http://127.0.0.1"
 SPEC = DataSpec(name="scenes", size=(32, 48), count=2, val_count=4)

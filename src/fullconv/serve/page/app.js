@@ -360,15 +360,18 @@ const HEAT = Array.from({ length: 256 }, (_, n) => {
   return VIRIDIS[low].map((value, k) => value + (at - low) * (VIRIDIS[low + 1][k] - value));
 });
 
+const settingsOf = (found) =>
+  [state.mode, state.outlines, [...state.hidden].join(), found.version, state.other, Boolean(found[state.mode]?.length)].join('|');
+
 /** Return a canvas that holds what a result shows, painted once for its settings. */
 function layer(found, key) {
-  const settings = [state.mode, state.outlines, [...state.hidden].join(), found.version, state.other, Boolean(found[state.mode]?.length)].join('|');
+  const settings = settingsOf(found);
   if (found.painted?.settings === settings) return found.painted.canvas;
   const sheet = new OffscreenCanvas(found.width, found.height), pen = sheet.getContext('2d');
   const image = pen.createImageData(found.width, found.height);
   if (['confidence', 'entropy'].includes(state.mode) && found[state.mode]?.length) paintHeat(image.data, found[state.mode]);
   else if (state.mode === 'differences' && result(state.other) && key === state.source) paintDifferences(image.data, found, result(state.other));
-  else paintLabels(image.data, found);
+  else paintLabels(image.data, found, [0, 0, found.width, found.height]);
   pen.putImageData(image, 0, 0);
   found.painted = { settings, canvas: sheet };
   return sheet;
@@ -391,21 +394,33 @@ function paintDifferences(data, found, other) {
   }
 }
 
-function paintLabels(data, { labels, width, height, classes }) {
+/** Paint a box [left, top, width, height] of the labels. */
+function paintLabels(data, { labels, width, height, classes }, [left, top, columns, rows]) {
   const table = new Uint32Array(256), words = new Uint32Array(data.buffer);
   for (const { id, color } of [...classes, { id: VOID, color: VOID_COLOR }]) if (!state.hidden.has(id)) table[id] = word(color);
-  if (!state.outlines) {
-    for (let i = 0; i < labels.length; i++) words[i] = table[labels[i]];
-    return;
-  }
-  const reach = Math.max(1, Math.round(Math.max(width, height) / 700));   // seen at the size of a screen
-  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+  const reach = Math.max(1, Math.round(Math.max(width, height) / 700));   // of outlines, to be seen at the size of a screen
+  for (let y = top, to = 0; y < top + rows; y++) for (let x = left; x < left + columns; x++, to++) {
     const i = y * width + x, own = labels[i];
+    if (!state.outlines) { words[to] = table[own]; continue; }
     for (let k = 1; k <= reach; k++) {
       if ((x >= k && labels[i - k] !== own) || (x + k < width && labels[i + k] !== own)
-        || (y >= k && labels[i - k * width] !== own) || (y + k < height && labels[i + k * width] !== own)) { words[i] = table[own]; break; }
+        || (y >= k && labels[i - k * width] !== own) || (y + k < height && labels[i + k * width] !== own)) { words[to] = table[own]; break; }
     }
   }
+}
+
+/** After a change of labels inside a box: paint it alone, as large images take long to paint whole. */
+function repaint(found, left, top, right, bottom) {
+  const painted = found.painted, fresh = painted?.settings === settingsOf(found);
+  found.version++;
+  if (!fresh || state.outlines || !['overlay', 'classes'].includes(state.mode)) return;
+  const x = Math.max(0, left), y = Math.max(0, top), columns = Math.min(found.width, right + 1) - x, rows = Math.min(found.height, bottom + 1) - y;
+  if (columns > 0 && rows > 0) {
+    const pen = painted.canvas.getContext('2d'), image = pen.createImageData(columns, rows);
+    paintLabels(image.data, found, [x, y, columns, rows]);
+    pen.putImageData(image, x, y);
+  }
+  painted.settings = settingsOf(found);
 }
 
 let drawing = false;
@@ -746,8 +761,9 @@ function paintTo(at) {
   for (let k = 0; k <= steps; k++) {
     stamp(found, state.last.x + (at.x - state.last.x) * k / steps, state.last.y + (at.y - state.last.y) * k / steps, radius, label);
   }
+  const [low, high] = [Math.min, Math.max].map((end) => [end(at.x, state.last.x), end(at.y, state.last.y)]), edge = Math.ceil(radius);
+  repaint(found, low[0] - edge, low[1] - edge, high[0] + edge, high[1] + edge);
   state.last = at;
-  found.version++;
   draw();
 }
 
