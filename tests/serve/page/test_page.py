@@ -45,7 +45,8 @@ def drop(page: Page, name: str, content: bytes, kind: str = "drop") -> None:
             const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)), data = new DataTransfer();
             data.items.add(new File([bytes], name, { type: 'image/png' }));
             const how = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
-            document.getElementById('stage').dispatchEvent(kind === 'drop' ? new DragEvent(kind, how) : new ClipboardEvent(kind, how));
+            const event = kind === 'drop' ? new DragEvent(kind, how) : new ClipboardEvent(kind, how);
+            document.getElementById('stage').dispatchEvent(event);
         }""",
         [kind, name, base64.b64encode(content).decode()],
     )

@@ -19,7 +19,7 @@ from fullconv.data import open_dataset
 from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import DataError
 from fullconv.evaluation import compare
-from fullconv.evaluation.report_folder import write_report
+from fullconv.evaluation.tables import write_images
 from fullconv.inference.load import load
 from fullconv.inference.predictor import Predictor
 from fullconv.labels import LabelSet
@@ -121,12 +121,18 @@ def test_a_folder_is_looked_through_with_its_damage(tmp_path: Path) -> None:
 def test_a_report_shows_its_worst_images(checkpoint: Path, tmp_path: Path) -> None:
     dataset, predictor = open_dataset(SPEC, "val"), load(checkpoint)
     found = compare({"model": (predictor.labels_of, dataset.labels["semantic"])}, dataset)
-    write_report(found, dataset, tmp_path)
+    write_images(found, tmp_path / "per-image.csv")
+    (tmp_path / "report.json").write_text(json.dumps(found.to_dict()))
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "worst-1-1.png").write_bytes(b"a picture")
     told = ReportView(tmp_path).describe()
     scores = [image["score"] for image in told["images"]]
     assert scores == sorted(scores)
     np.testing.assert_allclose(scores, sorted(found.first.images["mean_iu"]))
-    assert ReportView(tmp_path).image(0) == (tmp_path / "pictures" / "worst-1-1.png").read_bytes()
+    assert ReportView(tmp_path).image(0) == b"a picture"
+    assert [bool(image["problem"]) for image in told["images"]] == [False, True, True, True]
+    with pytest.raises(DataError, match="a report keeps pictures, no labels"):
+        ReportView(tmp_path).image(1)
     (tmp_path / "per-image.csv").write_text("image\n")
     with pytest.raises(DataError, match="the report is damaged"):
         ReportView(tmp_path)
