@@ -21,6 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from fullconv.errors import DataError, SpecError
 from fullconv.serve.app import PAGE, create_app
 from fullconv.serve.problem import Problem
+from fullconv.serve.server import Server
 from fullconv.serve.service import Service
 from fullconv.serve.view import View, thumbnail
 
@@ -106,4 +107,4 @@ def run_view(view: View, service: Service, port: int, tell: Callable[[str], None
         ) from error
     tell(f"http://{HOST}:{listening.getsockname()[1]}/view")
     config = uvicorn.Config(create_view_app(view, service), log_level="warning", access_log=False, ws="none", lifespan="on")
-    uvicorn.Server(config).run([listening])
+    Server(config, service).run([listening])
