@@ -1,4 +1,4 @@
-"""The process of a service: its socket, its signals, its log, and further processes where more than one shall work.
+"""The process of a service: its socket, its signals, its log, and further processes where more than one serve.
 
 This belongs to ``fullconv serve``, which has the process to itself: it sets signals, torch's threads and the limit of open files.
 """
@@ -8,26 +8,22 @@ import contextlib
 import functools
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from types import FrameType
 
 import torch
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.supervisors import Multiprocess
 
 from fullconv.errors import FullconvError, SpecError
 from fullconv.serve.app import create_app
-from fullconv.serve.metrics import FOLDER
 from fullconv.serve.service import Service, default_threads
 from fullconv.serve.settings import Settings
+from fullconv.serve.workers import CANNOT_START, run_workers
 
 log = logging.getLogger("fullconv.serve")
 HEAD_SECONDS = 15.0
@@ -103,16 +99,6 @@ class Server(uvicorn.Server):
                     signal.signal(number, handler)
 
 
-class Workers(Multiprocess):
-    """Worker processes at one socket; one that dies is replaced."""
-
-    def handle_hup(self) -> None:
-        """Let every worker look at the models' files."""
-        for process in self.processes:
-            if process.pid is not None:
-                os.kill(process.pid, signal.SIGHUP)
-
-
 def run(settings: Settings, host: str, port: int, workers: int = 1) -> None:
     """Serve until a signal ends it.
 
@@ -132,15 +118,18 @@ def run(settings: Settings, host: str, port: int, workers: int = 1) -> None:
     """
     _allow_files()
     with _listen(host, port) as listening:
-        address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+        set_up_log()
+        log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, listening.getsockname()[1])
         if workers == 1:
-            _run_one(settings, listening, address)
+            _run_one(settings, listening)
         else:
-            _run_many(settings, listening, address, workers)
+            run_workers(functools.partial(_work, settings, listening, workers), workers)
+        log.info("stopped")
 
 
-def _run_one(settings: Settings, listening: socket.socket, address: str) -> None:
-    _set_up(settings, 1)
+def _run_one(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
+    """Serve in this process, as one of so many."""
+    _set_up(settings, workers)
     server: Server | None = None
 
     def fail(error: FullconvError) -> None:
@@ -149,48 +138,25 @@ def _run_one(settings: Settings, listening: socket.socket, address: str) -> None
 
     service = Service(settings, fail)
     server = Server(_config(settings, create_app(service)), service)
-    log.info("listening on %s", address)
     server.run([listening])
     if server.failure is not None:
         raise server.failure
-    log.info("stopped")
 
 
-def _run_many(settings: Settings, listening: socket.socket, address: str, workers: int) -> None:
+def _work(settings: Settings, listening: socket.socket, workers: int) -> None:
+    """Serve in a worker process."""
     set_up_log()
-    config = _config(settings, functools.partial(_app_of_worker, settings, workers), workers)
-    folder = tempfile.mkdtemp(prefix="fullconv-metrics-")
-    os.environ[FOLDER] = folder  # the workers count together there
-    try:
-        log.info("listening on %s, %d processes", address, workers)
-        supervisor = Workers(config, [listening])
-        supervisor.run()
-        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-            raise SpecError("a worker could not start; the line before says why")
-    finally:
-        del os.environ[FOLDER]
-        shutil.rmtree(folder, ignore_errors=True)
-    log.info("stopped")
-
-
-def _app_of_worker(settings: Settings, workers: int) -> FastAPI:
-    """Return the application of a worker process, which this prepares."""
-    _set_up(settings, workers)
     _allow_files()
-
-    def fail(error: FullconvError) -> None:
+    try:
+        _run_one(settings, listening, workers)
+    except FullconvError as error:
         log.error("error: %s", error)
-        os._exit(STARTUP_FAILURE)  # from whichever thread; the supervisor then ends the others
-
-    service = Service(settings, fail)
-    signal.signal(signal.SIGHUP, lambda number, frame: service.reload())
-    return create_app(service)
+        sys.exit(CANNOT_START)
 
 
-def _config(settings: Settings, app: object, workers: int = 1) -> uvicorn.Config:
+def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # an application, or with workers what makes one
-        factory=workers > 1,
+        app,
         http=Connection,
         ws="none",
         lifespan="on",
@@ -198,7 +164,6 @@ def _config(settings: Settings, app: object, workers: int = 1) -> uvicorn.Config
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        workers=workers,
         limit_concurrency=settings.limits.connections,
         timeout_graceful_shutdown=round(settings.limits.seconds + settings.limits.receive_seconds),
         h11_max_incomplete_event_size=16 * 1024,
@@ -234,12 +199,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return found
 
 
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def _set_up(settings: Settings, workers: int) -> None:
-    set_up_log()
     threads = settings.threads or default_threads()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // (threads * workers)))
 
