@@ -62,7 +62,7 @@ def view(
     if is_report(place):
         run_view(ReportView(place), _service(None, None), port, tell)
         return
-    path = model or _model_of_run(place)
+    path = model or model_of_run(place)
     predictor = load(path) if path is not None else None
     if predictor is not None:
         log_head(predictor.labels, head)
@@ -95,7 +95,7 @@ def open_view(place: Path, predictor: "Predictor | None", split: str | None, hea
     return DataView(place.resolve().stem, parts, predictor, name, spec)
 
 
-def _model_of_run(place: Path) -> Path | None:
+def model_of_run(place: Path) -> Path | None:
     """Return the model of a run's folder; ``None`` while there is none, and of other folders."""
     from fullconv.training.runs import is_run
 

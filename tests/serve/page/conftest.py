@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -94,3 +95,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
         yield open_page
     assert complaints == []
+
+
+def check_access(page: Page) -> None:
+    """Let axe-core look for what keeps people out."""
+    found = Axe().run(page).response["violations"]
+    assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found] == []

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
+from tests.serve.page.conftest import check_access
 
 from fullconv.cli import main
 from fullconv.data.scenes.scenes import render
@@ -185,11 +185,6 @@ def test_nothing_keeps_people_out(service: str, visit: Visit, photo: Path) -> No
     expect(page.locator("#layers tbody tr").first).to_be_visible()
     expect(page.locator("#place")).to_contain_text("depends on")
     check_access(page)
-
-
-def check_access(page: Page) -> None:
-    found = Axe().run(page).response["violations"]
-    assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found] == []
 
 
 def test_explorer_shows_the_geometry(service: str, visit: Visit, photo: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 from starlette.testclient import TestClient
-from tests.serve.page.conftest import at_port
+from tests.serve.page.conftest import at_port, check_access
 
 from fullconv.cli import main
-from fullconv.cli.view import open_view
+from fullconv.cli.view import model_of_run, open_view
 from fullconv.data import open_dataset
 from fullconv.data.scenes.scenes import Scenes
 from fullconv.errors import DataError
@@ -30,6 +31,7 @@ from fullconv.serve.view import DataView
 from fullconv.serve.view_app import create_view_app
 from fullconv.serve.view_report import ReportView
 from fullconv.spec import DataSpec
+from made_runs import make_run
 
 LOCAL = "http://127.0.0.1"
 SPEC = DataSpec(name="scenes", size=(32, 48), count=2, val_count=4)
@@ -118,6 +120,19 @@ def test_a_folder_is_looked_through_with_its_damage(tmp_path: Path) -> None:
         view.labels(good.id, "prediction")
 
 
+def test_a_run_brings_its_model_and_its_validation_images(checkpoint: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert model_of_run(run) is None  # not there yet
+    shutil.copy(checkpoint, run / "model.safetensors")
+    assert model_of_run(run) == run / "model.safetensors"
+    assert model_of_run(tmp_path) is None
+    predictor = load(checkpoint)
+    told = open_view(run, predictor, None, None).describe()
+    assert (told["title"], told["sources"]) == ("run", ["prediction", "truth"])
+    assert "scenes val" in told["about"]
+    assert "scenes train" in open_view(run, predictor, "train", None).describe()["about"]
+
+
 def test_a_report_shows_its_worst_images(checkpoint: Path, tmp_path: Path) -> None:
     dataset, predictor = open_dataset(SPEC, "val"), load(checkpoint)
     found = compare({"model": (predictor.labels_of, dataset.labels["semantic"])}, dataset)
@@ -148,6 +163,7 @@ def test_the_page_opens_the_worst_image(checkpoint: Path, visit: Callable[..., P
         first = page.locator("#data-images button").first
         expect(first).to_contain_text(f"{worst.name}IU {100 * (worst.score or 0):.1f} %")
         expect(page.locator("#legend li").first).to_be_visible()
+        check_access(page)
         page.check("input[value=differences]")
         page.locator("#save-box summary").click()
         with page.expect_download() as found:
