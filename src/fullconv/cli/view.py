@@ -107,7 +107,9 @@ def _service(path: Path | None, predictor: "Predictor | None") -> "Service":
     """Return what answers dropped images: the model, where an image is all that it reads."""
     from fullconv.data.sample import RGB
     from fullconv.serve.service import Service
-    from fullconv.serve.settings import Settings
+    from fullconv.serve.settings import NAME, Settings
 
-    reads_rgb = predictor is not None and tuple(predictor.engine.inputs) == (RGB,)
-    return Service(Settings(models=(("model", str(path)),) if reads_rgb else (), batch=1))
+    if path is None or predictor is None or tuple(predictor.engine.inputs) != (RGB,):
+        return Service(Settings(models=(), batch=1))
+    name = path.absolute().parent.name
+    return Service(Settings(models=((name if NAME.fullmatch(name) else "model", str(path)),), batch=1))
