@@ -128,9 +128,14 @@ def test_drop_overlay_toggle_hover_download(service: str, visit: Visit, photo: P
         np.testing.assert_allclose(np.asarray(view.convert("RGB")), image * (1 - 110 / 255), atol=2)
 
 
-def test_keyboard_alone(service: str, visit: Visit, photo: Path) -> None:
-    page = visit(service)
+def test_one_request_for_each_file_then_the_keyboard_alone(service: str, visit: Visit, photo: Path) -> None:
+    page = visit("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(service)
     expect(page.locator("#status")).to_have_text("Ready.")
+    own = [address.removeprefix(service) for address in asked]
+    assert [name for name in own if not name.startswith(("v1/", "data:"))] == ["", "page/style.css", "page/app.js"]
     with page.expect_file_chooser() as chooser:
         reach(page, "choose")
         page.keyboard.press("Enter")
@@ -167,10 +172,8 @@ def reach(page: Page, wanted: str) -> None:
 
 
 def test_nothing_keeps_people_out(service: str, visit: Visit, photo: Path) -> None:
-    """axe-core in light and dark, with and without an image, in every room; and the width of a telephone."""
+    """axe-core in light and dark, while correcting and in the explorer; and the width of a telephone."""
     page = visit(service, 393, 727, has_touch=True, is_mobile=True)
-    expect(page.locator("#status")).to_have_text("Ready.")
-    check_access(page)
     open_photo(page, photo)
     for summary in ("#correct-box summary", "#save-box summary", "#correct"):
         page.locator(summary).tap()
@@ -214,7 +217,9 @@ def test_explorer_shows_the_geometry(service: str, visit: Visit, photo: Path) ->
     expect(page.locator("#skips p").nth(1)).to_contain_text("skip at stride 16")
 
 
-def test_the_services_own_sentence_is_shown_and_the_next_image_is_taken(service: str, visit: Visit, photo: Path) -> None:
+def test_the_services_own_sentence_then_an_image_that_is_pasted_and_one_of_the_camera(
+    service: str, visit: Visit, photo: Path
+) -> None:
     page = visit(service)
     expect(page.locator("#status")).to_have_text("Ready.")
     drop(page, "damaged.png", b"no image")
@@ -225,24 +230,13 @@ def test_the_services_own_sentence_is_shown_and_the_next_image_is_taken(service:
     drop(page, "pasted.png", photo.read_bytes(), "paste")
     expect(page.locator("#legend li").first).to_be_visible()
     expect(page.locator("#problem")).to_be_empty()
-
-
-def test_the_camera(service: str, visit: Visit) -> None:
-    page = visit(service)
     page.locator("#camera").click()
     page.locator("#shoot").click()
+    expect(page.locator("#status")).to_contain_text("camera-3.png")
     expect(page.locator("#legend li").first).to_be_visible()
-    expect(page.locator("#status")).to_contain_text("camera-1.png")
 
 
-def test_three_small_files_and_nothing_from_elsewhere(service: str, visit: Visit) -> None:
-    page = visit("about:blank")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(service)
-    expect(page.locator("#status")).to_have_text("Ready.")
-    own = [address.removeprefix(service) for address in asked]
-    assert [name for name in own if not name.startswith(("v1/", "data:"))] == ["", "page/style.css", "page/app.js"]
+def test_the_files_are_small_and_nothing_comes_from_elsewhere() -> None:
     assert sum(path.stat().st_size for path in PAGE.iterdir()) < 200_000
     assert not any(re.search(r"https?://", path.read_text("utf-8")) for path in PAGE.iterdir())
 
