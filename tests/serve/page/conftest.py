@@ -20,8 +20,6 @@ from fullconv.serve.service import Service
 from fullconv.serve.settings import Settings
 
 CAMERA = "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
-FEW = "--process-per-site", "--renderer-process-limit=1"
-"""Processes: starting one for each page takes longer than what it then does."""
 REFUSED = "Failed to load resource"
 """What browsers note of every answer above 399."""
 PATIENCE = 60_000
@@ -63,7 +61,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("no chromium: the page is not tried in a browser; install Debian's chromium, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *FEW, *CAMERA])
+        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *CAMERA])
         yield found
         found.close()
 

@@ -217,9 +217,7 @@ def test_explorer_shows_the_geometry(service: str, visit: Visit, photo: Path) ->
     expect(page.locator("#skips p").nth(1)).to_contain_text("skip at stride 16")
 
 
-def test_the_services_own_sentence_then_an_image_that_is_pasted_and_one_of_the_camera(
-    service: str, visit: Visit, photo: Path
-) -> None:
+def test_the_services_sentence_a_pasted_image_and_the_camera(service: str, visit: Visit, photo: Path) -> None:
     page = visit(service)
     expect(page.locator("#status")).to_have_text("Ready.")
     drop(page, "damaged.png", b"no image")
