@@ -66,7 +66,13 @@ class Process:
         text = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii")
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def cpu(self) -> float:
+        """Return the seconds of processors that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     async def end(self) -> int:
+        """End it, and return its exit code."""
         self.process.terminate()
         return await asyncio.to_thread(self.process.wait)
 
@@ -103,6 +109,7 @@ async def load(port: int, files: list[bytes], clients: int, seconds: float) -> t
 
 
 def row(name: str, outcomes: list[Outcome], seconds: float, ceiling: float) -> str:
+    """Return a line of a table: what was answered, its rate and its percentiles."""
     took = [second for status, second in outcomes if status == 200] or [float("nan")]
     rate = sum(status == 200 for status, _ in outcomes) / seconds
     p50, p95, p99 = (1000 * np.percentile(took, share) for share in (50, 95, 99))
@@ -110,17 +117,17 @@ def row(name: str, outcomes: list[Outcome], seconds: float, ceiling: float) -> s
     return f"| {name} | {rate:.2f} | {rate / ceiling:.0%} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {statuses} |"
 
 
-def plain_loop(checkpoint: str, files: list[bytes], seconds: float) -> float:
-    """Return images a second of decoding, predicting and encoding one after another with all cores."""
+def plain_loop(checkpoint: str, files: list[bytes], seconds: float) -> tuple[float, float]:
+    """Return images a second of decoding, predicting and encoding one after another, and a processor's seconds an image."""
     from fullconv import load as load_model
 
     predictor = load_model(checkpoint)
     predictor.predict(files[0])
-    begun, done = time.monotonic(), 0
+    begun, before, done = time.monotonic(), time.process_time(), 0
     while time.monotonic() - begun < seconds:
         predictor.predict(files[done % len(files)]).to_image().save(io.BytesIO(), format="PNG")
         done += 1
-    return done / (time.monotonic() - begun)
+    return done / (time.monotonic() - begun), (time.process_time() - before) / done
 
 
 def naive(checkpoint: str) -> None:
@@ -149,23 +156,30 @@ def naive(checkpoint: str) -> None:
 
 
 def service(checkpoint: str, *further: str) -> Process:
+    """Start ``fullconv serve``."""
     return Process("-m", "fullconv", "serve", checkpoint, "--port", "0", "--queue", str(QUEUE), *further)
 
 
 async def measure_load(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
-    ceiling = await asyncio.to_thread(plain_loop, checkpoint, files, seconds)
-    print(f"plain loop: {ceiling:.2f} images/s on {os.cpu_count()} cores, {len(files[0]) / 1000:.0f} kB a file")
-    print("| server, clients | images/s | of the loop | p50 ms | p95 | p99 | answers |\n|---|---|---|---|---|---|---|")
+    """Print throughput and waiting times by the number of clients."""
+    ceiling, cpu = await asyncio.to_thread(plain_loop, checkpoint, files, seconds)
+    print(f"plain loop: {ceiling:.2f} images/s on {os.cpu_count()} cores, {cpu:.3f} s of a processor an image")
+    print("| server, clients | images/s | of the loop | p50 ms | p95 | p99 | answers | processor s an image |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, server in (("naive", Process(__file__, "naive", checkpoint)), ("fullconv", service(checkpoint, *further))):
         started = await server.ready()
         first = (await ask(server.port, "POST", "/v1/segment", files[0]))[1]
         for clients in CLIENTS:
-            print(row(f"{name}, {clients}", *await load(server.port, files, clients, seconds), ceiling), flush=True)
+            before = server.cpu()
+            found = await load(server.port, files, clients, seconds)
+            used = (server.cpu() - before) / max(sum(status == 200 for status, _ in found[0]), 1)
+            print(row(f"{name}, {clients}", *found, ceiling), f"{used:.3f} |", flush=True)
         await server.end()
         print(f"{name}: ready after {started:.1f} s, first answer {first:.2f} s later")
 
 
 async def measure_overload(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
+    """Print what four times as many clients as places are answered."""
     server = service(checkpoint, *further)
     await server.ready()
     outcomes, took = await load(server.port, files, 8, min(seconds, 10))
@@ -185,6 +199,7 @@ async def measure_overload(checkpoint: str, files: list[bytes], seconds: float, 
 
 
 async def measure_soak(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
+    """Print how memory goes on under a load that lasts."""
     server = service(checkpoint, *further)
     await server.ready()
     await load(server.port, files, 4, min(30.0, seconds / 4))  # until allocators have what they need
@@ -197,19 +212,21 @@ async def measure_soak(checkpoint: str, files: list[bytes], seconds: float, furt
         memory.append(server.memory())
     slope = np.polyfit(times, memory, 1)[0] * 3600
     print(
-        f"{seconds / 60:.0f} minutes, answers {dict(answers)}: memory {memory[0]:.0f} to {memory[-1]:.0f} MB, {slope:+.1f} MB an hour"
+        f"{seconds / 60:.0f} minutes, answers {dict(answers)}: memory {memory[0]:.0f} to {memory[-1]:.0f} MB, "
+        f"{slope:+.1f} MB an hour"
     )
     await server.end()
 
 
 async def measure_faults(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
+    """Print how the service takes hostile clients."""
     server = service(checkpoint, "--receive-timeout", "5", *further)
     await server.ready()
     rng = random.Random(0)
 
     async def dribble(kind: int) -> None:
         """Send a head, or a body, a byte a second."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         head = b"POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 99999\r\n\r\n"
         try:
             writer.write(head if kind else b"POST /v1/segm")
@@ -266,6 +283,7 @@ MEASUREMENTS = {"load": measure_load, "overload": measure_overload, "soak": meas
 
 
 def main() -> None:
+    """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=[*MEASUREMENTS, "naive"])
     parser.add_argument("checkpoint", nargs="?", default="voc-subset")

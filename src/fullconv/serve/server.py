@@ -137,6 +137,8 @@ def _run_one(settings: Settings, listening: socket.socket, workers: int = 1) -> 
             server.fail(error)
 
     service = Service(settings, fail)
+    if workers > 1:
+        service.load()  # before it takes what another worker could answer at once
     server = Server(_config(settings, create_app(service)), service)
     server.run([listening])
     if server.failure is not None:

@@ -91,8 +91,22 @@ class Service:
         self._look = threading.Event()
         self._watcher = threading.Thread(target=self._load_and_watch, name="models", daemon=True)
 
+    def load(self) -> None:
+        """Load the models; images are taken from then on.
+
+        Raises
+        ------
+        FullconvError
+            When one cannot be loaded.
+        """
+        self.models.load()
+        together = self.settings.batch or max(model.predictor.together for model in self.models.all())
+        self._ahead = asyncio.Semaphore(2 * self.threads * together + 2)
+        self.is_ready = True
+        log.info("ready: %s", ", ".join(model.name for model in self.models.all()))
+
     def start(self) -> None:
-        """Load the models, and watch their files from then on, in the background."""
+        """Load the models, unless they are there, and watch their files from then on, in the background."""
         self._watcher.start()
 
     def stop(self) -> None:
@@ -111,14 +125,11 @@ class Service:
 
     def _load_and_watch(self) -> None:
         try:
-            self.models.load()
+            if not self.is_ready:
+                self.load()
         except FullconvError as error:
             self._on_failure(error)
             return
-        together = self.settings.batch or max(model.predictor.together for model in self.models.all())
-        self._ahead = asyncio.Semaphore(2 * self.threads * together + 2)
-        self.is_ready = True
-        log.info("ready: %s", ", ".join(model.name for model in self.models.all()))
         while not self._ended.is_set():
             asked = self._look.wait(self.settings.watch)
             self._look.clear()

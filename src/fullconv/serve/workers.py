@@ -46,7 +46,8 @@ class _Workers:
 
     def _start(self) -> BaseProcess:
         process = self._context.Process(target=self._work)
-        process.start()
+        with _no_hangup():
+            process.start()
         return process
 
     def send(self, number: int, frame: FrameType | None) -> None:
@@ -74,6 +75,19 @@ class _Workers:
             process.join()
         if failed:
             raise SpecError("a worker could not start; the line before says why")
+
+
+@contextlib.contextmanager
+def _no_hangup() -> Iterator[None]:
+    """Let SIGHUP do nothing, which a new process inherits: until it knows what to do with one, it would die of it."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextlib.contextmanager
