@@ -41,6 +41,7 @@ from fullconv.cli.sweep import sweep
 from fullconv.cli.train import USUAL_KEYS, train
 from fullconv.cli.tune import tune
 from fullconv.cli.video import video
+from fullconv.cli.view import view
 from fullconv.errors import FullconvError
 
 START = """Examples:
@@ -60,7 +61,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
 for command in (
-    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, raster, video, serve, export, card, push),
+    *(demo, init, train, crossval, sweep, runs, paper, evaluate, tune, predict, raster, video, serve, view, export, card, push),
     *(heatmap, geometry, models, recipes, config, data),
 ):
     app.command(command)

@@ -95,8 +95,8 @@ class Models:
 
     @property
     def default(self) -> str:
-        """The name of the model that is taken when none is named."""
-        return next(iter(self._places))
+        """The name of the model that is taken when none is named; empty where there is none, as in a view of a folder."""
+        return next(iter(self._places), "")
 
     def load(self) -> None:
         """Load all of them.
