@@ -137,8 +137,8 @@ def free_for(device: torch.device, limit: int | None = None) -> int:
     device
         Where the net computes.
     limit
-        Of the whole process, what it has taken already included; on a GPU of the GPU's memory. By default nine tenths of what
-        is free.
+        Of the whole process, what it has taken already included; on a GPU of the GPU's memory. By default what is free. Of what
+        is left :data:`SHARE` is given.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
