@@ -132,8 +132,6 @@ def large(name: str, side: int = 20_000, rows: int | None = None, limit: str = "
     """Predict an image that no memory holds, and print what it took."""
     torch.set_num_threads(1)
     predictor, size = made(name), (rows or side, side)
-    megapixel = pixels(0, 0, 1024, 1024)
-    _, whole = growth(lambda: predictor.predict(megapixel))
     folder = Path(tempfile.mkdtemp())
     how = cut(predictor, size, free_for(predictor.device, bytes_of(limit)))
     order = Order(folder / "labels.png", "semantic", way="benchmark", verify=3, say=print)
@@ -141,10 +139,12 @@ def large(name: str, side: int = 20_000, rows: int | None = None, limit: str = "
     begun, watch = time.process_time(), time.perf_counter()
     found = predict_large(predictor, pixels, size, lambda: how, order)
     seconds, mega = time.process_time() - begun, size[0] * size[1] / 2**20
+    peak, megapixel = status("VmHWM"), pixels(0, 0, 1024, 1024)
+    _, whole = growth(lambda: predictor.predict(megapixel))
     print(
         f"{name}: {size[0]}×{size[1]} px in {seconds:.0f} s of a processor ({time.perf_counter() - watch:.0f} s by the clock), "
         f"verifying included; {seconds / mega:.2f} s a megapixel, a whole one {whole:.2f}: ratio {seconds / mega / whole:.2f}, "
-        f"work {how.overhead:.3f}; peak {status('VmHWM') / 1e9:.2f} GB; {order.path.stat().st_size / 1e6:.1f} MB of PNG, "
+        f"work {how.overhead:.3f}; peak {peak / 1e9:.2f} GB; {order.path.stat().st_size / 1e6:.1f} MB of PNG, "
         f"{int((found.counts > 0).sum())} classes"
     )
 

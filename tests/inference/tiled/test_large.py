@@ -20,7 +20,7 @@ from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.bands import Bands, unpacked
 from fullconv.inference.tiled.jobs import Tiling, too_large
 from fullconv.inference.tiled.large import Order, predict_large
-from fullconv.inference.tiled.memory import free_for, window_bytes
+from fullconv.inference.tiled.memory import SHARE, free_for, window_bytes
 from fullconv.inference.tiled.plan import Cut, cut
 from fullconv.inference.tiled.staged import StagePlan
 from fullconv.labels import LabelSet
@@ -199,7 +199,7 @@ def test_memory_without_a_tile_decides_by_itself(predictor: Predictor, tmp_path:
     pixels = np.random.default_rng(1).integers(0, 256, (1400, 700, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     whole = predictor.predict(pixels)  # what libraries keep from a first run is taken from here on
-    jobs, taken = find_jobs([str(tmp_path / "a.png")], tmp_path / "out"), -free_for(predictor.device, 0)
+    jobs, taken = find_jobs([str(tmp_path / "a.png")], tmp_path / "out"), int(-free_for(predictor.device, 0) / SHARE)
     needed = window_bytes(predictor.model, "semantic", (1400, 700))
     said: list[str] = []
     assert too_large(predictor, "semantic", jobs, Tiling(memory=taken + 8 * needed)) == set()

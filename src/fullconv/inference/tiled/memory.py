@@ -20,6 +20,8 @@ from fullconv.nn.fcn import FCN
 from fullconv.nn.stages import SLICE, InSlices
 from fullconv.nn.upsample import Deconvolution
 
+SHARE = 0.9
+"""Of the memory that is left; the rest is for what is not counted."""
 SPARE = 0.15
 """Share of a window's tensors that the library's own work space may take beside them (benchmarks/tiling.py memory)."""
 
@@ -135,12 +137,12 @@ def free_for(device: torch.device, limit: int | None = None) -> int:
     device
         Where the net computes.
     limit
-        Of the whole process, what it has taken already included; on a GPU of the GPU's memory. By default nine tenths of what
-        is free.
+        Of the whole process, what it has taken already included; on a GPU of the GPU's memory. By default what is free. Of what
+        is left :data:`SHARE` is given.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return int(0.9 * free) if limit is None else min(free, limit - torch.cuda.memory_allocated(device))
+        return int(SHARE * (free if limit is None else min(free, limit - torch.cuda.memory_allocated(device))))
     if sys.platform != "linux":
         return 2**62 if limit is None else limit
     import resource
@@ -149,7 +151,9 @@ def free_for(device: torch.device, limit: int | None = None) -> int:
     most, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if most != resource.RLIM_INFINITY:
         free = min(free, most - _kilobytes("/proc/self/status", "VmData") * 1024)
-    return int(0.9 * free) if limit is None else min(free, limit - _kilobytes("/proc/self/status", "VmRSS") * 1024)
+    if limit is not None:
+        free = min(free, limit - _kilobytes("/proc/self/status", "VmRSS") * 1024)
+    return int(SHARE * free)
 
 
 def _kilobytes(path: str, key: str) -> int:
