@@ -17,7 +17,7 @@ every batch size, height and width:
 Letters: N images, C channels, H W image, h w map, K classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,9 @@ from fullconv.nn.inputs import check_inputs
 from fullconv.nn.normalise import Normalise, NormaliseDepth, normaliser, preprocessing_of
 from fullconv.nn.trunk import Trunk
 from fullconv.spec import INPUT_CHANNELS, ModelSpec, inputs_of
+
+Stands = Mapping[str, Callable[[Tensor], list[Tensor]]]
+"""By stream: padded, normalised images (N, C, H, W) to maps, as its trunk would give them."""
 
 
 class Core(nn.Module):
@@ -57,9 +60,10 @@ class Core(nn.Module):
         features = self.features(images)
         return {name: head(features) for name, head in self.heads.items()}
 
-    def features(self, images: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
-        """Return every stream's maps (N, C, h, w), coarse to fine."""
-        return {stream: trunk(_joined(stream, images)) for stream, trunk in self.trunks.items()}
+    def features(self, images: Mapping[str, Tensor], instead: Stands | None = None) -> dict[str, list[Tensor]]:
+        """Return every stream's maps (N, C, h, w), coarse to fine; ``instead`` holds what stands in for the trunks."""
+        trunks = self.trunks if instead is None else instead
+        return {stream: trunk(_joined(stream, images)) for stream, trunk in trunks.items()}
 
 
 class FCN(HubMethods, nn.Module):
@@ -126,13 +130,16 @@ class FCN(HubMethods, nn.Module):
     def _padded(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.fit(self.normalise[name](images[name])) for name in self.inputs}
 
-    def coarse(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the logits float (N, K, h, w) of each head before their last upsampling; inputs as of :meth:`forward`."""
-        return {name: self.head(name).join(maps) for name, maps in self.score_maps(inputs).items()}
+    def coarse(self, inputs: Tensor | Mapping[str, Tensor], instead: Stands | None = None) -> dict[str, Tensor]:
+        """Return the logits float (N, K, h, w) of each head before their last upsampling; inputs as of :meth:`forward`.
 
-    def score_maps(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
+        ``instead`` holds what computes the trunks' maps in their place, by stream.
+        """
+        return {name: self.head(name).join(maps) for name, maps in self.score_maps(inputs, instead).items()}
+
+    def score_maps(self, inputs: Tensor | Mapping[str, Tensor], instead: Stands | None = None) -> dict[str, list[Tensor]]:
         """Return the logits (N, K, h, w) of each head before they are joined, coarse to fine, averaged over the streams."""
-        features = self.core.features(self._padded(self._named(inputs)))
+        features = self.core.features(self._padded(self._named(inputs)), instead)
         return {name: self.head(name).score_maps(features) for name in self.heads}
 
     def fuse(self, head: str, logits: Sequence[Tensor], image: Tensor, skips: Sequence[int] | None = None) -> Tensor:
