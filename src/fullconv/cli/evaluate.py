@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from fullconv.cli.engine import NOT_SAID, Computing
+from fullconv.cli.engine import NOT_SAID, Computing, pixels_in
 from fullconv.cli.ground_truth import open_ground_truth
 from fullconv.cli.output import log, log_head, progress_bar, show
 from fullconv.cli.threshold import take_best, threshold_of
@@ -93,7 +93,7 @@ def evaluate(
     samples = open_ground_truth(data, root, split, count, head, predictors.values(), refined=tuned is not None)
     if out is not None:
         check_folder(out)
-    computing.prepare(predictors.values(), len(samples), "eager")
+    computing.prepare(predictors.values(), lambda: pixels_in(samples), "eager")
     take_best(threshold, predictors, samples, head)
     models: dict[str, tuple[Predict, LabelSet]] = {}
     behind = []

@@ -137,6 +137,7 @@ def predict(
     """
     from fullconv.crf.settings import read_crf
     from fullconv.errors import DataError, SpecError
+    from fullconv.inference.engines.choose import pixels_of
     from fullconv.inference.files import predict_files
     from fullconv.inference.jobs import find_jobs, passed_over
     from fullconv.inference.load import load
@@ -158,7 +159,7 @@ def predict(
     predictor.head(head)
     depths = depths_for(predictor.engine.inputs, depth.depth, depth.depth_unit, depth.camera, len(jobs))
     log_head(predictor.labels, head)
-    computing.prepare([predictor], len(jobs), "auto")
+    computing.prepare([predictor], lambda: pixels_of(job.source for job in jobs), "auto")
     if depths is not None:
         with contextlib.suppress(DataError):  # it will be told with the others
             log(f"depth: {jobs[0].name} has a median of {depths.median(jobs[0].name):.2g} m")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from fullconv.cli.engine import NOT_SAID, Computing
+from fullconv.cli.engine import NOT_SAID, Computing, pixels_in
 from fullconv.cli.ground_truth import open_ground_truth
 from fullconv.cli.output import log, progress_bar, show
 from fullconv.errors import SpecError
@@ -71,7 +71,7 @@ def tune(
     predictor = load(checkpoint, device)
     head = predictor.head(head)
     samples = open_ground_truth(data, root, split, count, head, [predictor], refined=True, default="train")
-    computing.prepare([predictor], len(samples), "eager")
+    computing.prepare([predictor], lambda: pixels_in(samples), "eager")
     with progress_bar("tuning") as bar:
         task = bar.add_task("images", total=None)
 

@@ -292,12 +292,12 @@ class Predictor:
             )
         return found
 
-    def use_engine(self, name: EngineName, precision: Precision | None = None, images: int | None = None) -> str:
+    def use_engine(self, name: EngineName, precision: Precision | None = None, pixels: int | None = None) -> str:
         """Have the net run by another engine from now on; return in words what runs and why.
 
         Parameters and errors are those of :func:`fullconv.inference.engines.choose.choose_engine`.
         """
-        self.engine, about = choose_engine(self.model, name, precision, images)
+        self.engine, about = choose_engine(self.model, name, precision, pixels)
         return about
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import fullconv
 from fullconv.errors import SpecError
@@ -17,6 +18,7 @@ from fullconv.inference.engines.openvino import OpenVinoEngine
 from fullconv.inference.engines.precision import torch_precisions
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
+from fullconv.spec import ModelSpec
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +26,32 @@ def model() -> FCN:
     return build_model("fcn32s-minivgg", 2)
 
 
-def test_auto_converts_for_many_images_only(model: FCN) -> None:
-    few = choose_engine(model, "auto", images=MANY - 1)
+def test_auto_converts_for_many_pixels_only(model: FCN) -> None:
+    few = choose_engine(model, "auto", pixels=MANY - 1)
     assert isinstance(few.engine, EagerEngine)
     assert few.about == (
-        "engine: eager in fp32 on cpu, as openvino takes seconds to convert a net and there are fewer than 100 images (auto)"
+        "engine: eager in fp32 on cpu, as openvino takes seconds to convert a net, which pays from 100 megapixels on (auto)"
     )
-    names = [choose.by_rule(torch.device("cpu"), images)[0] for images in (1, MANY - 1, MANY, 10 * MANY, None)]
+    names = [choose.by_rule(torch.device("cpu"), pixels)[0] for pixels in (1, MANY - 1, MANY, 10 * MANY, None)]
     assert names == ["eager", "eager", "openvino", "openvino", "openvino"]
     assert choose.by_rule(torch.device("cuda"), MANY)[0] == "eager"
+
+
+def test_auto_leaves_a_net_that_is_mostly_padding_to_eager() -> None:
+    found = choose_engine(build_model(ModelSpec(name="fcn32s-narrow-vgg16", padding="paper"), 2), "auto")
+    assert isinstance(found.engine, EagerEngine)
+    assert found.about == (
+        "engine: eager in fp32 on cpu, as it computes no more of this net's padding than an image can change (auto)"
+    )
+
+
+def test_pixels_are_counted_until_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    files = [tmp_path / "a.png", tmp_path / "b.png", tmp_path / "none.png", tmp_path / "a.png"]
+    assert choose.pixels_of(files) == 1200
+    monkeypatch.setattr(choose, "MANY", 600)
+    assert choose.pixels_of(files) == 600
 
 
 def test_auto_without_openvino(model: FCN, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +91,9 @@ def test_what_an_engine_does_not_have(model: FCN) -> None:
         choose_engine(model, "onnxruntime", "bf16")
     with pytest.raises(SpecError, match="eager has no fp16 on this CPU; it computes fp32"):
         choose_engine(model, "eager", "fp16")
+    for engine in ("eager", "openvino", "onnxruntime"):
+        with pytest.raises(SpecError, match=rf"{engine} has no int8, .* fullconv export --precision int8 --calibrate FOLDER"):
+            choose_engine(model, engine, "int8")
     elsewhere = build_model("fcn32s-minivgg", 2).to("meta")
     with pytest.raises(SpecError, match="openvino computes on the CPU, and the device is meta; give the device cpu"):
         choose_engine(elsewhere, "openvino")

@@ -1,11 +1,15 @@
 """Which engine runs a net: by its name, or ``auto``, which is a rule and no timing."""
 
+import contextlib
 import importlib.util
+import os
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import torch
 
-from fullconv.errors import SpecError
+from fullconv.data.images import upright_size
+from fullconv.errors import DataError, SpecError
 from fullconv.inference.engine import Engine
 from fullconv.inference.engines.compiled import CompiledEngine
 from fullconv.inference.engines.eager import EagerEngine
@@ -21,12 +25,14 @@ ENGINES: dict[str, type[EagerEngine | CompiledEngine | OpenVinoEngine | OnnxRunt
     "openvino": OpenVinoEngine,
     "onnxruntime": OnnxRuntimeEngine,
 }
-MANY = 100
-"""Images from which on ``auto`` has a net converted.
+MANY = 100_000_000
+"""Pixels of all images together, from which on ``auto`` has a net converted: some 500 photographs of 375×500, or 10 of 3000×4000.
 
-Conversion takes 8 to 14 s of a processor and saves 0.03 s (fcn8s-squeezenet1_1) to 0.1 s (fcn8s-efficientnet_lite0) an image of
-375×500 and more of larger ones: it pays after some hundred images.
+Conversion takes 6 to 12 s of a processor, and saves 0.07 s (fcn8s-efficientnet_lite0) to 0.25 s (fcn8s-resnet50) a million
+pixels: it pays from 50 to 140 million on.
 """
+TYPICAL = (375, 500)
+"""Height and width in pixels of the photographs at which ``auto`` looks how much of a net lies in its window of influence."""
 
 
 class Chosen(NamedTuple):
@@ -36,7 +42,7 @@ class Chosen(NamedTuple):
     about: str
 
 
-def choose_engine(model: FCN, name: str = "auto", precision: Precision | None = None, images: int | None = None) -> Chosen:
+def choose_engine(model: FCN, name: str = "auto", precision: Precision | None = None, pixels: int | None = None) -> Chosen:
     """Return the engine of a name for a net.
 
     Parameters
@@ -44,12 +50,13 @@ def choose_engine(model: FCN, name: str = "auto", precision: Precision | None = 
     model
         Is put in evaluation mode.
     name
-        One of :data:`ENGINES`; or ``auto``: on a CPU openvino where it is installed and there are at least :data:`MANY` images,
-        elsewhere eager; on CUDA eager in bfloat16, or float16 where the card has no bfloat16, unless a precision is given.
+        One of :data:`ENGINES`; or ``auto``: on a CPU openvino where it is installed, there are at least :data:`MANY` pixels, and
+        the net does not save as much by its window of influence (:mod:`fullconv.nn.window`); elsewhere eager; on CUDA eager in
+        bfloat16, or float16 where the card has no bfloat16, unless a precision is given.
     precision
         ``fp32``, ``bf16`` or ``fp16``; by default ``fp32``, but for ``auto`` on CUDA.
-    images
-        How many there will be, where that is known.
+    pixels
+        Of all images together, where that is known.
 
     Raises
     ------
@@ -59,15 +66,17 @@ def choose_engine(model: FCN, name: str = "auto", precision: Precision | None = 
     Examples
     --------
     >>> from fullconv.nn.build import build_model
-    >>> choose_engine(build_model("fcn32s-minivgg", 2), "auto", images=1).about
-    'engine: eager in fp32 on cpu, as openvino takes seconds to convert a net and there are fewer than 100 images (auto)'
+    >>> choose_engine(build_model("fcn32s-minivgg", 2), "auto", pixels=375 * 500).about
+    'engine: eager in fp32 on cpu, as openvino takes seconds to convert a net, which pays from 100 megapixels on (auto)'
     """
     device = next(model.parameters()).device
     if name != "auto":
         return _named(model, name, precision or "fp32", "")
     if device.type == "cuda":
         precision = precision or torch_precisions(device)[1]
-    name, reason = by_rule(device, images)
+    name, reason = by_rule(device, pixels)
+    if name == "openvino" and EagerEngine(model).in_windows(TYPICAL):
+        name, reason = "eager", ", as it computes no more of this net's padding than an image can change (auto)"
     try:
         return _named(model, name, precision or "fp32", reason)
     except SpecError as error:
@@ -83,12 +92,27 @@ def _named(model: FCN, name: str, precision: Precision, reason: str) -> Chosen:
     return Chosen(engine, f"engine: {name} in {precision} on {engine.device}{reason}")
 
 
-def by_rule(device: torch.device, images: int | None) -> tuple[str, str]:
-    """Return the name that ``auto`` stands for on a device, and why; ``images`` is ``None`` where their number is not known."""
+def by_rule(device: torch.device, pixels: int | None) -> tuple[str, str]:
+    """Return the name that ``auto`` stands for on a device, and why; ``pixels`` is ``None`` where their number is not known."""
     if device.type != "cpu":
         return "eager", f", as it is the one that needs no preparation on {device.type} (auto)"
     if any(importlib.util.find_spec(package) is None for package in ("openvino", "onnxscript")):
         return "eager", ", as openvino is not installed (auto; pip install 'fullconv[openvino]')"
-    if images is not None and images < MANY:
-        return "eager", f", as openvino takes seconds to convert a net and there are fewer than {MANY} images (auto)"
+    if pixels is not None and pixels < MANY:
+        return "eager", f", as openvino takes seconds to convert a net, which pays from {MANY // 10**6} megapixels on (auto)"
     return "openvino", ", as it is installed and the fastest on a CPU (auto)"
+
+
+def pixels_of(images: Iterable[str | os.PathLike[str]]) -> int:
+    """Return the pixels of image files together, from their headers; counted on until there are :data:`MANY`.
+
+    What cannot be read counts as nothing.
+    """
+    found = 0
+    for image in images:
+        with contextlib.suppress(DataError):
+            height, width = upright_size(image)
+            found += height * width
+        if found >= MANY:
+            break
+    return found

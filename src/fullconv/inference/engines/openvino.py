@@ -45,6 +45,7 @@ class OpenVinoEngine(NetEngine):
 
     def __init__(self, model: FCN, precision: str = "fp32", onnx: bytes | None = None) -> None:
         check_on_cpu("openvino", model)
+        _check_precision(precision)  # before the seconds that a conversion takes
         super().__init__(model.eval(), self._run)
         self.precision = precision
         self._compiled = compile_graph(read(onnx or onnx_of(model)), precision)
@@ -84,9 +85,13 @@ def compile_graph(graph: "openvino.Model", precision: str) -> "openvino.Compiled
     SpecError
         When the processor lacks the precision.
     """
+    _check_precision(precision)
     core = runtime("openvino", "openvino").Core()
-    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    known = [name for name in HINTS if name == "fp32" or name.upper() in able]
-    check_precision("openvino", precision, known, "this CPU")
     hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     return core.compile_model(graph, "CPU", hints | {"PERFORMANCE_HINT": "LATENCY"})
+
+
+def _check_precision(precision: str) -> None:
+    able = runtime("openvino", "openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    known = [name for name in HINTS if name == "fp32" or name.upper() in able]
+    check_precision("openvino", precision, known, "this CPU")

@@ -8,8 +8,8 @@ import torch
 
 from fullconv.errors import SpecError
 
-Precision = Literal["fp32", "bf16", "fp16"]
-"""Of convolutions: float32, bfloat16, float16. Logits are float32 always."""
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+"""Of convolutions: float32, bfloat16, float16; int8 is that of exported files alone. Logits are float32 always."""
 TORCH_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 X86 = ("x86_64", "amd64")
 
@@ -40,6 +40,11 @@ def check_precision(engine: str, precision: str, known: Sequence[str], where: st
         ...
     fullconv.errors.SpecError: onnxruntime has no fp16 on this CPU; it computes fp32 here
     """
+    if precision == "int8":
+        raise SpecError(
+            f"{engine} has no int8, which takes ranges from images: write a file by fullconv export --precision int8 --calibrate "
+            "FOLDER, and give that in place of the model"
+        )
     if precision not in known:
         raise SpecError(f"{engine} has no {precision} on {where}; it computes {', '.join(known)} here")
 
