@@ -86,6 +86,19 @@ def test_matrix_agrees_with_a_loop_over_pixels(problem):
     assert matrix.dtype == np.int64
 
 
+@given(problems(), st.integers(9, 12))
+def test_runs_are_counted_as_pixels(problem, length: int):
+    """Labels that are the same for many pixels in a row go another way, with layers and without."""
+    count, ignore, images = problem
+    for truth, found in images:
+        wide, other = truth.repeat(length, -1), found.repeat(length, -1)
+        once = counted(count, ignore, [(truth, found)]).matrix
+        assert np.array_equal(counted(count, ignore, [(wide, other)]).matrix, once * length)
+        layers = np.arange(truth.size).reshape(truth.shape) % 2
+        apart = count_pairs(wide, other, count, ignore, layers.repeat(length, -1), 2)
+        assert np.array_equal(apart, count_pairs(truth, found, count, ignore, layers, 2) * length)
+
+
 @given(problems())
 def test_union_is_the_references_score_py(problem):
     hist = counted(*problem).matrix.astype(float)
@@ -208,6 +221,7 @@ def test_without_an_ignore_value_every_pixel_counts():
         ([[0, 1]], [[0], [1]], r"truth \(1, 2\) and prediction \(2, 1\) must have one shape"),
         ([[0, 3]], [[0, 1]], r"outside 0\.\.1 in the truth \(ignore is 255\): 3 \(1 px\)"),
         ([[0, 1]], [[-1, -1]], r"outside 0\.\.1 in the prediction: -1 \(2 px\); use the data set's own label set"),
+        ([[0] * 20], [[0] * 17 + [7] * 3], r"outside 0\.\.1 in the prediction: 7 \(3 px\)"),
         ([[0, 1]], [[0.0, 1.0]], "the prediction holds float64; labels are integers"),
         ([[0.0, 1.0]], [[0, 1]], r"the truth \(ignore is 255\) holds float64; labels are integers"),
     ],

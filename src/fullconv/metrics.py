@@ -5,6 +5,7 @@ one that depends on the batch size. Rows of a matrix are truth, columns predicti
 j.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,22 +57,51 @@ def count_pairs(
     """
     if truth.shape != prediction.shape:
         raise DataError(f"truth {truth.shape} and prediction {prediction.shape} must have one shape")
-    valid = slice(None) if ignore_index is None else truth.ravel() != ignore_index
-    rows, columns = truth.ravel()[valid], prediction.ravel()[valid]
-    _check(rows, num_classes, f"the truth (ignore is {ignore_index})")
-    _check(columns, num_classes, "the prediction")
+    where = (truth.ravel(), prediction.ravel(), *(() if layers is None else (layers.ravel(),)))
+    last = _last_of_runs(where)
+    rows, columns, *planes = where if last is None else (labels[last] for labels in where)
+    lengths = None if last is None else np.diff(last, prepend=-1)
+    valid = slice(None) if ignore_index is None else rows != ignore_index
+    rows, columns = rows[valid], columns[valid]
+    if not (_known(rows, num_classes) and _known(columns, num_classes)):
+        every = slice(None) if ignore_index is None else where[0] != ignore_index
+        _check(where[0][every], num_classes, f"the truth (ignore is {ignore_index})")
+        _check(where[1][every], num_classes, "the prediction")
     pairs = rows.astype(np.intp)
-    if layers is not None:
-        pairs += layers.ravel()[valid].astype(np.intp) * num_classes
+    if planes:
+        pairs += planes[0][valid].astype(np.intp) * num_classes
     pairs *= num_classes
     pairs += columns.astype(np.intp)
-    return np.bincount(pairs, minlength=num_layers * num_classes**2).reshape(num_layers, num_classes, num_classes)
+    # sums of weights are floating point numbers, exact far beyond any number of pixels
+    counts = np.bincount(pairs, None if lengths is None else lengths[valid], num_layers * num_classes**2)
+    return counts.astype(np.int64, copy=False).reshape(num_layers, num_classes, num_classes)
+
+
+def _last_of_runs(labels: Sequence[NDArray[np.integer]]) -> NDArray[np.intp] | None:
+    """Return where runs of pixels end that are alike in every array; ``None`` where there are too many to be worth it.
+
+    Labels of photographs are the same for many pixels in a row, so there are far fewer runs than pixels.
+    """
+    first, *others = labels
+    if not first.size:
+        return None
+    changes = first[1:] != first[:-1]
+    for other in others:
+        changes |= other[1:] != other[:-1]
+    if np.count_nonzero(changes) > first.size / 8:
+        return None
+    return np.append(np.flatnonzero(changes), first.size - 1)
+
+
+def _known(labels: NDArray[np.integer], num_classes: int) -> bool:
+    whole = np.issubdtype(labels.dtype, np.integer)
+    return whole and (labels.size == 0 or bool(labels.min() >= 0 and labels.max() < num_classes))
 
 
 def _check(labels: NDArray[np.integer], num_classes: int, source: str) -> None:
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{source} holds {labels.dtype}; labels are integers")
-    if labels.size == 0 or (labels.min() >= 0 and labels.max() < num_classes):
+    if _known(labels, num_classes):
         return
     values, counts = np.unique(labels[(labels < 0) | (labels >= num_classes)], return_counts=True)
     found = ", ".join(f"{value} ({count} px)" for value, count in list(zip(values, counts, strict=True))[:5])
