@@ -47,13 +47,13 @@ def error_picture(
 
 def shares(labels: NDArray[np.integer], label_set: LabelSet) -> dict[str, float]:
     """Return the share of pixels, 0 to 1, of every class that occurs in ``labels`` (H, W), the largest first."""
-    return shares_of(np.bincount(labels.ravel(), minlength=256)[: len(label_set)], label_set)
+    return shares_of(np.bincount(labels.ravel(), minlength=256)[: len(label_set)], label_set, labels.size)
 
 
-def shares_of(counts: NDArray[np.integer], label_set: LabelSet) -> dict[str, float]:
-    """Return the share of pixels of every class that occurs, the largest first, from the number of each class (K,)."""
+def shares_of(counts: NDArray[np.integer], label_set: LabelSet, pixels: int) -> dict[str, float]:
+    """Return the share of ``pixels`` of every class that occurs, the largest first, from the number of each class (K,)."""
     order = np.argsort(-counts, kind="stable")
-    return {label_set.names[k]: float(counts[k] / counts.sum()) for k in order if counts[k]}
+    return {label_set.names[k]: float(counts[k] / pixels) for k in order if counts[k]}
 
 
 def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer], label_set: LabelSet, opacity: float = 0.55) -> Image.Image:

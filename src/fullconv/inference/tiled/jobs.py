@@ -116,7 +116,9 @@ def predict_large_jobs(predictor: Predictor, todo: Todo, how: How, tiling: Tilin
         except MemoryError:
             yield Done.failed(job, DataError("no memory for this image's results"))
         else:
-            yield Done(job, [str(job.path(name)) for name in names], shares_of(counts, predictor.labels[how.head]))
+            yield Done(
+                job, [str(job.path(name)) for name in names], shares_of(counts, predictor.labels[how.head], int(counts.sum()))
+            )
 
 
 def predict_in_parts(
