@@ -52,3 +52,12 @@ def test_what_is_no_amount_of_memory_is_refused(text: str) -> None:
 def test_a_tile_has_pixels(checkpoint: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(checkpoint), str(photo), "--tile", "0"]) == 1
     assert "--tile is 0; accepted is a number of pixels, 1 and more" in capsys.readouterr().err
+
+
+def test_views_and_parts_exclude_each_other(checkpoint: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["predict", str(checkpoint), str(photo), "--out", str(photo.parent / "out"), "--tta", "flip", "--tile", "32"]) == 1
+    )
+    assert capsys.readouterr().err.endswith(
+        "error: --tta averages over views of the whole image, so images cannot be cut into parts; leave --tile and --max-memory out\n"
+    )

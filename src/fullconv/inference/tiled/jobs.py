@@ -62,9 +62,16 @@ PLAIN = Tiling()
 def too_large(predictor: Predictor, head: str, jobs: Sequence[Job], tiling: Tiling = PLAIN) -> set[Job]:
     """Return the images that are to be predicted in parts; of what cannot be read nothing is said here.
 
-    Parts of what lies in a storage are not read, so such images are predicted whole, and so are averages over several views.
+    Parts of what lies in a storage are not read, so such images are predicted whole.
+
+    Raises
+    ------
+    DataError
+        When it is said how images are to be cut, and this predictor takes them only whole.
     """
-    if not hasattr(predictor.engine, "model") or predictor.scale != 1 or predictor.tta is not None:
+    if why := _only_whole(predictor):
+        if tiling.tile is not None or tiling.memory is not None:
+            raise DataError(f"{why}, so images cannot be cut into parts; leave --tile and --max-memory out")
         return set()
     fits = functools.cache(lambda size, memory: fits_whole(predictor, head, size, memory))
     a_pixel = functools.cache(lambda: window_bytes(predictor.model, head, (1024, 1024)) / 1024**2)
@@ -87,6 +94,15 @@ def too_large(predictor: Predictor, head: str, jobs: Sequence[Job], tiling: Tili
         if parts:
             found.add(job)
     return found
+
+
+def _only_whole(predictor: Predictor) -> str | None:
+    """Return why a predictor takes images only whole."""
+    if not hasattr(predictor.engine, "model"):
+        return "an exported file does not say what its outputs depend on"
+    if predictor.scale != 1:
+        return f"the model was trained on images at {predictor.scale:g} times their size"
+    return "--tta averages over views of the whole image" if predictor.tta is not None else None
 
 
 def _rounded(memory: int) -> int:
