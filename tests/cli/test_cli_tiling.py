@@ -58,6 +58,5 @@ def test_views_and_parts_exclude_each_other(checkpoint: Path, photo: Path, capsy
     assert (
         main(["predict", str(checkpoint), str(photo), "--out", str(photo.parent / "out"), "--tta", "flip", "--tile", "32"]) == 1
     )
-    assert capsys.readouterr().err.endswith(
-        "error: --tta averages over views of the whole image, so images cannot be cut into parts; leave --tile and --max-memory out\n"
-    )
+    said = "--tta averages over views of the whole image, so images cannot be cut into parts; leave --tile and --max-memory out"
+    assert capsys.readouterr().err.endswith(f"error: {said}\n")
