@@ -20,7 +20,7 @@ from fullconv.inference.engines.onnxruntime import open_session
 from fullconv.inference.engines.openvino import compile_graph
 from fullconv.inference.runtimes import runtime
 
-MARGIN = 0.4
+MARGIN = 0.5
 """Of the labels that may change, the share that may in the images of the search: in others more do."""
 MOST_FLOAT = 0.5
 """Share of a net's convolutions that go back to float32 at most; with more it would be int8 by name only."""
