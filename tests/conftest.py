@@ -1,5 +1,6 @@
 """Shared by all tests: one torch thread, reproducible examples, the real photographs where they are."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("fullconv", deadline=None, derandomize=True)
 settings.load_profile("fullconv")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there before the first test out of garbage collection: it lives to the end, and looking through it takes time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

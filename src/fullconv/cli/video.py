@@ -93,7 +93,7 @@ def video(
         raise DataError(f"{out} is the images' own folder, where results are taken for images; choose another for them")
     found = ImageSequence(source, fps, predictor.image) if source.is_dir() else VideoFile(source)
     log_head(predictor.labels, head)
-    computing.prepare([predictor], lambda: None, "auto")  # frames are many
+    computing.prepare([predictor], lambda: found.pixels, "auto")
     outputs = [name for name, wanted in asdict(written).items() if wanted]
     plan = VideoPlan(outputs, head, overwrite, weights_digest(predictor, checkpoint))
     if found.has_sound and written.video:

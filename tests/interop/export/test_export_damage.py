@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -284,17 +281,20 @@ def test_openvinos_two_files_are_both_new_or_both_old(exported: Export, tmp_path
     assert ExportedEngine(graph, "cpu").heads
 
 
-def test_ctrl_c_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_nothing(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While the file is tried, which takes the most time."""
     scratch, out = tmp_path / "scratch", tmp_path / "out" / "net.pt2"
     scratch.mkdir()
-    command = [sys.executable, "-m", "fullconv", "export", str(checkpoint), "--format", "torch", "--out", str(out)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(scratch)}) as running:
-        while not (scratched := list(scratch.glob("*/model.pt2"))) and running.poll() is None:
-            time.sleep(0.02)
-        assert scratched, "the file was not tried in the folder for temporary files"
-        running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert said.splitlines()[-1] == "stopped"
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+
+    def interrupted(*arguments: object) -> None:
+        assert list(scratch.glob("*/model.pt2"))
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("fullconv.interop.export.export.measure", interrupted)
+    assert main(["export", str(checkpoint), "--format", "torch", "--out", str(out)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "stopped"
     assert not list(scratch.iterdir())
     assert not out.exists()

@@ -7,6 +7,7 @@ whose maps lie in good part where no pixel is seen, the rest alone is computed (
 import functools
 import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,6 +52,14 @@ class EagerEngine(NetEngine):
         check_torch_precision("eager", precision, self.device)
         self._lock = threading.Lock()
         self._made: tuple[object, dict[str, Windowed]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # to another process goes the net; what is made of it is made there
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_made")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock, self._made = threading.Lock(), None
 
     def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         dtype = TORCH_TYPES.get(self.precision)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fullconv.data.images import SUFFIXES, picture_of, read_image
+from fullconv.data.images import SUFFIXES, picture_of, read_image, upright_size
 from fullconv.errors import DataError, SpecError
 from fullconv.inference.runtimes import runtime
 from fullconv.spec import ImageSpec
@@ -74,6 +74,11 @@ class Source(Protocol):
         """About how many frames there are; ``None`` where nobody knows before the end."""
         ...
 
+    @property
+    def pixels(self) -> int | None:
+        """About how many pixels all frames have together; ``None`` as for :attr:`count`."""
+        ...
+
     def frames(self) -> Iterator[Frame]:
         """Yield the frames in the order in which they are shown.
 
@@ -120,6 +125,7 @@ class VideoFile:
             self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
             self._frames = int(stream.frames or 0)
+            self._area = stream.width * stream.height
             self.has_sound = bool(container.streams.audio)
             self._end = _declared_end(container, stream)
 
@@ -129,6 +135,11 @@ class VideoFile:
         if self._frames:
             return self._frames
         return None if self._end is None else round(self._end * self.rate)
+
+    @property
+    def pixels(self) -> int | None:
+        """About how many pixels all frames have together."""
+        return None if self.count is None else self.count * self._area
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames; errors as of :class:`Source`."""
@@ -203,6 +214,15 @@ class ImageSequence:
     def count(self) -> int | None:
         """How many images there are."""
         return len(self.images)
+
+    @property
+    def pixels(self) -> int | None:
+        """How many pixels all images have together, which are of one size."""
+        try:
+            height, width = upright_size(self.images[0])
+        except DataError:  # told when it is read
+            return None
+        return height * width * len(self.images)
 
     def frames(self) -> Iterator[Frame]:
         """Yield the images as frames; errors as of :class:`Source`."""
