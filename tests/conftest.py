@@ -14,7 +14,7 @@ settings.load_profile("fullconv")
 
 
 def pytest_collection_finish() -> None:
-    """Leave what is there before the first test out of garbage collection: it lives to the end, and looking through it takes time."""
+    """Leave what is there before the first test out of garbage collection: it lives to the end, and looking at it takes time."""
     gc.freeze()
 
 
