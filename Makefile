@@ -4,9 +4,6 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 # one thread a process: two test processes with two threads each are slower than with one
 export OMP_NUM_THREADS ?= 1
-# memory that was given back is kept for the next tensors instead of being cleared by the system again and again
-export MALLOC_MMAP_THRESHOLD_ ?= 268435456
-export MALLOC_TRIM_THRESHOLD_ ?= 536870912
 # one more than the two cores that the suite is measured on: some tests wait for a signal or for a process to end
 WORKERS ?= 3
 
