@@ -1,9 +1,6 @@
 """Prediction and heat maps with what should not be: damaged weights, links in circles, disks that end, strange arrays."""
 
-import contextlib
-import resource
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +20,12 @@ from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.convolutionalize import convolutionalize
 from fullconv.nn.normalise import IMAGENET, Normalise
+from small_disk import files_of_at_most
 
 
 @pytest.fixture(scope="module")
 def predictor(checkpoint: Path) -> Predictor:
     return load(checkpoint, "cpu")
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Stands for the end of the disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def noise(*shape: int) -> np.ndarray:

@@ -1,10 +1,7 @@
-import contextlib
 import json
 import math
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from fullconv.nn.checkpoint import KEY, load_checkpoint, read_header, save_check
 from fullconv.nn.fcn import FCN
 from fullconv.nn.normalise import Normalise
 from fullconv.spec import ModelSpec
+from small_disk import files_of_at_most
 
 LABELS = {"semantic": LabelSet(("floor", "wall", "sky"), voc_colors(3))}
 GREY = {"channels": "RGB", "range": [0, 1], "mean": [0], "std": [1]}
@@ -160,17 +158,6 @@ def test_an_unwritable_place(model: FCN, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(FullconvError, match=r"cannot write .*file/m.safetensors: .* choose another folder"):
         save_checkpoint(tmp_path / "file" / "m.safetensors", model, LABELS)
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Stands for the end of the disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_keeps_the_old_file(model: FCN, path: Path) -> None:

@@ -104,10 +104,10 @@ def serve(
     fullconv serve roads=run/model.safetensors --host 0.0.0.0 --token-file tokens.txt
     """
     from fullconv.errors import SpecError
-    from fullconv.inference.runtimes import runtime
+    from fullconv.extras import extra_module
 
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
-        runtime(module, "serve")
+        extra_module(module, "serve")
     from fullconv.serve.limits import MB, Limits
     from fullconv.serve.security import is_loopback
     from fullconv.serve.server import run

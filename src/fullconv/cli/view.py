@@ -49,10 +49,10 @@ def view(
     fullconv view run
     fullconv view photos --model run/model.safetensors
     """
-    from fullconv.inference.runtimes import runtime
+    from fullconv.extras import extra_module
 
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
-        runtime(module, "serve")
+        extra_module(module, "serve")
     import webbrowser
 
     from fullconv.inference.load import load

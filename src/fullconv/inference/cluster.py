@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from fullconv.errors import FullconvError, SpecError
+from fullconv.extras import extra_module
 from fullconv.inference.mapped import Opener, written
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.processes import BATCH, tried_twice
 from fullconv.inference.results import Done, How, Todo, predict_jobs
-from fullconv.inference.runtimes import runtime
 
 LOCAL = "local"
 BLOCKS = 10_000
@@ -55,8 +55,8 @@ class Cluster:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise SpecError(f"{self.workers} workers predict nothing; give 1 or more")
-        runtime("ray", "ray")
-        runtime("ray.data", "ray")
+        extra_module("ray", "ray")
+        extra_module("ray.data", "ray")
 
     def __call__(self, todo: Todo, how: How) -> Generator[Done, None, None]:
         """Yield what became of each image, in the order in which they are done.
@@ -68,7 +68,7 @@ class Cluster:
         """
         if not todo:
             return
-        ray = runtime("ray", "ray")
+        ray = extra_module("ray", "ray")
         started = not ray.is_initialized()
         if started:
             self._connect(ray)

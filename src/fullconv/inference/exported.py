@@ -21,10 +21,10 @@ from torch import Tensor
 
 from fullconv.data.sample import DEPTH, HHA, RGB
 from fullconv.errors import DataError, SpecError, WeightsError, some
+from fullconv.extras import extra_module
 from fullconv.inference.device import find_device
 from fullconv.inference.engines.onnxruntime import open_session
 from fullconv.inference.engines.openvino import compile_graph, core
-from fullconv.inference.runtimes import runtime
 from fullconv.nn.header import HeaderFacts, facts_of
 
 KEY = "fullconv"
@@ -198,7 +198,7 @@ def _parsed(file: Path, text: str | None) -> dict[str, Any]:
 
 
 def _open_onnx(file: Path, device: str) -> tuple[str | None, Run, torch.device]:
-    ort = runtime("onnxruntime", "onnx")
+    ort = extra_module("onnxruntime", "onnx")
     has_cuda = "CUDAExecutionProvider" in ort.get_available_providers()
     place = torch.device("cpu") if device == "auto" and not has_cuda else find_device(device)
     if place.type not in (("cpu", "cuda") if has_cuda else ("cpu",)):

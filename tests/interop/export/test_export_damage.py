@@ -1,11 +1,9 @@
 """Exported files that are cut short, of others or untrue, and exports onto disks that end: one line, and nothing half written."""
 
-import contextlib
 import json
-import resource
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +19,13 @@ from fullconv.cli import main
 from fullconv.errors import DataError, FullconvError, SpecError, WeightsError
 from fullconv.inference.exported import ExportedEngine
 from fullconv.interop.export import Exported, export_checkpoint
+from small_disk import files_of_at_most
 
 Export = Callable[..., tuple[Path, Exported]]
 Make = Callable[..., Path]
 FORMATS = ("onnx", "openvino", "torch")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning:torch.onnx")
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Stands for the end of the disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 # --- files ---

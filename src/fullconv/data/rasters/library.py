@@ -1,13 +1,13 @@
 """The libraries that read maps, which ``pip install 'fullconv[geo]'`` brings, and their errors as ours."""
 
 import contextlib
-import importlib
 import threading
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-from fullconv.errors import DataError, SpecError
+from fullconv.errors import DataError
+from fullconv.extras import extra_module
 
 _FILTERS = threading.Lock()
 
@@ -25,10 +25,7 @@ def geo(module: str) -> ModuleType:
     >>> geo("rasterio.features").__name__
     'rasterio.features'
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise SpecError(f"maps need {module.partition('.')[0]}, which is not installed; pip install 'fullconv[geo]'") from error
+    return extra_module(module, "geo")
 
 
 @contextlib.contextmanager

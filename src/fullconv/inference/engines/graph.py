@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fullconv.errors import SpecError
-from fullconv.inference.runtimes import runtime
+from fullconv.extras import extra_module
 from fullconv.nn.fcn import FCN
 from fullconv.nn.inputs import check_inputs
 
@@ -62,7 +62,7 @@ def onnx_of(model: FCN) -> bytes:
     SpecError
         When the packages that write it are not installed, or it is larger than the 2 GB that one file may have.
     """
-    runtime("onnxscript", "onnx")  # torch needs it, and says so less plainly
+    extra_module("onnxscript", "onnx")  # torch needs it, and says so less plainly
     program = export_coarse(model)
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fullconv.extras import extra_module
 from fullconv.inference.engines.graph import arrays_of, check_on_cpu, onnx_of
 from fullconv.inference.engines.net import NetEngine
 from fullconv.inference.engines.precision import check_precision
-from fullconv.inference.runtimes import runtime
 from fullconv.nn.fcn import FCN
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def open_session(graph: bytes | str, providers: Sequence[Any] = ()) -> "onnxrunt
     SpecError
         When ONNX Runtime is not installed.
     """
-    ort = runtime("onnxruntime", "onnx")
+    ort = extra_module("onnxruntime", "onnx")
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # what ends the process: errors are raised, and need not be printed too

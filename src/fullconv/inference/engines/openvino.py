@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from fullconv.errors import SpecError
+from fullconv.extras import extra_module
 from fullconv.inference.engines.graph import arrays_of, check_on_cpu, onnx_of
 from fullconv.inference.engines.net import NetEngine
 from fullconv.inference.engines.precision import check_precision
-from fullconv.inference.runtimes import runtime
 from fullconv.nn.fcn import FCN
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def core() -> "openvino.Core":
     SpecError
         When OpenVINO is not installed.
     """
-    return _core(runtime("openvino", "openvino"))
+    return _core(extra_module("openvino", "openvino"))
 
 
 @functools.cache

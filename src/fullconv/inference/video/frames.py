@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fullconv.data.images import SUFFIXES, picture_of, read_image, upright_size
 from fullconv.errors import DataError, SpecError
-from fullconv.inference.runtimes import runtime
+from fullconv.extras import extra_module
 from fullconv.spec import ImageSpec
 
 TICKS = 90_000
@@ -100,7 +100,7 @@ def av() -> ModuleType:
     SpecError
         When it is not installed.
     """
-    return runtime("av", "video")
+    return extra_module("av", "video")
 
 
 class VideoFile:

@@ -15,10 +15,10 @@ from torch import Tensor
 from fullconv.data.sample import Dataset
 from fullconv.errors import FullconvError, SpecError, WeightsError
 from fullconv.evaluation import compare
+from fullconv.extras import extra_module
 from fullconv.files import replacing
 from fullconv.inference.exported import SUFFIXES, WEIGHTS, ExportedEngine, checksum, is_exported
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.runtimes import runtime
 from fullconv.inference.threshold import check_threshold, labels_at
 from fullconv.interop.export.calibration import Folder, open_calibration
 from fullconv.interop.export.formats import Content, make_content
@@ -161,9 +161,9 @@ def _check_options(target: Path, format: str, precision: str, calibrate: object,
 def _check_runtimes(format: str, precision: str) -> None:
     """Raise a SpecError for what is not installed before minutes of work, not behind them."""
     for module in RUNTIMES[format]:
-        runtime(module, format)
+        extra_module(module, format)
     if precision == "int8":
-        runtime("nncf", "int8")
+        extra_module("nncf", "int8")
 
 
 def _content(

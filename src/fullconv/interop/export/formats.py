@@ -11,9 +11,9 @@ import torch
 from torch.export import ExportedProgram
 
 from fullconv.errors import SpecError
+from fullconv.extras import extra_module
 from fullconv.inference.engines.openvino import read
 from fullconv.inference.exported import KEY, TORCH_ENTRY
-from fullconv.inference.runtimes import runtime
 from fullconv.interop.export.quantise import Calibration, quantised_onnx, quantised_openvino
 from fullconv.nn.float16 import takes_half
 
@@ -96,7 +96,7 @@ class OpenvinoContent:
     def __init__(
         self, proto: Any, names: tuple[Sequence[str], Sequence[str]], half: bool, calibration: Calibration | None
     ) -> None:
-        ov = runtime("openvino", "openvino")
+        ov = extra_module("openvino", "openvino")
         self._model = read(proto.SerializeToString())
         for ports, wanted in zip((self._model.inputs, self._model.outputs), names, strict=True):
             for port, name in zip(ports, wanted, strict=True):
@@ -116,7 +116,7 @@ class OpenvinoContent:
 
 def _store_in_half(model: Any, ov: Any) -> None:
     """Put float16 and a conversion back in the place of large weights; OpenVINO's own way takes small ones too."""
-    operators = runtime("openvino.opset13", "openvino")
+    operators = extra_module("openvino.opset13", "openvino")
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Constant" or node.get_element_type() != ov.Type.f32:
             continue
@@ -135,8 +135,8 @@ def onnx_of(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[s
     SpecError
         When onnx or onnxscript is not installed.
     """
-    runtime("onnx", "onnx")
-    runtime("onnxscript", "onnx")
+    extra_module("onnx", "onnx")
+    extra_module("onnxscript", "onnx")
     made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=[*inputs], output_names=[*outputs])
     if made is None:
         raise SpecError("torch gave no ONNX program")

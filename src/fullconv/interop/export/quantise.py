@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fullconv.extras import extra_module
 from fullconv.inference.engines.onnxruntime import open_session
 from fullconv.inference.engines.openvino import compile_graph
-from fullconv.inference.runtimes import runtime
 
 MARGIN = 0.5
 """Of the labels that may change, the share that may in the images of the search: in others more do."""
@@ -72,7 +72,7 @@ def quantised_onnx(proto: Any, calibration: Calibration) -> tuple[Any, str]:
 
 def quantised_openvino(model: Any, calibration: Calibration) -> tuple[Any, str]:
     """Return a quantised copy of an OpenVINO model, and how much of it is in 8 bits, in words."""
-    compiled_kind = runtime("openvino", "openvino").CompiledModel
+    compiled_kind = extra_module("openvino", "openvino").CompiledModel
 
     def arrays(one: Sequence[Tensor]) -> list[Any]:
         return [each.numpy() for each in one]
@@ -104,7 +104,7 @@ def _openvino_nodes(model: Any) -> list[Node]:
 def _quantised(
     model: Any, calibration: Calibration, nodes: Sequence[Node], arrays: Arrays, opened: Callable[[Any], Callable[[Any], Any]]
 ) -> Any:
-    nncf = runtime("nncf", "int8")
+    nncf = extra_module("nncf", "int8")
     nncf.set_log_level(logging.ERROR)
     tail = _tail(nodes)
     convolutions = sum(kind in CONVOLUTIONS and name not in tail for name, kind, _, _ in nodes)
