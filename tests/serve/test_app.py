@@ -139,7 +139,7 @@ def test_the_pixels_that_an_entry_depends_on(client: TestClient) -> None:
         ("/v1/geometry/timm/hf-hub:someone/net", 404, "fullconv models"),
         ("/v1/geometry/minivgg?stride=7", 422, "32, 16, 8, 4"),
         ("/v1/geometry/minivgg?padding=none", 422, "padding"),
-        ("/v1/geometry?size=3", 422, "size"),
+        ("/v1/geometry?size=3", 422, "size is no parameter of this address"),
         ("/nowhere", 404, "/docs"),
         ("/v1/segment", 405, "another method"),
     ],
@@ -155,7 +155,7 @@ def test_what_is_not_there_is_a_problem(client: TestClient, address: str, status
 
 def test_a_slip_in_the_query_is_seen(client: TestClient) -> None:
     for query, said in (
-        ("polygonz=coco", "polygonz"),
+        ("polygonz=coco", "polygonz is no parameter of this address; /docs lists those that are"),
         ("format=jpg", "format"),
         ("polygons=coco", "format=json"),
         ("refine=perhaps", "refine"),

@@ -245,6 +245,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # as it is registered for
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
+    if first["type"] == "extra_forbidden":
+        raise Problem(
+            "bad-request", f"{where} is no parameter of this address; /docs lists those that are, leave it out"
+        ) from error
     raise Problem("bad-request", f"{where}: {first['msg']}" if where else str(first["msg"])) from error
 
 
