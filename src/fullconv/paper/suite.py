@@ -88,6 +88,11 @@ def _longest() -> float:
     return max(experiment.minutes for experiment in EXPERIMENTS.values())
 
 
+def scale_of(budget: float | None) -> float:
+    """Return the factor on all training steps that a budget of minutes gives; one for all experiments, as they share nets."""
+    return 1.0 if budget is None else budget / _longest()
+
+
 def run_experiment(name: str, context: Context, budget: float | None = None) -> Finding:
     """Return what experiment ``name`` finds, from ``result.json`` when it was finished before with the same settings.
 
@@ -109,7 +114,7 @@ def run_experiment(name: str, context: Context, budget: float | None = None) -> 
         After Ctrl-C or SIGTERM; the same command goes on.
     """
     experiment = EXPERIMENTS[name]
-    context = context.named(name, 1.0 if budget is None else budget / _longest())
+    context = context.named(name, scale_of(budget))
     stored = context.folder / "result.json"
     settings = context.settings() | _identity(experiment, context)
     finding = _finished(stored, settings)
