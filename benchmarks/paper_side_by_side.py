@@ -54,11 +54,12 @@ class Group:
 
     def context(self, seeds: int = 1, console: Console | None = None) -> Context:
         """Return the context that ``fullconv paper`` would have."""
-        return Context(self.out, "", self.data, self.root, self.backbone, seeds=seeds, console=console or Console(stderr=True))
+        said = console or Console(stderr=True)
+        return Context(self.out, "", self.data, self.root, self.backbone, scale_of(self.budget), seeds, said)
 
     def trainings(self, seed: int) -> dict[str, Training]:
         """Return what a seed of all experiments trains, by its run's name; runs that several share are there once."""
-        planned = (EXPERIMENTS[name].plan(self.context().named(name, scale_of(self.budget)), seed) for name in self.experiments)
+        planned = (EXPERIMENTS[name].plan(self.context(), seed) for name in self.experiments)
         return {training.run: training for plan in planned for training in plan.values()}
 
 

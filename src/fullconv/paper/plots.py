@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from fullconv.data.sample import Dataset
+from fullconv.data.sample import Dataset, Sample
 from fullconv.drawing import Comparison, comparison_grid
 from fullconv.evaluation.plots import figure
 from fullconv.files import replacing
@@ -72,11 +73,15 @@ def draw_nets(path: Path, nets: Mapping[str, FCN], dataset: Dataset, head: str) 
     rows: list[Comparison] = []
     for index in spread_out(dataset):
         sample = dataset[index]
-        images = {name: image[None] for name, image in sample.inputs.items()}
-        with torch.inference_mode():
-            found = {
-                name: net({each: images[each] for each in net.inputs})[head][0].argmax(0).numpy() for name, net in nets.items()
-            }
+        found = {name: _labels(net, sample, head) for name, net in nets.items()}
         rows.append((sample.picture, sample.targets[head].numpy(), found))
     draw_comparisons(path, rows, dataset.labels[head])
     return Picture(path.name, "The same images as each net labels them.")
+
+
+def _labels(net: FCN, sample: Sample, head: str) -> NDArray[np.integer]:
+    """Return a net's labels (H, W) for one sample, computed where the net is."""
+    device = next(net.parameters()).device
+    with torch.inference_mode():
+        logits = net({name: sample.inputs[name][None].to(device) for name in net.inputs})[head][0]
+    return logits.argmax(0).cpu().numpy()

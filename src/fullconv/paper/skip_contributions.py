@@ -34,6 +34,7 @@ def contributions(model: FCN, head: str, image: Tensor) -> dict[int, Tensor]:
     image
         uint8 or float 0–255 (N, C, H, W).
     """
+    image = image.to(next(model.parameters()).device)
     scores = model.score_maps(image)[head]
     return {stride: model.fuse(head, _only(scores, i), image) for i, stride in enumerate(model.strides)}
 
@@ -59,7 +60,7 @@ def ablation(model: FCN, head: str, dataset: Dataset) -> dict[str, Report]:
             truth = sample.targets[head].numpy()
             for name, chosen in kept.items():
                 logits = torch.stack([parts[stride][0] for stride in chosen]).sum(0)
-                counts[name].update(truth, logits.argmax(0).numpy(), dataset.labels[head].ignore_index)
+                counts[name].update(truth, logits.argmax(0).cpu().numpy(), dataset.labels[head].ignore_index)
     return {name: Report(dataset.name, dataset.labels[head], matrix, len(dataset)) for name, matrix in counts.items()}
 
 
@@ -73,7 +74,7 @@ def draw_streams(model: FCN, head: str, dataset: Dataset, indices: Sequence[int]
         for row, index in zip(plots, indices, strict=True):
             sample = dataset[index]
             with torch.inference_mode():
-                parts = contributions(model, head, sample.inputs[RGB][None])
+                parts = {stride: part.cpu() for stride, part in contributions(model, head, sample.inputs[RGB][None]).items()}
             thing = most_refined_class(list(parts.values())[1:], sample.targets[head].numpy(), labels.ignore_index)
             maps = [part[0, thing].numpy() for part in parts.values()]
             maps.append(np.sum(maps, axis=0))

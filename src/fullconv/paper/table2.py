@@ -12,6 +12,7 @@ from typing import Any
 
 from fullconv.data.sample import SEMANTIC, Dataset
 from fullconv.evaluation import METRICS
+from fullconv.inference.device import find_device
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
@@ -146,7 +147,7 @@ def _per_class(nets: Sequence[Nets]) -> list[str]:
 
 
 def _load(folder: Path) -> FCN:
-    return load_checkpoint(folder / "model.safetensors").model.eval()
+    return load_checkpoint(folder / "model.safetensors").model.eval().to(find_device("auto"))
 
 
 def _draw_bars(path: Path, rows: Sequence[Row]) -> Picture:
