@@ -1,4 +1,7 @@
-"""The protocol of the paper's experiments, in one table: every value of every net's recipe that is not a recipe's default."""
+"""The protocol of the paper's experiments, in one table: every value of every net's recipe that is not a recipe's default.
+
+Keys are the experiment, its data and, where it is not the data's own, the backbone.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,29 @@ VOC: Row = {
     **{"data.name": "voc2012", "data.train": "train", "data.val": "val"},
     **{"data.augment.scale": (0.65, 1.4), "data.augment.crop": (320, 320)},
 }
+TUNED: Row = {
+    **COMMON,
+    **{"model.weights": "imagenet", "data.root": ROOT, "data.workers": 1, "data.augment.flip": True, "data.augment.color": 0.3},
+    **{"train.batch_size": 16, "train.average": 0.99, "train.precision": "auto", "train.optimizer.name": "adamw"},
+    **{"train.optimizer.score_learning_rate_factor": 10.0, "train.optimizer.weight_decay": 1e-2},
+    **{"train.optimizer.bias_learning_rate_factor.trunk": 1.0, "train.optimizer.bias_learning_rate_factor.score": 1.0},
+    **{"train.optimizer.schedule": "poly", "train.optimizer.warmup": 50},
+}
+"""How VGG16 and EfficientNet-Lite0 are fine-tuned, whatever they learn."""
+VOC_TUNED: Row = {
+    **TUNED,
+    **{"data.name": "voc2012", "data.train": "train", "data.val": "val"},
+    **{"data.augment.scale": (0.6, 1.3), "data.augment.crop": (288, 288)},
+}
+NYUD_TUNED: Row = {
+    **TUNED,
+    **{"data.name": "nyudv2", "data.train": "trainval", "data.val": "test", "data.scale": 0.5, "data.hha": Path("out/hha")},
+    **{"data.augment.scale": (0.75, 1.4), "data.augment.crop": (240, 320)},
+}
+TRUNK: Row = {"model.hidden_layers": False}
+LITE: Row = {"model.dropout": 0.2}
+OWN: dict[str, tuple[Row, float]] = {"vgg16": (TRUNK, 5e-5), "efficientnet_lite0": (LITE, 3e-4)}
+"""What the fine-tuned backbones have of their own: of the model, and the learning rate."""
 NYUD: Row = {
     **SQUEEZENET,
     **{"data.name": "nyudv2", "data.train": "trainval", "data.val": "test", "data.scale": 0.5, "data.hha": Path("out/hha")},
@@ -58,13 +84,6 @@ FLOW: Row = {
     **{"data.name": "siftflow", "data.train": "trainval", "data.val": "test"},
     **{"data.augment.scale": (0.75, 1.4), "data.augment.crop": (256, 256)},
 }
-PAPER: Row = {
-    **COMMON,
-    **{"model.weights": "imagenet", "data.root": ROOT, "data.name": "voc2012", "data.train": "train", "data.val": "val"},
-    **{"train.batch_size": 20, "train.replacement": True, "train.optimizer.name": "sgd", "train.optimizer.momentum": 0.9},
-    **{"train.optimizer.weight_decay": 5e-4, "train.precision": "32-true"},
-}
-
 Stages = tuple[tuple[int, int, float], ...]
 """Stride, steps and learning rate of each stage."""
 
@@ -82,10 +101,13 @@ def _start(start: Any) -> Row:
     return {"model.weights": start}
 
 
-T2_STAGED = net(SCENES, "fcn4s-minivgg", CLASSIFIER, (32, 1500, 5e-3), (16, 600, 2.5e-3), (8, 600, 2.5e-3), (4, 600, 2.5e-3))
-VOC_STAGED = net(VOC, "fcn8s-squeezenet1_1", "imagenet", (32, 750, 5e-5), (16, 450, 3e-5), (8, 400, 2e-5))
+T2_STAGED = net(SCENES, "fcn4s-minivgg", CLASSIFIER, (32, 1500, 5e-3), (16, 600, 5e-3), (8, 600, 5e-3), (4, 600, 5e-3))
+VOC_STAGED = net(VOC, "fcn8s-squeezenet1_1", "imagenet", (32, 750, 5e-5), (16, 450, 5e-5), (8, 400, 5e-5))
 T4_LATE = {"rgb": "scenes-fcn32s-minivgg-rgb", "hha": "scenes-fcn32s-minivgg-hha"}
-NYUD_LATE = {"rgb": "nyudv2-fcn32s-squeezenet1_1-rgb", "hha": "nyudv2-fcn32s-squeezenet1_1-hha"}
+NYUD_LATE = {
+    backbone: {stream: f"nyudv2-fcn32s-{backbone}-{stream}" for stream in ("rgb", "hha")}
+    for backbone in ("squeezenet1_1", "vgg16", "efficientnet_lite0")
+}
 BOTH = ("semantic", "geometric")
 PLAIN = {**SCENES, "data.augment.flip": False}
 EXACT = {**SGD, "data.size": (64, 128), "train.optimizer.warmup": 25}
@@ -127,38 +149,54 @@ def t5(base: Row, run: str, name: str, start: Any, *stages: tuple[int, int, floa
     }
 
 
-TABLE: dict[tuple[str, str], dict[str, tuple[str, Row]]] = {
-    ("T1", "scenes"): {
+def t2(backbone: str) -> dict[str, tuple[str, Row]]:
+    """Table 2 on VOC from a fine-tuned backbone: equal steps and learning rates of what is compared."""
+    own, rate = OWN[backbone]
+    return {
+        "FCN-32s-fixed": (
+            f"voc-fcn32s-fixed-{backbone}",
+            net(VOC_TUNED | own, f"fcn32s-{backbone}", "imagenet", (32, 600, rate), trainable="score"),
+        ),
+        "staged": (f"voc-fcn8s-{backbone}", staged(backbone)),
+        "FCN-8s at once": (
+            f"voc-fcn8s-at-once-{backbone}",
+            net(VOC_TUNED | own, f"fcn8s-{backbone}", "imagenet", (8, 1200, rate)),
+        ),
+    }
+
+
+def staged(backbone: str) -> Row:
+    own, rate = OWN[backbone]
+    return net(VOC_TUNED | own, f"fcn8s-{backbone}", "imagenet", (32, 600, rate), (16, 300, rate), (8, 300, rate))
+
+
+def t4_tuned(backbone: str) -> dict[str, tuple[str, Row]]:
+    own, rate = OWN[backbone]
+    return t4(NYUD_TUNED | own, "nyudv2", backbone, "imagenet", (32, 600, rate), (16, 300, rate), NYUD_LATE[backbone])
+
+
+TABLE: dict[tuple[str, str, str | None], dict[str, tuple[str, Row]]] = {
+    ("T1", "scenes", None): {
         f"FCN-{title}": (
             f"scenes-fcn32s-narrow-{title.lower()}",
             net(SCENES, f"fcn32s-narrow-{title.lower()}", None, (32, 1200, rate), dropout=0.2),
         )
         for title, rate in (("AlexNet", 5e-3), ("VGG16", 2e-3), ("GoogLeNet", 5e-3))
     },
-    ("T1", "voc2012"): {
-        "FCN-AlexNet": (  # biases as the reference trains them: no factor, but decay; the loss is the mean of the images' means
-            "voc-fcn32s-caffe-alexnet",
-            net(PAPER, "fcn32s-caffe-alexnet", "imagenet", (32, 100000, 1e-4), reduction="image_mean")
-            | {"train.optimizer.bias_learning_rate_factor.trunk": 1.0, "train.optimizer.bias_weight_decay.trunk": 5e-4},
-        ),
-        "FCN-VGG16": (
-            "voc-fcn32s-caffe-vgg16",
-            net(
-                PAPER | {"train.optimizer.momentum": 0.99, "train.devices": 1}, "fcn32s-caffe-vgg16", "imagenet",
-                (32, 100000, 1e-10), batch_size=1, reduction="sum",
-            ),
-        ),
-        "FCN-GoogLeNet": ("voc-fcn32s-caffe-googlenet", net(PAPER, "fcn32s-caffe-googlenet", "imagenet", (32, 100000, 5e-5))),
+    ("T1", "voc2012", None): {
+        "FCN-AlexNet": ("voc-fcn32s-alexnet", net(VOC_TUNED | TRUNK, "fcn32s-alexnet", "imagenet", (32, 600, 1e-4))),
+        "FCN-VGG16": ("voc-fcn32s-vgg16", net(VOC_TUNED | TRUNK, "fcn32s-vgg16", "imagenet", (32, 600, 5e-5))),
+        "FCN-GoogLeNet": ("voc-fcn32s-googlenet", net(VOC_TUNED, "fcn32s-googlenet", "imagenet", (32, 600, 3e-4))),
     },
-    ("T2", "scenes"): {
+    ("T2", "scenes", None): {
         "FCN-32s-fixed": (
             "scenes-fcn32s-fixed-minivgg",
-            net(SCENES, "fcn32s-minivgg", CLASSIFIER, (32, 500, 1e-3), trainable="score") | {"train.optimizer.weight_decay": 0},
+            net(SCENES, "fcn32s-minivgg", CLASSIFIER, (32, 1500, 5e-3), trainable="score"),
         ),
         "staged": ("scenes-fcn4s-minivgg", T2_STAGED),
         "FCN-8s at once": ("scenes-fcn8s-at-once-minivgg", net(SCENES, "fcn8s-minivgg", CLASSIFIER, (8, 2700, 5e-3))),
     },
-    ("T2", "voc2012"): {
+    ("T2", "voc2012", None): {
         "FCN-32s-fixed": (
             "voc-fcn32s-fixed-squeezenet1_1",
             net(VOC, "fcn32s-squeezenet1_1", "imagenet", (32, 750, 5e-5), trainable="score"),
@@ -169,23 +207,23 @@ TABLE: dict[tuple[str, str], dict[str, tuple[str, Row]]] = {
             net(VOC, "fcn8s-squeezenet1_1", "imagenet", (8, 1600, 5e-5)),
         ),
     },
-    ("upsampling", "scenes"): {
+    ("upsampling", "scenes", None): {
         "fixed": ("scenes-fcn4s-minivgg", T2_STAGED),
         "learned": (
             "scenes-fcn8s-minivgg-learned",
             net(
-                SCENES, "fcn8s-minivgg", CLASSIFIER, (32, 1500, 5e-3), (16, 600, 2.5e-3), (8, 600, 2.5e-3),
+                SCENES, "fcn8s-minivgg", CLASSIFIER, (32, 1500, 5e-3), (16, 600, 5e-3), (8, 600, 5e-3),
                 deconvolution="learned",
             ),
         ),
     },
-    ("upsampling", "voc2012"): {
+    ("upsampling", "voc2012", None): {
         "fixed": ("voc-fcn8s-squeezenet1_1", VOC_STAGED),
         "learned": ("voc-fcn8s-squeezenet1_1-learned", VOC_STAGED | {"model.deconvolution": "learned"}),
     },
-    ("T4", "scenes"): t4(SCENES, "scenes", "minivgg", CLASSIFIER, (32, 800, 5e-3), (16, 400, 2.5e-3), T4_LATE),
-    ("T4", "nyudv2"): t4(NYUD, "nyudv2", "squeezenet1_1", "imagenet", (32, 400, 5e-5), (16, 200, 3e-5), NYUD_LATE),
-    ("F5", "scenes"): {
+    ("T4", "scenes", None): t4(SCENES, "scenes", "minivgg", CLASSIFIER, (32, 800, 5e-3), (16, 400, 2.5e-3), T4_LATE),
+    ("T4", "nyudv2", None): t4(NYUD, "nyudv2", "squeezenet1_1", "imagenet", (32, 400, 5e-5), (16, 200, 3e-5), NYUD_LATE["squeezenet1_1"]),
+    ("F5", "scenes", None): {
         f"p = {share:g}": (
             f"F5-scenes-p{share:g}",
             net(
@@ -194,7 +232,7 @@ TABLE: dict[tuple[str, str], dict[str, tuple[str, Row]]] = {
         )
         for share in SHARES
     },
-    ("F5", "voc2012"): {
+    ("F5", "voc2012", None): {
         f"p = {share:g}": (
             f"F5-voc2012-p{share:g}",
             net(
@@ -204,11 +242,11 @@ TABLE: dict[tuple[str, str], dict[str, tuple[str, Row]]] = {
         )
         for share in SHARES
     },
-    ("T5", "scenes"): t5(SCENES, "T5-scenes-minivgg", "fcn16s-minivgg", CLASSIFIER, (32, 1500, 5e-3), (16, 600, 2.5e-3)),
-    ("T5", "siftflow"): t5(
+    ("T5", "scenes", None): t5(SCENES, "T5-scenes-minivgg", "fcn16s-minivgg", CLASSIFIER, (32, 1500, 5e-3), (16, 600, 2.5e-3)),
+    ("T5", "siftflow", None): t5(
         FLOW, "T5-siftflow-squeezenet1_1", "fcn16s-squeezenet1_1", "imagenet", (32, 1150, 5e-5), (16, 550, 3e-5)
     ),
-    ("claims", "scenes"): {
+    ("claims", "scenes", None): {
         "plain": ("claims-plain", net(PLAIN, "fcn32s-minivgg", None, (32, 600, 5e-3))),
         "class balancing": (
             "claims-balanced",
@@ -232,8 +270,22 @@ TABLE: dict[tuple[str, str], dict[str, tuple[str, Row]]] = {
             | {"train.optimizer.weight_decay": 5e-4 * PIXELS},
         ),
     },
-    ("claims", "voc2012"): {},
-    **{(name, "scenes"): {"staged": ("scenes-fcn4s-minivgg", T2_STAGED)} for name in ("T3", "shift", "outlines")},
-    **{(name, "voc2012"): {"staged": ("voc-fcn8s-squeezenet1_1", VOC_STAGED)} for name in ("T3", "shift", "outlines")},
-    **{("bound", data): {} for data in ("scenes", "voc2012", "nyudv2")},
+    ("claims", "voc2012", None): {},
+    **{("T2", "voc2012", backbone): t2(backbone) for backbone in OWN},
+    **{("T4", "nyudv2", backbone): t4_tuned(backbone) for backbone in OWN},
+    **{
+        (name, "voc2012", backbone): {"staged": (f"voc-fcn8s-{backbone}", staged(backbone))}
+        for name in ("T3", "shift", "outlines")
+        for backbone in OWN
+    },
+    **{
+        ("upsampling", "voc2012", backbone): {
+            "fixed": (f"voc-fcn8s-{backbone}", staged(backbone)),
+            "learned": (f"voc-fcn8s-{backbone}-learned", staged(backbone) | {"model.deconvolution": "learned"}),
+        }
+        for backbone in OWN
+    },
+    **{(name, "scenes", None): {"staged": ("scenes-fcn4s-minivgg", T2_STAGED)} for name in ("T3", "shift", "outlines")},
+    **{(name, "voc2012", None): {"staged": ("voc-fcn8s-squeezenet1_1", VOC_STAGED)} for name in ("T3", "shift", "outlines")},
+    **{("bound", data, None): {} for data in ("scenes", "voc2012", "nyudv2")},
 }  # fmt: skip

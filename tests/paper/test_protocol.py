@@ -19,8 +19,8 @@ from fullconv.paper.suite import EXPERIMENTS
 from fullconv.spec import Recipe
 
 
-def context(name: str, data: str) -> Context:
-    return Context(Path("out"), name, data, None if data == "scenes" else ROOT)
+def context(name: str, data: str, backbone: str | None = None) -> Context:
+    return Context(Path("out"), name, data, None if data == "scenes" else ROOT, backbone)
 
 
 def flat(value: Any, place: str = "") -> Row:
@@ -53,9 +53,9 @@ DEFAULTS = told(
 )
 
 
-@pytest.mark.parametrize(("name", "data"), TABLE)
-def test_every_net_is_trained_as_the_table_says(name: str, data: str) -> None:
-    planned, expected = EXPERIMENTS[name].plan(context(name, data), 0), TABLE[name, data]
+@pytest.mark.parametrize(("name", "data", "backbone"), TABLE)
+def test_every_net_is_trained_as_the_table_says(name: str, data: str, backbone: str | None) -> None:
+    planned, expected = EXPERIMENTS[name].plan(context(name, data, backbone), 0), TABLE[name, data, backbone]
     assert list(planned) == list(expected)
     for item, (run, row) in expected.items():
         found = told(planned[item])
@@ -73,7 +73,7 @@ def test_every_net_is_trained_as_the_table_says(name: str, data: str) -> None:
 
 
 def test_the_table_has_every_experiment() -> None:
-    assert {name for name, _ in TABLE} == set(EXPERIMENTS)
+    assert {name for name, *_ in TABLE} == set(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -90,6 +90,38 @@ def test_seeds_differ_in_their_seed_alone_and_budgets_in_their_steps(name: str) 
         assert [stage.learning_rate for stage in short] == [stage.learning_rate for stage in long]
 
 
+@pytest.mark.parametrize(("data", "backbone"), [(data, backbone) for name, data, backbone in TABLE if name == "T2"])
+def test_what_table_2_compares_has_equal_steps_and_learning_rates(data: str, backbone: str | None) -> None:
+    """32s-fixed differs from the 32s stage in what is trained alone; at once from the stages in their division alone."""
+    plan = {item: training.recipe for item, training in EXPERIMENTS["T2"].plan(context("T2", data, backbone), 0).items()}
+    fixed, staged, once = (plan[item].train for item in ("FCN-32s-fixed", "staged", "FCN-8s at once"))
+    to_8s = [stage for stage in staged.stages if stage.stride >= 8]
+    assert [stage.stride for stage in to_8s] == [32, 16, 8]
+    assert fixed.stages == staged.stages[:1]
+    assert [stage.stride for stage in once.stages] == [8]
+    assert once.stages[0].steps == sum(stage.steps or 0 for stage in to_8s)
+    assert {stage.learning_rate for stage in (*staged.stages, *once.stages)} == {once.stages[0].learning_rate}
+    for other in (fixed, once):
+        same = {"stages": staged.stages, "trainable": "all", "steps": staged.steps}
+        assert other.model_copy(update=same) == staged
+    assert plan["FCN-32s-fixed"].data == plan["staged"].data == plan["FCN-8s at once"].data
+
+
+@pytest.mark.parametrize("data", ["scenes", "voc2012"])
+def test_the_nets_of_table_1_see_equal_images(data: str) -> None:
+    plan = EXPERIMENTS["T1"].plan(context("T1", data), 0)
+    seen = [[(stage.steps, recipe.train.images_per_step) for stage in recipe.train.stages] for recipe in (t.recipe for t in plan.values())]
+    assert len(seen) == 3
+    assert seen[0] == seen[1] == seen[2]
+
+
+@pytest.mark.parametrize(("data", "backbone"), [(data, backbone) for name, data, backbone in TABLE if name == "T4"])
+def test_the_nets_of_table_4_at_stride_32_have_equal_steps_and_learning_rates(data: str, backbone: str | None) -> None:
+    plan = EXPERIMENTS["T4"].plan(context("T4", data, backbone), 0)
+    assert len({training.recipe.train.stages[0] for training in plan.values()}) == 1
+    assert {training.recipe.model.padding for training in plan.values()} == {None}  # the backbones' own, 'same'
+
+
 def test_a_step_of_figure_5_has_the_patches_of_four_images_whatever_the_share() -> None:
     for data in ("scenes", "voc2012"):
         recipes = [training.recipe.train for training in EXPERIMENTS["F5"].plan(context("F5", data), 0).values()]
@@ -101,15 +133,15 @@ def test_no_two_trainings_of_a_name_differ() -> None:
     """Runs are shared between experiments by their names."""
     for data in ("scenes", "voc2012", "nyudv2", "siftflow"):
         known: dict[str, Recipe] = {}
-        for name in (name for name, of in TABLE if of == data):
-            for training in EXPERIMENTS[name].plan(context(name, data), 0).values():
+        for name, backbone in ((name, backbone) for name, of, backbone in TABLE if of == data):
+            for training in EXPERIMENTS[name].plan(context(name, data, backbone), 0).values():
                 assert known.setdefault(training.run, training.recipe) == training.recipe
 
 
 def test_what_goes_on_from_a_run_comes_after_it() -> None:
-    for name, data in TABLE:
+    for name, data, backbone in TABLE:
         before: list[str] = []
-        for training in EXPERIMENTS[name].plan(context(name, data), 0).values():
+        for training in EXPERIMENTS[name].plan(context(name, data, backbone), 0).values():
             weights = training.recipe.model.weights
             if isinstance(weights, dict):
                 assert set(weights.values()) <= set(before)

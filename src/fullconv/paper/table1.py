@@ -113,10 +113,8 @@ def forward_seconds(models: Mapping[str, FCN], side: int, repeats: int) -> dict[
 
 def plan(context: Context, seed: int) -> Plan:
     """Return the three nets, each from random weights on Scenes and from ImageNet's on VOC."""
-    # the recipes measure on the paper's part of VOC2011 val; whether VOC2012 trains on some of it is not known
-    changes = {"data": {"val": "val"}} if context.data == "voc2012" else None
-    names = {item: recipe_for(context, f"scenes-fcn32s-narrow-{net}", f"voc-fcn32s-caffe-{net}") for item, net in NETS.items()}
-    return {item: Training(name, context.recipe(name, seed, changes)) for item, name in names.items()}
+    names = {item: recipe_for(context, f"scenes-fcn32s-narrow-{net}", f"voc-fcn32s-{net}") for item, net in NETS.items()}
+    return {item: Training(name, context.recipe(name, seed)) for item, name in names.items()}
 
 
 def run(context: Context) -> Finding:
