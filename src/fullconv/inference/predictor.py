@@ -22,7 +22,7 @@ from fullconv.data.images import picture_of
 from fullconv.data.sample import RGB
 from fullconv.errors import DataError, SpecError
 from fullconv.evaluation.at_scale import logits_at_scale
-from fullconv.inference.device import memory_for
+from fullconv.inference.device import Fitting, memory_for
 from fullconv.inference.engine import Engine, InStrips
 from fullconv.inference.engines.choose import EngineName, choose_engine
 from fullconv.inference.engines.eager import EagerEngine
@@ -108,6 +108,7 @@ class Predictor:
         self.image = image
         self.label_maps = dict(label_maps or {})
         self.tta = tta
+        self._fitting = Fitting()
 
     @overload
     def predict(
@@ -215,6 +216,11 @@ class Predictor:
         those of :meth:`predict`. Logits differ from those of one at a time by rounding only.
         """
         name = self.head(head)
+        return self._fitting(images, lambda some: self._predict_together(some, name, probabilities, crf))
+
+    def _predict_together(
+        self, images: Sequence[Mapping[str, NDArray[np.generic]]], name: str, probabilities: bool, crf: CRFSpec | None
+    ) -> list[Segmentation]:
         # copies, as torch warns of arrays that it must not write to
         batch = {
             key: torch.from_numpy(np.ascontiguousarray(np.stack([image[key] for image in images]).transpose(0, 3, 1, 2)))

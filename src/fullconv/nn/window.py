@@ -134,6 +134,11 @@ class Windowed:
         """Whether images of ``size`` (height, width) that are zero outside ``inside`` are computed in windows."""
         return self.plannable and self._plan(size, inside).saved >= LEAST
 
+    @property
+    def kept(self) -> list[Plan]:
+        """The plans of the last sizes, with their frames."""
+        return list(self._plans.values())
+
     def _plan(self, size: tuple[int, int], inside: Box) -> Plan:
         key = size, inside
         found = self._plans.get(key) or self.plan(size, inside)

@@ -11,6 +11,7 @@ from torch import Tensor
 from fullconv.errors import SpecError
 from fullconv.inference.engines.net import NetEngine
 from fullconv.inference.engines.precision import TORCH_TYPES, check_torch_precision
+from fullconv.inference.engines.recorded import Recorded
 from fullconv.nn.fcn import FCN
 
 
@@ -35,13 +36,17 @@ class CompiledEngine(NetEngine):
         self.precision = precision
         check_torch_precision("compiled", precision, self.device)
         self._compiled = torch.compile(self.model.coarse, dynamic=True, fullgraph=True)
+        self._computed = Recorded(self._once) if self.device.type == "cuda" else self._once
 
     def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._computed(batch)
+
+    def _once(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         from torch._dynamo.exc import BackendCompilerFailed
 
         dtype = TORCH_TYPES.get(self.precision)
         try:
-            with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+            with torch.no_grad(), torch.autocast(self.device.type, dtype, enabled=dtype is not None):
                 return self._compiled(batch)
         except BackendCompilerFailed as error:
             raise SpecError(

@@ -1,20 +1,24 @@
 """The engine ``eager``: the net as PyTorch runs it, one operation after another. It needs nothing but PyTorch.
 
-Two things are done for it: on x86 processors weights are packed once (:mod:`fullconv.inference.engines.packed`), and of nets
-whose maps lie in good part where no pixel is seen, the rest alone is computed (:mod:`fullconv.nn.window`).
+What is done for it: batch normalisation is folded into convolutions, whose weights are brought into the precision once
+(:mod:`fullconv.inference.engines.folded`); on x86 processors weights are packed (:mod:`fullconv.inference.engines.packed`); of nets
+whose maps lie in good part where no pixel is seen, the rest alone is computed (:mod:`fullconv.nn.window`); and on a card, what is
+computed again and again for images of one shape is recorded (:mod:`fullconv.inference.engines.recorded`).
 """
 
 import functools
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from fullconv.inference.engines.net import NetEngine
+from fullconv.inference.engines.folded import folded
+from fullconv.inference.engines.net import NetEngine, Runtime
 from fullconv.inference.engines.packed import can_pack, packed
 from fullconv.inference.engines.precision import TORCH_TYPES, check_torch_precision
+from fullconv.inference.engines.recorded import Recorded
 from fullconv.nn.fcn import FCN
 from fullconv.nn.frame import Box
 from fullconv.nn.trunk import Trunk
@@ -50,8 +54,10 @@ class EagerEngine(NetEngine):
         super().__init__(model.eval(), self._run)
         self.precision = precision
         check_torch_precision("eager", precision, self.device)
+        if not can_pack(self.device):
+            self.model.to(memory_format=torch.channels_last)
         self._lock = threading.Lock()
-        self._made: tuple[object, dict[str, Windowed]] | None = None
+        self._made: _Made | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # to another process goes the net; what is made of it is made there
@@ -62,35 +68,49 @@ class EagerEngine(NetEngine):
         self._lock, self._made = threading.Lock(), None
 
     def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        dtype = TORCH_TYPES.get(self.precision)
-        with torch.no_grad(), torch.autocast(self.device.type, dtype, enabled=dtype is not None):
-            return self.model.coarse(batch, self._trunks(batch))
-
-    def _trunks(self, batch: Mapping[str, Tensor]) -> dict[str, Callable[[Tensor], list[Tensor]]]:
-        """Return what computes each stream's maps for images of this size."""
-        height, width = next(iter(batch.values())).shape[-2:]
-        inside = places(self.model, (height, width))[1]
-        with self._lock:
-            return {stream: functools.partial(_maps, net, inside) for stream, net in self._nets().items()}
+        with self._lock, torch.no_grad():  # an inner no_grad keeps inference mode where the caller is in it
+            made = self._current()
+        return made.run(batch)
 
     def in_windows(self, size: tuple[int, int]) -> bool:
         """Whether further images of (height, width) are computed in the windows that an image can change alone."""
-        with self._lock:
-            return all(net.saves(*places(self.model, size)) for net in self._nets().values())
+        with self._lock, torch.no_grad():
+            return all(net.saves(*places(self.model, size)) for net in self._current().nets.values())
 
-    def _nets(self) -> dict[str, Windowed]:
-        """Return each stream's net, made again where weights have changed."""
+    def _current(self) -> "_Made":
+        """Return what is made of the net, made again where weights have changed."""
         stand = _stand(self.model)
-        if self._made is None or self._made[0] != stand:
-            self._made = stand, {stream: self._net(trunk) for stream, trunk in self.model.trunks.items()}
-        return self._made[1]
+        if self._made is None or self._made.stand != stand:
+            nets = {stream: self._net(trunk) for stream, trunk in self.model.trunks.items()}
+            run: Runtime = functools.partial(_coarse, self.model, nets, TORCH_TYPES.get(self.precision))
+            frames: Callable[[], object] = lambda: [net.kept for net in nets.values()]
+            self._made = _Made(stand, nets, Recorded(run, frames) if self.device.type == "cuda" else run)
+        return self._made
 
     def _net(self, trunk: Trunk) -> Windowed:
-        weights = {tensor.dtype for tensor in trunk.parameters()}
-        if can_pack(self.device) and weights == {torch.float32}:
-            return Windowed(packed(trunk.graph, TORCH_TYPES.get(self.precision, torch.float32)), trunk.geometry)
-        self.model.to(memory_format=torch.channels_last)
-        return Windowed(trunk.graph, trunk.geometry)
+        if {tensor.dtype for tensor in trunk.parameters()} != {torch.float32}:
+            return Windowed(trunk.graph, trunk.geometry)
+        make = packed if can_pack(self.device) else folded
+        return Windowed(make(trunk.graph, TORCH_TYPES.get(self.precision, torch.float32)), trunk.geometry)
+
+
+class _Made(NamedTuple):
+    """What an engine makes of a net: of which weights, each stream's trunk, and all of it but the last upsampling."""
+
+    stand: object
+    nets: dict[str, Windowed]
+    run: Runtime
+
+
+def _coarse(
+    model: FCN, nets: Mapping[str, Windowed], dtype: torch.dtype | None, batch: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return what :meth:`FCN.coarse` gives, with other trunks."""
+    first = next(iter(batch.values()))
+    inside = places(model, (first.shape[-2], first.shape[-1]))[1]
+    trunks = {stream: functools.partial(_maps, net, inside) for stream, net in nets.items()}
+    with torch.no_grad(), torch.autocast(first.device.type, dtype, enabled=dtype is not None):
+        return model.coarse(batch, trunks)
 
 
 def places(model: FCN, size: tuple[int, int]) -> tuple[tuple[int, int], Box]:
@@ -106,6 +126,6 @@ def _maps(net: Windowed, inside: Box, images: Tensor) -> list[Tensor]:
 
 
 def _stand(model: FCN) -> tuple[tuple[int, int], ...]:
-    """Return what tells whether a tensor of the trunks is another than it was, or was written to."""
-    tensors = [tensor for trunk in model.trunks.values() for tensor in (*trunk.parameters(), *trunk.buffers())]
+    """Return what tells whether a tensor of the net is another than it was, or was written to."""
+    tensors = (*model.parameters(), *model.buffers())
     return tuple((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)

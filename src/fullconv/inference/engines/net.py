@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from fullconv.inference.device import moved
 from fullconv.nn.fcn import FCN
 from fullconv.nn.upsample import Deconvolution
 
 STRIP = 256
 """Rows of the image that are upsampled at once: few enough to be small, and enough to take no longer than the whole image
 (``benchmarks/strips.py``)."""
+ON_CARD = 2**28
+"""Bytes of logits in a strip on a card, where strips take longer than the whole image: each waits for the card."""
 
 Runtime = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 """Images (N, C, H, W) by input to what :meth:`fullconv.nn.fcn.FCN.coarse` gives of them: (N, K, h, w) by head."""
@@ -52,11 +55,12 @@ class NetEngine:
         """Yield logits float32 (N, K, rows, W) of one head; see :class:`fullconv.inference.engine.InStrips`."""
         height, width = next(iter(batch.values())).shape[-2:]
         maps = self._coarse(batch)[head]
-        for first in range(0, height, STRIP):
-            yield self._rows(head, maps, first, min(first + STRIP, height), width)
+        strip = STRIP if maps.device.type == "cpu" else max(STRIP, ON_CARD // (maps.shape[0] * maps.shape[1] * width * 4))
+        for first in range(0, height, strip):
+            yield self._rows(head, maps, first, min(first + strip, height), width)
 
     def _coarse(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = self.runtime({name: images.to(self.device) for name, images in batch.items()})
+        found = self.runtime({name: moved(images, self.device) for name, images in batch.items()})
         # the last upsampling is done in float32 whatever came before: it is cheap, and labels depend on small differences
         return {head: maps.float().contiguous(memory_format=torch.channels_last) for head, maps in found.items()}
 

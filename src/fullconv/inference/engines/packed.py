@@ -8,26 +8,12 @@ These are the operations that PyTorch's own compiler puts in the place of convol
 """
 
 import platform
-from collections import Counter
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch import Tensor, fx
 
+from fullconv.inference.engines.folded import FoldedConv2d, folded
 from fullconv.inference.engines.precision import X86
-from fullconv.nn.backbones.fixed_padding import SameConv2d, around
-
-ACTIVATIONS: dict[Any, tuple[str, list[float]]] = {
-    nn.ReLU: ("relu", []),
-    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
-    nn.SiLU: ("swish", []),
-    nn.Hardswish: ("hardswish", []),
-    torch.relu: ("relu", []),
-    F.relu: ("relu", []),
-}
-"""What oneDNN does behind a convolution: its name and numbers."""
 
 
 def can_pack(device: torch.device) -> bool:
@@ -36,116 +22,23 @@ def can_pack(device: torch.device) -> bool:
     return device.type == "cpu" and platform.machine().lower() in X86 and torch.backends.mkldnn.is_available() and known
 
 
-class PackedConv2d(nn.Module):
-    """A convolution with packed weights, and what follows it; for prediction alone, as it has no gradient.
+class PackedConv2d(FoldedConv2d):
+    """A folded convolution with packed weights."""
 
-    Parameters
-    ----------
-    convolution
-        Its weights are copied.
-    norm
-        The batch normalisation behind it, as it is in evaluation mode.
-    activation
-        What comes behind that, see :data:`ACTIVATIONS`.
-    dtype
-        In which it computes.
-    """
+    _packed: Tensor | None = None
 
-    def __init__(
-        self, convolution: nn.Conv2d, norm: nn.BatchNorm2d | None, activation: tuple[str, list[float]] | None, dtype: torch.dtype
-    ) -> None:
-        super().__init__()
-        weight, bias = convolution.weight.detach(), convolution.bias
-        if norm is not None:
-            assert norm.running_mean is not None  # one without statistics is not packed
-            assert norm.running_var is not None
-            statistics = norm.running_mean, norm.running_var
-            weight, bias = fuse_conv_bn_weights(weight, bias, *statistics, norm.eps, norm.weight, norm.bias)
-        own: tuple[int, ...] = (0, 0) if isinstance(convolution.padding, str) else convolution.padding
-        self.before = (0, 0, 0, 0)
-        if isinstance(convolution, SameConv2d):
-            left, right, top, bottom = around(convolution.kernel_size, convolution.stride, convolution.dilation)
-            if left == right and top == bottom:
-                own = own[0] + top, own[1] + left
-            else:
-                self.before = left, right, top, bottom
-        self.padding = own
-        self.stride, self.dilation, self.groups = list(convolution.stride), list(convolution.dilation), convolution.groups
-        self.activation, self.numbers = activation or ("none", [])
-        self.dtype, self.weight = dtype, weight.detach()
-        self.bias = None if bias is None else bias.detach().to(dtype)
-        self._packed: Tensor | None = None
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return maps (N, C', h', w') from (N, C, h, w)."""
-        return self.padded(F.pad(maps, self.before) if any(self.before) else maps, self.padding)
+    def _kept(self, weight: Tensor) -> Tensor:
+        return weight  # which layout is best depends on the map
 
     def padded(self, maps: Tensor, padding: tuple[int, ...]) -> Tensor:
-        """Return the same with so many zeros around the input; see :class:`fullconv.nn.window.Convolution`."""
+        """Return maps with so many zeros around the input; see :class:`fullconv.nn.window.Convolution`."""
         maps = maps.to(self.dtype)
         shape = list(padding), self.stride, self.dilation, self.groups
-        if self._packed is None:  # which layout is best depends on the map
+        if self._packed is None:
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight.to(self.dtype), *shape, list(maps.shape))
         return torch.ops.mkldnn._convolution_pointwise(maps, self._packed, self.bias, *shape, self.activation, self.numbers, "")
 
 
 def packed(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
-    """Return a graph that gives the same maps, with packed convolutions; the one given is left as it is.
-
-    Parameters
-    ----------
-    graph
-        In evaluation mode, weights in float32 on a CPU.
-    dtype
-        In which convolutions compute.
-    """
-    nodes = fx.Graph()
-    nodes.output(nodes.graph_copy(graph.graph, {}))
-    found = fx.GraphModule(graph, nodes)
-    calls = Counter(node.target for node in nodes.nodes)
-    for node in [node for node in nodes.nodes if node.op == "call_module" and calls[node.target] == 1]:
-        part = found.get_submodule(str(node.target))
-        if (
-            not isinstance(part, nn.Conv2d)
-            or type(part) not in (nn.Conv2d, SameConv2d)
-            or part.padding_mode != "zeros"
-            or isinstance(part.padding, str)
-        ):
-            continue
-        norm = _norm(found, node)
-        activation = _activation(found, node)
-        found.set_submodule(str(node.target), PackedConv2d(part, norm, activation, dtype))
-    found.recompile()
-    found.delete_all_unused_submodules()
-    return found.eval()
-
-
-def _only_reader(node: fx.Node) -> fx.Node | None:
-    return next(iter(node.users)) if len(node.users) == 1 else None
-
-
-def _norm(graph: fx.GraphModule, node: fx.Node) -> nn.BatchNorm2d | None:
-    """Return the batch normalisation that alone reads a node, and take it out."""
-    reader = _only_reader(node)
-    part = graph.get_submodule(str(reader.target)) if reader is not None and reader.op == "call_module" else None
-    if reader is None or type(part) is not nn.BatchNorm2d or part.running_mean is None:
-        return None
-    _take_out(reader, node)
-    return part
-
-
-def _activation(graph: fx.GraphModule, node: fx.Node) -> tuple[str, list[float]] | None:
-    """Return the activation that alone reads a node, and take it out."""
-    reader = _only_reader(node)
-    if reader is None or reader.op not in ("call_module", "call_function"):
-        return None
-    kind = type(graph.get_submodule(str(reader.target))) if reader.op == "call_module" else reader.target
-    if kind not in ACTIVATIONS:
-        return None
-    _take_out(reader, node)
-    return ACTIVATIONS[kind]
-
-
-def _take_out(reader: fx.Node, node: fx.Node) -> None:
-    reader.replace_all_uses_with(node)
-    reader.graph.erase_node(reader)
+    """Return a graph on a CPU that gives the same maps, with packed convolutions; see :func:`folded`."""
+    return folded(graph, dtype, PackedConv2d)
