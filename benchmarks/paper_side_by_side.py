@@ -24,9 +24,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fullconv.data.sample import SEMANTIC
 from fullconv.errors import FullconvError
+from fullconv.paper import experiment
 from fullconv.paper.experiment import CLASSIFIER, Context, Training
 from fullconv.paper.suite import EXPERIMENTS, run_experiment, scale_of
+from fullconv.paper.verdicts import scores_of
 
 TRAINING = 2 / 3
 """Share of the minutes after which no training goes on."""
@@ -113,12 +116,14 @@ def logged(path: Path) -> Iterator[Console]:
 def do_training(job: Job, workers: int, logs: Path) -> None:
     """Train one net; in a process of its own."""
     with logged(logs / f"{job.name}.log") as console:
-        recipe = job.training.recipe
-        data = recipe.data.model_copy(update={"workers": workers})
-        training = Training(job.training.run, recipe.model_copy(update={"data": data}))
+        experiment.MOST_READERS = workers  # the cores are shared by all trainings
         start = time.monotonic()
-        job.group.context(console=console).train(training)
+        result = job.group.context(console=console).train(job.training)
         print(f"{job.name}: {time.monotonic() - start:.0f} s")
+        if SEMANTIC in result.stages[-1]["heads"]:  # counted here, many nets at a time
+            for stage in result.stages:
+                scores_of(job.training.recipe, [result], stage["stage"])
+        print(f"{job.name}: {time.monotonic() - start:.0f} s with counting")
 
 
 def do_experiments(group: Group, seeds: int, logs: Path) -> None:
