@@ -110,7 +110,10 @@ def test_what_table_2_compares_has_equal_steps_and_learning_rates(data: str, bac
 @pytest.mark.parametrize("data", ["scenes", "voc2012"])
 def test_the_nets_of_table_1_see_equal_images(data: str) -> None:
     plan = EXPERIMENTS["T1"].plan(context("T1", data), 0)
-    seen = [[(stage.steps, recipe.train.images_per_step) for stage in recipe.train.stages] for recipe in (t.recipe for t in plan.values())]
+    seen = [
+        [(stage.steps, recipe.train.images_per_step) for stage in recipe.train.stages]
+        for recipe in (t.recipe for t in plan.values())
+    ]
     assert len(seen) == 3
     assert seen[0] == seen[1] == seen[2]
 
