@@ -222,7 +222,9 @@ TABLE: dict[tuple[str, str, str | None], dict[str, tuple[str, Row]]] = {
         "learned": ("voc-fcn8s-squeezenet1_1-learned", VOC_STAGED | {"model.deconvolution": "learned"}),
     },
     ("T4", "scenes", None): t4(SCENES, "scenes", "minivgg", CLASSIFIER, (32, 800, 5e-3), (16, 400, 2.5e-3), T4_LATE),
-    ("T4", "nyudv2", None): t4(NYUD, "nyudv2", "squeezenet1_1", "imagenet", (32, 400, 5e-5), (16, 200, 3e-5), NYUD_LATE["squeezenet1_1"]),
+    ("T4", "nyudv2", None): t4(
+        NYUD, "nyudv2", "squeezenet1_1", "imagenet", (32, 400, 5e-5), (16, 200, 3e-5), NYUD_LATE["squeezenet1_1"]
+    ),
     ("F5", "scenes", None): {
         f"p = {share:g}": (
             f"F5-scenes-p{share:g}",

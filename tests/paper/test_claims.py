@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 import torch
 from in_small import Small, assert_trained_as_planned
+from made_scores import net
 from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 
-from fullconv.evaluation import METRICS
 from fullconv.paper import claims as module
 from fullconv.paper import sliding as sliding_module
 from fullconv.paper.claims import AVERAGED, BATCHED, LOSS_GAP, MEAN_IU, SINGLE, SUMMED, loss_gap, run, same_reach
 from fullconv.paper.experiment import Context, Training
 from fullconv.paper.findings import Finding, Row
+from fullconv.paper.verdicts import Scores
 
 
 def context(out: Path, **more: Any) -> Context:
@@ -60,24 +61,24 @@ def test_sum_and_mean_are_the_same_bit_for_bit(tmp_path: Path, monkeypatch: pyte
     assert all(torch.equal(sum_weights[name], tensor) for name, tensor in mean_weights.items())
 
 
-def rows(**mean_iu: tuple[float, ...]) -> Finding:
+def made(**mean_iu: tuple[float, ...]) -> dict[str, Scores]:
     names = {"batched": BATCHED, "single": SINGLE, "averaged": AVERAGED, "summed": SUMMED, "balancing": "class balancing"}
-    found = [Row(names.get(key, key), title, values, "", "") for key, values in mean_iu.items() for title in METRICS.values()]
-    return Finding((*found, Row(SUMMED, LOSS_GAP, (0.02, 0.04), "", "")))
+    return {names.get(key, key): net(*values) for key, values in mean_iu.items()}
 
 
-def test_claims_are_judged_by_a_point_or_the_spread() -> None:
-    finding = rows(plain=(30, 30), balancing=(32, 32), mirroring=(31, 35), jitter=(28, 28))
-    found = module._no_gain(finding)
-    assert [claim.holds for claim in found] == [False, False, True]  # +2 of 0; +3 of a spread of 2.8; -2
-    assert found[0].evidence == "+2.0 (spread 0.0, 2 seeds); mean accuracy +2.0, pixel accuracy +2.0"
-    finding = rows(batched=(20, 24), single=(24, 25), averaged=(22, 22), summed=(22.05, 22.05))
-    same, total = module._equivalent(finding)
-    assert same.holds  # +2.5 of a spread of 2.8
+def test_claims_are_judged_by_intervals() -> None:
+    found = module._no_gain(made(plain=(30, 30), balancing=(32, 32), mirroring=(29, 35), jitter=(28, 28)))
+    assert [claim.holds for claim in found] == [False, None, True]  # +2; +2 of seeds that are six apart; -2
+    assert found[0].evidence == "+2.0 (+2.0 to +2.0; 2 seeds, 20 images); mean accuracy +2.3, pixel accuracy +2.3"
+    losses = Finding((Row(SUMMED, LOSS_GAP, (0.02, 0.04), "", ""),))
+    given = made(batched=(20, 24), single=(24, 25), averaged=(22, 22), summed=(22.05, 22.05))
+    same, total = module._equivalent(losses, given)
+    assert same.holds is None  # +2.5 of seeds whose differences are three apart
     assert total.holds
     assert total.evidence == "losses at most 0.0400 % apart, mean IU +0.1"
-    apart = module._equivalent(rows(batched=(20, 20), single=(18, 18), averaged=(20, 20), summed=(18, 18)))
-    assert [claim.holds for claim in apart] == [False, False]
+    given = made(batched=(20, 20), single=(18, 18), averaged=(20, 20), summed=(18, 18))
+    assert [claim.holds for claim in module._equivalent(losses, given)] == [False, False]
+    assert module._equivalent(losses, made(batched=(20, 24), single=(20.3, 24.1), averaged=(20,), summed=(20,)))[0].holds
 
 
 @pytest.fixture

@@ -63,18 +63,26 @@ def test_what_a_row_repeats_is_left_out() -> None:
 
 def test_markdown_has_a_line_a_row_and_the_verdicts() -> None:
     row = paired("T2", "FCN-8s", "mean IU", (44.0,), data="scenes val", protocol="staged", seconds=60)
-    lines = Finding((row,), (Claim("a < b", True, "1 and 2"),), notes=("A note.",)).markdown("T2").splitlines()
+    claims = (Claim("a < b", True, "1 and 2"), Claim("b < c", False, "2 and 1"), Claim("c < d", None, "1 and 1"))
+    lines = Finding((row,), claims, notes=("A note.",)).markdown("T2").splitlines()
     assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|") == 9
     assert lines[2:] == [
         "| FCN-8s | mean IU | 62.7 | 65.5 | 44.0 | 60 | scenes val | staged |",
-        *("", "- Holds: a < b (1 and 2).", "", "A note."),
+        *(
+            "",
+            "- Holds: a < b (1 and 2).",
+            "- Does **not** hold: b < c (2 and 1).",
+            "- Undecided: c < d (1 and 1).",
+            "",
+            "A note.",
+        ),
     ]
 
 
 def test_a_finding_survives_json() -> None:
     finding = Finding(
         (Row("a", "b", (1.0, 2.0), "d", "p", 3.0, 4.0, 5.0), Row("c", "d", (), "d", "p", needs="weights")),
-        (Claim("x < y", False, "2 and 1"),),
+        (Claim("x < y", False, "2 and 1"), Claim("y < z", None, "1 and 1")),
         (Picture("p.png", "a picture"),),
         ("a note",),
     )
@@ -90,7 +98,7 @@ def test_the_table_shows_rows_and_verdicts() -> None:
     assert "62.7" in text
     assert "65.5" in text
     assert "44.0" in text
-    assert "DOES NOT HOLD: 8s is better (-1.0)" in text
+    assert "Does NOT hold: 8s is better (-1.0)" in text
     assert "few steps" in text
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from in_small import Small
+from made_scores import net
 from rich.console import Console
 
 from fullconv.crf.mean_field import CRFSpec
@@ -28,20 +29,15 @@ def test_no_image_is_tuned_on_and_measured(count: int, tuned: int) -> None:
 
 
 def test_the_verdicts_follow_from_the_numbers() -> None:
-    class Found:
-        def __init__(self, low: float) -> None:
-            self.low = low
-
-        def differences(self, name: str) -> dict:
-            return {"mean_iu": (0.01, (self.low, 0.02))}
-
-    def verdicts(gains: tuple[float, ...], low: float) -> list[bool]:
+    def verdicts(gains: tuple[float, ...], *tuned: float) -> list[bool | None]:
         rows = [Row(PLAIN, near(width), (30.0,), "", "") for width in WIDTHS]
         rows += [Row(TUNED, near(width), (30.0 + gain,), "", "") for width, gain in zip(WIDTHS, gains, strict=True)]
-        return [claim.holds for claim in outlines._claims(Finding(tuple(rows)), Found(low))]
+        scores = {PLAIN: net(30, 30), TUNED: net(*tuned)}
+        return [claim.holds for claim in outlines._claims(Finding(tuple(rows)), scores)]
 
-    assert verdicts((6, 5, 4, 3, 2, 1), 0.005) == [True, True, True]
-    assert verdicts((1, 2, 3, 4, -1, 1), -0.005) == [False, False, False]
+    assert verdicts((6, 5, 4, 3, 2, 1), 31, 31.2) == [True, True, True]
+    assert verdicts((1, 2, 3, 4, -1, 1), 29, 29.2) == [False, False, False]
+    assert verdicts((6, 5, 4, 3, 2, 1), 29, 33)[2] is None
 
 
 def test_the_experiment_end_to_end(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from in_small import Small
+from made_scores import PIXELS, from_hits, net
 
 from fullconv.nn.atrous import atrous
 from fullconv.nn.build import build_model
@@ -19,10 +21,10 @@ from fullconv.spec import ModelSpec
 
 def _model(stride: int) -> FCN:
     torch.manual_seed(0)
-    net = build_model(ModelSpec(name=f"fcn{stride}s-minivgg"), {"semantic": 7}).eval()
-    for parameter in net.score_parameters():
+    model = build_model(ModelSpec(name=f"fcn{stride}s-minivgg"), {"semantic": 7}).eval()
+    for parameter in model.score_parameters():
         torch.nn.init.normal_(parameter)
-    return net
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +55,19 @@ def test_between_four_shifted_windows_the_dense_reading_is_their_mean(model: FCN
 
 
 def test_the_verdicts_follow_from_the_numbers() -> None:
-    def verdicts(scores: tuple[float, ...], seconds: tuple[float, ...], worst: float) -> list[bool]:
+    def verdicts(scores: tuple[float, ...], seconds: tuple[float, ...], worst: float) -> list[bool | None]:
         names = ("deconvolution, FCN-32s", "à trous to stride 1", SLOW, "skips, FCN-8s")
-        found = {name: Measured(score, score, [time]) for name, score, time in zip(names, scores, seconds, strict=True)}
+        found = {name: Measured(net(score), 3, [time]) for name, score, time in zip(names, scores, seconds, strict=True)}
         return [claim.holds for claim in _claims(found, Row("", "", (worst,), "", ""))]
 
     assert verdicts((40, 41, 41, 45), (1, 20, 900, 1.1), 0.5) == [True, True, True]
     assert verdicts((40, 46, 46, 45), (10, 5, 900, 1.1), 500) == [False, False, False]
+    half, other = np.full((1, 20), 0.5), np.full((1, 20), 0.5)
+    other[0, ::2], other[0, 1::2] = 0.3, 0.75  # better on half of the images, worse on the others
+    assert Measured(from_hits(PIXELS * half), 2, []).mean_iu == pytest.approx(100 / 3)
+    unsure = {"deconvolution, FCN-32s": half, "à trous to stride 1": half, SLOW: half, "skips, FCN-8s": other}
+    found = {name: Measured(from_hits(PIXELS * hits), 2, [1.0]) for name, hits in unsure.items()}
+    assert _claims(found, Row("", "", (1.0,), "", ""))[2].holds is None
 
 
 def test_the_experiment_end_to_end(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,19 @@ def test_a_finished_experiment_is_not_run_again(context: Context, counting: Coun
     assert stored["complete"]
 
 
+def test_verdicts_of_another_rule_are_made_anew(context: Context, counting: Counting) -> None:
+    """As in the result of an earlier version, which says of no claim that it is undecided."""
+    run_experiment("T2", context)
+    path = context.out / "T2" / "result.json"
+    content = json.loads(path.read_text())
+    assert "the claim is undecided" in content.pop("judged")
+    content["claims"] = [{"text": "a < b", "holds": True, "evidence": "+0.1 (spread 0.3)"}]
+    path.write_text(json.dumps(content))
+    assert run_experiment("T2", context).claims == ()
+    assert counting.runs == 2
+    assert json.loads(path.read_text())["judged"]
+
+
 def test_a_budget_scales_all_experiments_alike(context: Context, counting: Counting) -> None:
     assert run_experiment("T2", context, budget=2).rows[0].measured == (40.25,)
 

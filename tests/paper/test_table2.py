@@ -4,13 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from in_small import BUDGET, assert_trained_as_planned
+from made_scores import net
 
+from fullconv.evaluation import METRICS
 from fullconv.paper.experiment import Context
-from fullconv.paper.findings import Row
 from fullconv.paper.suite import run_experiment
-from fullconv.paper.table2 import _claims
+from fullconv.paper.table2 import _claims, plan
+from fullconv.paper.verdicts import scores_of
+from fullconv.training import RunResult
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +71,46 @@ def test_learned_upsampling_shares_the_nets_with_fixed_upsampling(context: Conte
     assert_trained_as_planned(context, "upsampling")
 
 
+def test_the_counts_of_every_image_are_kept_and_add_up_to_the_scores(context: Context) -> None:
+    """Verdicts rest on the same predictions as the rows; a second look reads the file, and another net's file is not read."""
+    recipe = plan(context.named("T2", BUDGET / 8), 0)["staged"].recipe
+    runs = [RunResult(context.run_folder("scenes-fcn4s-minivgg", seed), [], 0) for seed in (0, 1)]
+    found = scores_of(recipe, runs, "16s")
+    rows = {(row["item"], row["quantity"]): row["measured"] for row in _stored(context, "T2")["rows"]}
+    for key, title in METRICS.items():
+        assert 100 * found.values(key) == pytest.approx(rows["FCN-16s", title])
+    assert found.tallies.shape == (2, 4, 3, 7)
+    path = runs[1].out / "stage-16s" / "images-semantic.npz"
+    with np.load(path) as kept:
+        content = dict(kept)
+    np.savez(path, **(content | {"tallies": content["tallies"] + 1}))
+    np.testing.assert_array_equal(scores_of(recipe, runs, "16s").tallies[1], found.tallies[1] + 1)
+    np.savez(path, **(content | {"tallies": content["tallies"] + 1, "model": np.array("of another net")}))
+    np.testing.assert_array_equal(scores_of(recipe, runs, "16s").tallies, found.tallies)
+    path.write_bytes(b"PK damaged")
+    np.testing.assert_array_equal(scores_of(recipe, runs, "16s").tallies, found.tallies)
+
+
 @pytest.mark.parametrize(
-    ("fine", "holds"),
-    [((41.0, 42.0, 43.0), True), ((39.5, 42.5, 40.0), False), ((30.0, 31.0, 32.0), False)],
+    ("fine", "finest", "once", "holds"),
+    [
+        ((41.0, 42.0, 43.0), (47, 47, 47), (45, 45, 45), [True, True, None]),  # 4s adds 2, 16s 1.6 to 3.2
+        ((41.0, 42.0, 43.0), (45, 45, 45), (48, 48, 48), [True, False, True]),
+        ((38.0, 43.0, 39.0), (46, 46, 46), (43, 45, 47), [None, None, None]),
+        ((30.0, 31.0, 32.0), (46, 46, 46), (45, 45.4, 45), [False, True, False]),
+    ],
 )
-def test_an_order_holds_only_beyond_the_spread(fine: tuple[float, ...], holds: bool) -> None:
-    """16s must beat 32s, 39.6 ± 0.2, by more than its own spread: 1.0, 1.6 and 1.0; 8s need only be as good as 16s."""
+def test_the_verdicts_follow_from_the_scores(fine, finest, once, holds) -> None:  # type: ignore[no-untyped-def]
+    """16s must beat 32s, 39.6 ± 0.2; 8s need only be as good as 16s."""
     scores = {
         "FCN-32s-fixed": (10.0, 11.0, 12.0),
         "FCN-32s": (39.4, 39.6, 39.8),
         "FCN-16s": fine,
         "FCN-8s": (45.0, 45.0, 45.0),
-        "FCN-8s at once": (45.0, 45.0, 45.0),
+        "FCN-4s": finest,
+        "FCN-8s at once": once,
     }
-    rows = [Row(name, "mean IU", values, "", "") for name, values in scores.items()]
-    assert _claims(rows)[0].holds is holds
+    assert [claim.holds for claim in _claims({name: net(*values) for name, values in scores.items()})] == holds
 
 
 def _stored(context: Context, name: str) -> dict:  # type: ignore[type-arg]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from in_small import BUDGET, assert_trained_as_planned
+from made_scores import net
 from rich.console import Console
 
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.paper.experiment import Context
-from fullconv.paper.findings import Row
 from fullconv.paper.suite import run_experiment
 from fullconv.paper.table4 import CONTROL, FINER, LATE, _claims
 
@@ -49,9 +49,11 @@ def test_nets_read_what_their_names_say(context: Context) -> None:
 
 def test_verdicts() -> None:
     scores = {"FCN-32s RGB": 30, "FCN-32s RGBD": 29, "FCN-32s HHA": 25, CONTROL: 31, LATE: 32, FINER: 32}
-    rows = [Row(item, "mean IU", (value - 0.5, value + 0.5), "", "") for item, value in scores.items()]
-    assert [claim.holds for claim in _claims(rows)] == [True, True, True, False, True, False]
-    assert _claims(rows)[2].evidence == "+1.0 (spread 0.7, 2 seeds)"
+    made = {item: net(value - 0.5, value + 0.5) for item, value in scores.items()}
+    assert [claim.holds for claim in _claims(made)] == [True, True, True, False, True, False]
+    assert _claims(made)[2].evidence == "+1.0 (+1.0 to +1.0; 2 seeds, 20 images)"
+    made[LATE] = net(29, 35)
+    assert [claim.holds for claim in _claims(made)] == [None, True, None, False, True, None]
 
 
 def test_data_without_depth(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from fullconv.data.sample import SEMANTIC
 from fullconv.evaluation import METRICS
 from fullconv.nn.losses.cross_entropy import equivalent_learning_rate
 from fullconv.paper.experiment import Context, Plan, Training, describe_data
-from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row
+from fullconv.paper.findings import Claim, Finding, Picture, Row
 from fullconv.paper.plots import draw_bars
 from fullconv.paper.sliding import sliding
+from fullconv.paper.verdicts import Difference, Scores, scores_of
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
 from fullconv.training.log import MetricsFile
@@ -146,11 +147,11 @@ def run(context: Context) -> Finding:
     pairs = zip(results[AVERAGED], results[SUMMED], strict=True)
     gaps = tuple(100 * loss_gap(losses(mean), [loss / PIXELS for loss in losses(total)]) for mean, total in pairs)
     rows.append(Row(SUMMED, LOSS_GAP, gaps, "scenes train", "loss per pixel, relative, all steps", digits=4))
-    finding = Finding(tuple(rows))
+    scores = {name: scores_of(plans[0][name].recipe, found) for name, found in results.items()}
     picture = _draw(context.folder / "claims.png", rows)
     return Finding(
         (*rows, *cost.rows),
-        (*_no_gain(finding), *_equivalent(finding), *cost.claims),
+        (*_no_gain(scores), *_equivalent(Finding(tuple(rows)), scores), *cost.claims),
         (picture, *cost.pictures),
         (*_notes(context.seeds), *cost.notes),
     )
@@ -183,22 +184,26 @@ def loss_gap(first: Sequence[float], second: Sequence[float]) -> float:
     return max(abs(one - other) / abs(one) for one, other in zip(first, second, strict=True))
 
 
-def _no_gain(finding: Finding) -> list[Claim]:
+def _no_gain(scores: Mapping[str, Scores]) -> list[Claim]:
+    """Compare variants of training with plain training; ``scores`` are by the names of the variants."""
     found = []
     for name in ("class balancing", "mirroring", "jitter"):
-        gaps = {key: Gap.of(finding.row(name, title), finding.row("plain", title)) for key, title in METRICS.items()}
-        others = ", ".join(f"{METRICS[key]} {gaps[key].value:+.1f}" for key in ("mean_accuracy", "pixel_accuracy"))
-        text = f"{name} brings no gain in mean IU beyond a point or the spread"
-        found.append(Claim(text, gaps["mean_iu"].no_gain, f"{gaps['mean_iu']}; {others}"))
+        gap, *others = (
+            Difference.of([scores[name]], [scores["plain"]], key) for key in ("mean_iu", "mean_accuracy", "pixel_accuracy")
+        )
+        listed = ", ".join(
+            f"{title} {other.value:+.1f}" for title, other in zip(("mean accuracy", "pixel accuracy"), others, strict=True)
+        )
+        found.append(Claim(f"{name} brings no gain in mean IU of more than a point", gap.no_gain, f"{gap}; {listed}"))
     return found
 
 
-def _equivalent(finding: Finding) -> list[Claim]:
-    gap = Gap.of(finding.row(SINGLE, MEAN_IU), finding.row(BATCHED, MEAN_IU))
-    momentum = "momentum .99 with single images gives the mean IU of .9 with batches of 20, within a point or the spread"
+def _equivalent(finding: Finding, scores: Mapping[str, Scores]) -> list[Claim]:
+    gap = Difference.of([scores[SINGLE]], [scores[BATCHED]])
+    momentum = "momentum .99 with single images gives the mean IU of .9 with batches of 20, within a point"
     claims = [Claim(momentum, gap.alike, str(gap))]
     apart = max(finding.row(SUMMED, LOSS_GAP).measured)
-    moved = Gap.of(finding.row(SUMMED, MEAN_IU), finding.row(AVERAGED, MEAN_IU)).value
+    moved = Difference.of([scores[SUMMED]], [scores[AVERAGED]]).value
     text = "the sum of the loss at the equivalent learning rate is the mean's run, loss by loss"
     evidence = f"losses at most {apart:.4f} % apart, mean IU {moved:+.1f}"
     return [*claims, Claim(text, apart < SAME and abs(moved) < SAME, evidence)]
@@ -216,7 +221,7 @@ def _notes(seeds: int) -> list[str]:
         f"does next to nothing. Here it is {PIXELS:,} pixels, a power of two, which rounds nothing; another number would, and "
         "training makes such differences grow (0.3 % in the first forty steps of 20 images of 96×128).",
     ]
-    return notes if seeds > 1 else [*notes, "One seed has no spread: give --seeds 3 to know what a difference is worth."]
+    return notes if seeds > 1 else [*notes, "One seed says nothing of others: give --seeds 3 to know what a difference is worth."]
 
 
 def _draw(path: Path, rows: Sequence[Row]) -> Picture:

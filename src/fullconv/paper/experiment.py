@@ -24,6 +24,8 @@ from fullconv.spec.recipe import RUN_RECIPE, load_recipe, shipped_recipes, to_ya
 from fullconv.training import RunResult, train
 
 LEAST_STEPS = 2
+MOST_READERS = 12
+"""Processes that read images for one training, at most."""
 SMALL = "minivgg"
 """The backbone of the nets on scenes, which are trained from scratch."""
 CLASSIFIER = "classifier"
@@ -144,7 +146,7 @@ class Context:
         TrainingError, Interrupted, FullconvError
             As :func:`fullconv.training.train` does; a TrainingError for a damaged classifier, too.
         """
-        recipe = self._with_files(training.recipe)
+        recipe = _read_by_all_cores(self._with_files(training.recipe))
         out = self.run_folder(training.run, recipe.train.seed)
         resume = (out / RUN_RECIPE).exists()
         if resume:
@@ -183,6 +185,14 @@ class Context:
     def named(self, name: str, scale: float) -> "Context":
         """Return the context of another experiment."""
         return replace(self, name=name, scale=scale)
+
+
+def _read_by_all_cores(recipe: Recipe) -> Recipe:
+    """Return the recipe with as many processes for reading stored images as this machine can use; results are the same."""
+    if not recipe.data.workers:  # rendered, and held in memory
+        return recipe
+    workers = max(recipe.data.workers, min((os.cpu_count() or 1) - 1, MOST_READERS))
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"workers": workers})})
 
 
 def _follow(stored: Path, recipe: Recipe) -> None:
@@ -248,16 +258,22 @@ def recipe_for(context: Context, scenes: str, voc: str = "", nyudv2: str = "", s
         raise SpecError(f"this experiment trains {SMALL} on scenes, not {context.trunk!r}; leave --backbone out, or name --data")
     offered = {"scenes": scenes, "voc2011": voc, "voc2012": voc, "nyudv2": nyudv2, "siftflow": siftflow}
     if recipe := offered.get(context.data):
-        if "{backbone}" in recipe and context.trunk not in (backbones := _backbones(recipe)):
+        name = recipe.format(backbone=context.trunk)
+        if name != recipe and not _has_backbone(name, context.trunk):
             found = f"no recipe of this experiment on {context.data} has the backbone {context.trunk!r}"
-            raise SpecError(f"{found}; there are {', '.join(backbones)}")
-        return recipe.format(backbone=context.trunk)
+            raise SpecError(f"{found}; there are {', '.join(_backbones(recipe))}")
+        return name
     accepted = [name for name, recipe in offered.items() if recipe]
     listed = " and ".join((", ".join(accepted[:-1]), accepted[-1]))
     raise SpecError(f"no recipe of this experiment is for {context.data!r}; accepted are {listed}")
 
 
+def _has_backbone(name: str, backbone: str) -> bool:
+    return name in shipped_recipes() and load_recipe(name).model.backbone == backbone
+
+
 def _backbones(recipe: str) -> list[str]:
     """Return the backbones for which there is a recipe of the name ``recipe``, with ``{backbone}`` in it."""
-    nets = {name: load_recipe(name).model.name.partition("-")[2] for name in shipped_recipes()}
-    return [backbone for name, backbone in nets.items() if name == recipe.format(backbone=backbone)]
+    start, _, end = recipe.partition("{backbone}")
+    found = [name[len(start) : len(name) - len(end)] for name in shipped_recipes() if name.startswith(start)]
+    return [backbone for backbone in found if _has_backbone(recipe.format(backbone=backbone), backbone)]

@@ -1,6 +1,6 @@
 """What an experiment of the paper finds: rows beside the published figures, claims with their evidence, pictures.
 
-Whether one net is better than another is judged in one way everywhere, see :class:`Gap`.
+Whether one net is better than another is judged in one way everywhere, see :mod:`fullconv.paper.verdicts`.
 
 All of it goes to ``result.json`` and comes back from there.
 """
@@ -20,8 +20,8 @@ from fullconv.paper.published import published
 HEADER = ("what", "quantity", "paper", "reference", "measured", "seconds", "data", "protocol")
 """The columns of every table of experiments."""
 MEASURED = HEADER.index("measured")
-POINT = 1.0
-"""Scores (%) that differ by no more count as alike."""
+Verdict = bool | None
+"""Holds, does not hold, or undecided (``None``)."""
 REPEATED = tuple(HEADER.index(column) for column in ("what", "seconds", "data", "protocol"))
 
 
@@ -82,66 +82,25 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """How much higher one row is than another, beside what chance does to them.
+class Claim:
+    """Something that the paper says, whether it came out here, and the numbers that say so.
 
     Attributes
     ----------
-    value
-        The difference of the means over the seeds.
-    spread
-        The larger of both standard deviations over the seeds; 0 for one seed.
-    seeds
-        Of the rows.
-
-    Examples
-    --------
-    >>> fine, coarse = (Row(name, "mean IU", values, "", "") for name, values in {"8s": (44, 46), "32s": (30, 31)}.items())
-    >>> gap = Gap.of(fine, coarse)
-    >>> print(gap, gap.beyond, gap.alike)
-    +14.5 (spread 1.4, 2 seeds) True False
+    text, evidence
+        In words.
+    holds
+        ``None`` where the numbers cannot decide it.
     """
 
-    value: float
-    spread: float
-    seeds: int
-
-    @classmethod
-    def of(cls, higher: Row, lower: Row) -> "Gap":
-        """Return how much higher the mean of ``higher`` is."""
-        return cls(higher.mean - lower.mean, max(higher.spread, lower.spread), len(higher.measured))
-
-    @property
-    def beyond(self) -> bool:
-        """Whether the first is better: by more than the spread."""
-        return self.value > self.spread
-
-    @property
-    def no_gain(self) -> bool:
-        """Whether the first is not better by more than a point or the spread."""
-        return self.value <= max(POINT, self.spread)
-
-    @property
-    def alike(self) -> bool:
-        """Whether neither is better by more than a point or the spread."""
-        return abs(self.value) <= max(POINT, self.spread)
-
-    def __str__(self) -> str:
-        return f"{self.value:+.1f} ({over_seeds(self.spread, self.seeds)})"
-
-
-def over_seeds(spread: float, seeds: int) -> str:
-    """Return what stands behind a difference: ``spread 0.7, 2 seeds``, or that there was one seed."""
-    return f"spread {spread:.1f}, {seeds} seeds" if seeds > 1 else "one seed, so no spread"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Something that the paper says, whether it came out here, and the numbers that say so."""
-
     text: str
-    holds: bool
+    holds: Verdict
     evidence: str
+
+    @property
+    def verdict(self) -> str:
+        """``Holds``, ``Does NOT hold`` or ``Undecided``."""
+        return {True: "Holds", False: "Does NOT hold", None: "Undecided"}[self.holds]
 
 
 @dataclass(frozen=True)
@@ -182,7 +141,7 @@ class Finding:
 
     def table(self, name: str) -> Table:
         """Return the rows as a rich table, claims and notes below; ``name`` is the experiment's, such as ``T2``."""
-        verdicts = (f"{'holds' if claim.holds else 'DOES NOT HOLD'}: {claim.text} ({claim.evidence})" for claim in self.claims)
+        verdicts = (f"{claim.verdict}: {claim.text} ({claim.evidence})" for claim in self.claims)
         source = published(name).source
         seeds = max((len(row.measured) for row in self.rows), default=0)
         title = f"{name}; measured: mean ± standard deviation of {seeds} seeds" if seeds > 1 else name
@@ -198,9 +157,7 @@ class Finding:
         """Return rows, claims and notes as Markdown."""
         lines = [f"| {' | '.join(HEADER)} |", "|---|---|---:|---:|---:|---:|---|---|"]
         lines += [f"| {' | '.join(text.replace('|', ' ') for text in texts)} |" for texts in self.cells(name)]
-        verdicts = [
-            f"- {'Holds' if claim.holds else 'Does **not** hold'}: {claim.text} ({claim.evidence})." for claim in self.claims
-        ]
+        verdicts = [f"- {claim.verdict.replace('NOT', '**not**')}: {claim.text} ({claim.evidence})." for claim in self.claims]
         parts = ["\n".join(lines), "\n".join(verdicts), *self.notes]
         return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -22,7 +22,7 @@ from fullconv.drawing import Comparison
 from fullconv.evaluation import METRICS
 from fullconv.geometry.axis import Place
 from fullconv.geometry.trace import trace
-from fullconv.metrics import ConfusionMatrix, metrics_of
+from fullconv.metrics import count_pairs, tally, tally_metrics
 from fullconv.nn.atrous import atrous
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
@@ -31,6 +31,7 @@ from fullconv.paper import table2
 from fullconv.paper.experiment import Context, describe_data
 from fullconv.paper.findings import Claim, Finding, Picture, Row
 from fullconv.paper.plots import draw_comparisons
+from fullconv.paper.verdicts import Difference, Scores
 
 Read = Callable[[Tensor], Tensor]
 """Image uint8 (1, 3, H, W) to logits (1, K, H, W)."""
@@ -61,11 +62,31 @@ class Scorer(nn.Module):
 
 @dataclass(frozen=True)
 class Measured:
-    """What one way gave: mean IU in percent over all images and over the first few, seconds for each image."""
+    """What one way gave: the counts of every image that it labelled, and seconds for each.
 
-    score: float
-    few: float
+    Parameters
+    ----------
+    scores
+        Of one net, read out in this way.
+    few
+        The first images, which every way labels.
+    seconds
+        For each image.
+    """
+
+    scores: Scores
+    few: int
     seconds: Sequence[float]
+
+    @property
+    def mean_iu(self) -> float:
+        """Mean IU in percent over all images."""
+        return float(100 * self.scores.values("mean_iu")[0])
+
+    @property
+    def mean_iu_of_few(self) -> float:
+        """Mean IU in percent over the first few images."""
+        return float(100 * tally_metrics(self.scores.tallies[0, : self.few].sum(0))["mean_iu"])
 
 
 def readings(coarse: FCN, fine: FCN) -> dict[str, Read]:
@@ -144,7 +165,7 @@ NOTE = (
 def measure(read: Read, dataset: Dataset, count: int, few: int) -> Measured:
     """Return how well and how fast a way labels the first ``count`` images, and how well the first ``few``."""
     labels = dataset.labels[SEMANTIC]
-    matrix, first, seconds = ConfusionMatrix(len(labels)), np.nan, []
+    tallies, names, seconds = [], [], []
     for index in range(count):
         sample = dataset[index]
         image = sample.inputs[RGB][None].as_subclass(Tensor)
@@ -152,10 +173,9 @@ def measure(read: Read, dataset: Dataset, count: int, few: int) -> Measured:
         with torch.inference_mode():
             found = read(image)[0].argmax(0).numpy()
         seconds.append(time.perf_counter() - start)
-        matrix.update(sample.targets[SEMANTIC].numpy(), found, labels.ignore_index)
-        if index + 1 == few:
-            first = 100 * metrics_of(matrix).mean_iu
-    return Measured(100 * metrics_of(matrix).mean_iu, first, seconds)
+        tallies.append(tally(count_pairs(sample.targets[SEMANTIC].numpy(), found, len(labels), labels.ignore_index)[0]))
+        names.append(sample.name)
+    return Measured(Scores(np.stack(tallies)[None], tuple(names)), few, seconds)
 
 
 def _rows(found: Mapping[str, Measured], data: str, few: int) -> list[Row]:
@@ -163,8 +183,8 @@ def _rows(found: Mapping[str, Measured], data: str, few: int) -> list[Row]:
     for name, way in found.items():
         protocol = "read out, not trained" if name != "skips, FCN-8s" else "trained further, with skips"
         if name != SLOW:
-            rows.append(Row(name, METRICS["mean_iu"], (way.score,), data, protocol))
-        rows.append(Row(name, METRICS["mean_iu"], (way.few,), f"the first {few} of them", protocol))
+            rows.append(Row(name, METRICS["mean_iu"], (way.mean_iu,), data, protocol))
+        rows.append(Row(name, METRICS["mean_iu"], (way.mean_iu_of_few,), f"the first {few} of them", protocol))
         time_of = statistics.median(way.seconds)
         rows.append(Row(name, "an image, ms", (1000 * time_of,), "median", protocol, sum(way.seconds)))
     return rows
@@ -195,7 +215,7 @@ def _claims(found: Mapping[str, Measured], difference: Row) -> tuple[Claim, ...]
     upsampled, dense, stitched, skips = (
         name for name in ("deconvolution, FCN-32s", "à trous to stride 1", SLOW, "skips, FCN-8s")
     )
-    gain, gained = (found[name].score - found[upsampled].score for name in (dense, skips))
+    gain = Difference.of([found[skips].scores], [found[dense].scores])
     return (
         Claim(
             "shift-and-stitch equals à trous where both are defined",
@@ -208,7 +228,7 @@ def _claims(found: Mapping[str, Measured], difference: Row) -> tuple[Claim, ...]
             f"à trous takes {seconds[dense] / seconds[upsampled]:.0f} times as long, shift-and-stitch "
             f"{seconds[stitched] / seconds[upsampled]:.0f} times",
         ),
-        Claim("skips give more than dense scores of the coarse net", gained > gain, f"{gained:+.1f} against {gain:+.1f} points"),
+        Claim("skips give more than dense scores of the coarse net", gain.better, str(gain)),
     )
 
 

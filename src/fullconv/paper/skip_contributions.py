@@ -46,8 +46,9 @@ def _only(scores: Sequence[Tensor], index: int) -> list[Tensor]:
 def ablation(model: FCN, head: str, dataset: Dataset) -> dict[str, Report]:
     """Return the scores of a trained skip net on ``dataset`` with all streams, without each, and with the deep one alone.
 
-    The net is not trained again: what is missing is missing as if its scores were zero everywhere.
+    The net is not trained again: what is missing is missing as if its scores were zero everywhere. It computes where it lies.
     """
+    device = next(model.parameters()).device
     strides = model.strides
     kept = {"all streams": strides} | {f"without {STREAMS[s]}": tuple(t for t in strides if t != s) for s in strides}
     kept |= {f"{STREAMS[strides[0]]} alone": strides[:1]}
@@ -56,7 +57,7 @@ def ablation(model: FCN, head: str, dataset: Dataset) -> dict[str, Report]:
     with torch.inference_mode():
         for index in range(len(dataset)):
             sample = dataset[index]
-            parts = contributions(model, head, sample.inputs[RGB][None])
+            parts = contributions(model, head, sample.inputs[RGB][None].to(device))
             truth = sample.targets[head].numpy()
             for name, chosen in kept.items():
                 logits = torch.stack([parts[stride][0] for stride in chosen]).sum(0)

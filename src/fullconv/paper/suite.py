@@ -17,6 +17,7 @@ from fullconv.paper.experiment import SMALL, Context, Plan, machine
 from fullconv.paper.findings import HEADER, Finding, not_run
 from fullconv.paper.identity import IDENTITY, identity
 from fullconv.paper.published import published
+from fullconv.paper.verdicts import RULE
 from fullconv.training import Interrupted
 
 
@@ -33,7 +34,7 @@ class Experiment:
     run
         Trains that and measures it.
     minutes
-        That it takes on Scenes on two CPU cores with one seed, about; what a budget is compared with.
+        That its trainings take on Scenes on two CPU cores with one seed, about; what a budget is compared with.
     """
 
     title: str
@@ -144,6 +145,7 @@ def run_experiment(name: str, context: Context, budget: float | None = None) -> 
         "settings": settings,
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
+        "judged": RULE,
         "seconds": round(time.monotonic() - start, 1),
         **finding.to_dict(),
     }
@@ -173,7 +175,8 @@ def _finished(path: Path, settings: Mapping[str, Any]) -> Finding | None:
         if before != value and key != "root":  # data that were moved are the same
             advice = "choose another --out, as its trained nets are theirs too" if key in IDENTITY else OTHER
             raise TrainingError(f"{path.parent} holds {content['experiment']} with {key} {before!r}, not {value!r}; {advice}")
-    return Finding.from_dict(content) if content["complete"] else None
+    # verdicts of another rule are made anew from the trained nets
+    return Finding.from_dict(content) if content["complete"] and content.get("judged") == RULE else None
 
 
 def _measured_before(path: Path) -> bool:
@@ -200,6 +203,7 @@ def write_page(out: Path) -> None:
         "The experiments of Long, Shelhamer and Darrell (CVPR 2015). Published figures are of other nets on other images unless "
         "a row says so: compare their order. Every measured number comes from the command above its table."
     )
+    page.text(f"How claims about scores are judged: {RULE}")
     for name in EXPERIMENTS:
         content = _read(out / name / "result.json")
         if content is not None:
@@ -221,7 +225,7 @@ def _section(page: Page, name: str, content: Mapping[str, Any]) -> None:
     page.text(f"{content['date']}, {content['machine']}, {content['seconds']:.0f} s. Published: {published(name).source}.")
     page.table(HEADER, finding.cells(name))
     for claim in finding.claims:
-        page.text(f"{'Holds' if claim.holds else 'Does NOT hold'}: {claim.text}. {claim.evidence}.")
+        page.text(f"{claim.verdict}: {claim.text}. {claim.evidence}.")
     for note in finding.notes:
         page.text(note)
     for picture in finding.pictures:

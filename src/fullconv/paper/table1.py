@@ -22,9 +22,10 @@ from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.describe import describe
 from fullconv.nn.fcn import FCN
 from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
-from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row, over_seeds, paired
+from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
 from fullconv.paper.plots import draw_nets
 from fullconv.paper.published import published
+from fullconv.paper.verdicts import Difference, Scores, every, scores_of
 from fullconv.spec import ModelSpec
 from fullconv.training import RunResult
 
@@ -137,7 +138,8 @@ def run(context: Context) -> Finding:
     seconds = forward_seconds(models, SIDE, REPEATS)
     rows = tuple(row for item, net in NETS.items() for row in (scores[item], *_times(item, seconds), *_architecture(item, net)))
     pictures = (_draw(context, plans[0], trained),) if len(trained) == len(NETS) else ()
-    return Finding(rows, tuple(_claims(Finding(rows))), pictures, NOTES)
+    measured = {item: scores_of(plans[0][item].recipe, runs) for item, runs in trained.items()}
+    return Finding(rows, tuple(_claims(Finding(rows), measured)), pictures, NOTES)
 
 
 NOTES = (
@@ -190,18 +192,13 @@ def _architecture(item: str, net: str) -> list[Row]:
     ]
 
 
-def _claims(finding: Finding) -> list[Claim]:
-    """Compare as the paper does; one net is better than another when the means differ by more than either spread."""
+def _claims(finding: Finding, scores: Mapping[str, Scores]) -> list[Claim]:
+    """Compare as the paper does; the scores only where all three nets were trained."""
     claims = []
-    scores = {item: finding.row(item, SCORE) for item in NETS}
-    if all(row.measured for row in scores.values()):
-        best = scores[BEST]
-        gaps = [Gap.of(best, row) for item, row in scores.items() if item != BEST]
-        listed = ", ".join(f"{item} {row.mean:.1f}" for item, row in scores.items())
-        evidence = f"{listed}; {over_seeds(max(gap.spread for gap in gaps), len(best.measured))}"
-        claims.append(
-            Claim("VGG16 is the best of the three in mean IU, beyond the spread", all(g.beyond for g in gaps), evidence)
-        )
+    if len(scores) == len(NETS):
+        gaps = {item: Difference.of([scores[BEST]], [scores[item]]) for item in NETS if item != BEST}
+        listed = ", ".join(f"above {item} by {gap}" for item, gap in gaps.items())
+        claims.append(Claim("VGG16 is the best of the three in mean IU", every(gap.better for gap in gaps.values()), listed))
     ratios = {item: finding.row(item, RATIO) for item in NETS if item != BEST}
     listed = ", ".join(f"{item} {row.mean:.2f} (paper {row.paper})" for item, row in ratios.items())
     claims.append(

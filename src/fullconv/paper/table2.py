@@ -16,9 +16,10 @@ from fullconv.inference.device import find_device
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
-from fullconv.paper.findings import Claim, Finding, Gap, Picture, Row, paired
+from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
 from fullconv.paper.plots import draw_bars, draw_nets, spread_out
 from fullconv.paper.skip_contributions import STREAMS, ablation, draw_streams
+from fullconv.paper.verdicts import Difference, Scores, every, scores_of
 from fullconv.training import RunResult
 
 FIXED, STAGED, ONCE = "FCN-32s-fixed", "staged", "FCN-8s at once"
@@ -37,6 +38,11 @@ class Nets:
         """Return the folder of every net, by its name in the table."""
         stages = {f"FCN-{record['stage']}": self.staged.out / f"stage-{record['stage']}" for record in self.staged.stages}
         return {"FCN-32s-fixed": self.fixed.out, **stages, "FCN-8s at once": self.at_once.out}
+
+    def runs(self) -> dict[str, RunResult]:
+        """Return the run of every net, by its name in the table."""
+        stages = {f"FCN-{record['stage']}": self.staged for record in self.staged.stages}
+        return {"FCN-32s-fixed": self.fixed, **stages, "FCN-8s at once": self.at_once}
 
     def records(self) -> dict[str, Mapping[str, Any]]:
         """Return the record of every net (its steps, seconds and scores), by its name in the table."""
@@ -74,7 +80,14 @@ def run(context: Context) -> Finding:
     draw_streams(models["FCN-8s"], SEMANTIC, dataset, spread_out(dataset), context.folder / "streams.png")
     caption = "What each stream of FCN-8s says about the class that is named at the left; red speaks for it, blue against it."
     pictures.append(Picture("streams.png", caption))
-    return Finding(tuple(rows), tuple(_claims(rows)), tuple(pictures), tuple(_per_class(nets)))
+    recipe = plans[0][STAGED].recipe
+    scores = {name: scores_of(recipe, [net.runs()[name] for net in nets], stage) for name, stage in _stages(nets[0]).items()}
+    return Finding(tuple(rows), tuple(_claims(scores)), tuple(pictures), tuple(_per_class(nets)))
+
+
+def _stages(nets: Nets) -> dict[str, str]:
+    """Return the stage of every net, by its name in the table."""
+    return {name: record["stage"] for name, record in nets.records().items()}
 
 
 def _table(nets: Sequence[Nets], data: str) -> list[Row]:
@@ -102,7 +115,8 @@ def _training(name: str) -> str:
 
 def _without_streams(nets: Sequence[Nets], dataset: Dataset) -> list[Row]:
     """Return the mean IU of FCN-8s with streams left out."""
-    found = [ablation(_load(net.stage_folders()["FCN-8s"]), SEMANTIC, dataset) for net in nets]
+    device = find_device("auto")
+    found = [ablation(_load(net.stage_folders()["FCN-8s"]).to(device), SEMANTIC, dataset) for net in nets]
     return [
         Row(
             f"FCN-8s {name}",
@@ -115,24 +129,23 @@ def _without_streams(nets: Sequence[Nets], dataset: Dataset) -> list[Row]:
     ]
 
 
-def _claims(rows: Sequence[Row]) -> list[Claim]:
-    """Compare as the paper does: an order holds when the means differ by more than either spread over the seeds."""
-    score = {row.item: row for row in rows if row.quantity == METRICS["mean_iu"]}
+def _claims(scores: Mapping[str, Scores]) -> list[Claim]:
+    """Compare as the paper does, in mean IU; ``scores`` are of the nets by their names in the table."""
     order = ["FCN-32s-fixed", "FCN-32s", "FCN-16s", "FCN-8s"]
-    gaps = [Gap.of(score[fine], score[coarse]) for coarse, fine in itertools.pairwise(order)]
-    full, middle, fine = gaps
-    holds = full.beyond and middle.beyond and fine.value >= 0
-    seeds = full.seeds
-    steps = ", ".join(map(str, gaps))
-    beyond = ", beyond the spread" if seeds > 1 else ""
-    claims = [Claim(f"32s-fixed < 32s < 16s <= 8s in mean IU{beyond}", holds, steps)]
-    once = Gap.of(score["FCN-8s at once"], score["FCN-8s"])
-    claims.append(Claim("8s trained at once is as good as in stages, within a point or the spread", once.alike, str(once)))
-    if "FCN-4s" in score:
-        finer = Gap.of(score["FCN-4s"], score["FCN-8s"])
+    full, middle, fine = (Difference.of([scores[fine]], [scores[coarse]]) for coarse, fine in itertools.pairwise(order))
+    once = Difference.of([scores["FCN-8s at once"]], [scores["FCN-8s"]])
+    claims = [
+        Claim(
+            "32s-fixed < 32s < 16s <= 8s in mean IU, 8s at most a point behind 16s",
+            every([full.better, middle.better, fine.not_behind]),
+            f"{full}, {middle}, {fine}",
+        ),
+        Claim("8s trained at once is as good as in stages, within a point", once.alike, str(once)),
+    ]
+    if "FCN-4s" in scores:
+        less = Difference.of([scores[net] for net in ("FCN-16s", "FCN-8s")], [scores[net] for net in ("FCN-32s", "FCN-4s")])
         text = "finer skips give less and less: 4s adds less to 8s than 16s to 32s"
-        listed = f"16s {middle.value:+.1f}, 8s {fine.value:+.1f}, 4s {finer.value:+.1f}"
-        claims.append(Claim(text, finer.value < middle.value, listed))
+        claims.append(Claim(text, less.better, f"what 16s adds less what 4s adds: {less}"))
     return claims
 
 

@@ -13,8 +13,9 @@ from fullconv.data.sample import SEMANTIC, Dataset
 from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
-from fullconv.paper.findings import Claim, Finding, Gap, Row, paired
+from fullconv.paper.findings import Claim, Finding, Row, paired
 from fullconv.paper.plots import draw_nets
+from fullconv.paper.verdicts import Difference, Scores, scores_of
 from fullconv.training import RunResult
 
 SINGLE = {"RGB": "rgb", "RGBD": "rgb+depth", "HHA": "hha"}
@@ -70,7 +71,9 @@ def run(context: Context) -> Finding:
         if name != CONTROL
     }
     picture = draw_nets(context.folder / "nets.png", models, dataset, SEMANTIC)
-    return Finding(rows, tuple(_claims(rows)), (picture,), NOTES)
+    recipes = {**{name: training.recipe for name, training in plans[0].items()}, FINER: recipe}
+    scores = {name: scores_of(recipes[name], [each[name].run for each in nets], net.stage) for name, net in nets[0].items()}
+    return Finding(rows, tuple(_claims(scores)), (picture,), NOTES)
 
 
 NOTES = (
@@ -101,13 +104,12 @@ def _rows(name: str, nets: Sequence[Net], dataset: Dataset) -> list[Row]:
     ]  # fmt: skip
 
 
-def _claims(rows: Sequence[Row]) -> list[Claim]:
-    """Compare as the paper does: one net is better than another when the means differ by more than either spread."""
-    score = {row.item: row for row in rows if row.quantity == METRICS["mean_iu"]}
+def _claims(scores: Mapping[str, Scores]) -> list[Claim]:
+    """Compare as the paper does, in mean IU; ``scores`` are of the nets by their names in the table."""
 
     def above(text: str, better: str, worse: str) -> Claim:
-        gap = Gap.of(score[better], score[worse])
-        return Claim(text, gap.beyond, str(gap))
+        gap = Difference.of([scores[better]], [scores[worse]])
+        return Claim(text, gap.better, str(gap))
 
     return [
         above("RGB-HHA is better than RGB in mean IU", LATE, RGB),

@@ -18,10 +18,11 @@ from fullconv.evaluation import METRICS
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.paper.experiment import Context, Plan, Training, describe_data, recipe_for
-from fullconv.paper.findings import POINT, Claim, Finding, Gap, Picture, Row, over_seeds, paired
+from fullconv.paper.findings import Claim, Finding, Picture, Row, paired
 from fullconv.paper.plots import draw_nets
 from fullconv.paper.published import published
 from fullconv.paper.table1 import forward_seconds
+from fullconv.paper.verdicts import Difference, Scores, every, scores_of
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
 
@@ -97,7 +98,8 @@ def run(context: Context) -> Finding:
     finding = Finding((*rows, *costs[BOTH]))
     pictures = tuple(_draw(context, head, models, dataset) for head in ALONE)
     notes = (*(_per_class(head, nets) for head in ALONE), published_beside())
-    return Finding(finding.rows, (*_as_good(finding), *_cheaper(finding)), pictures, notes)
+    scores = {(item, head): scores_of(nets[item].recipe, nets[item].runs, head=head) for item in nets for head in HEADS[item]}
+    return Finding(finding.rows, (*_as_good(scores), *_cheaper(finding)), pictures, notes)
 
 
 def _train(context: Context) -> dict[str, Net]:
@@ -137,18 +139,19 @@ def _costs(nets: Mapping[str, Net], models: Mapping[str, FCN], forward: Mapping[
     }
 
 
-def _as_good(finding: Finding) -> list[Claim]:
-    """Compare the heads of the joint nets with the nets that have one of them, in what the paper quotes."""
+def _as_good(scores: Mapping[tuple[str, str], Scores]) -> list[Claim]:
+    """Compare the heads of the joint nets with the nets that have one of them, in what the paper quotes.
+
+    ``scores`` are by net and head.
+    """
     claims = []
-    heads = {SEMANTIC: ("mean IU", "pixel accuracy"), GEOMETRIC: (GEOMETRIC_SCORE,)}
-    for (net, text), (head, titles) in product({JOINT: "the joint net", WEIGHED: "the weighed joint net"}.items(), heads.items()):
-        pairs = {title: (finding.row(net, title), finding.row(ALONE[head], title)) for title in titles}
-        gaps = {title: Gap.of(joint, alone) for title, (joint, alone) in pairs.items()}
-        behind, spread = min(gap.value for gap in gaps.values()), max(gap.spread for gap in gaps.values())
-        listed = ", ".join(f"{title} {gap.value:+.1f}" for title, gap in gaps.items())
-        seeds = next(iter(gaps.values())).seeds
+    quoted = {SEMANTIC: ("mean_iu", "pixel_accuracy"), GEOMETRIC: ("pixel_accuracy",)}
+    texts = {JOINT: "the joint net", WEIGHED: "the weighed joint net"}
+    for (net, text), (head, metrics) in product(texts.items(), quoted.items()):
+        gaps = {key: Difference.of([scores[net, head]], [scores[ALONE[head], head]], key) for key in metrics}
+        listed = ", ".join(f"{METRICS[key]} {gap}" for key, gap in gaps.items())
         claim = f"the {head} head of {text} is as good as a net of its own, at most a point behind"
-        claims.append(Claim(claim, behind >= -POINT, f"{listed}; {over_seeds(spread, seeds)}"))
+        claims.append(Claim(claim, every(gap.not_behind for gap in gaps.values()), listed))
     return claims
 
 

@@ -258,25 +258,26 @@ def test_the_experiment_in_small(small: Small, monkeypatch: pytest.MonkeyPatch) 
     assert_trained_as_planned(small, "T3")
     content = json.loads((small.out / "T3/result.json").read_text())
     rows = {(row["item"], row["quantity"]): row["measured"] for row in content["rows"]}
-    for method in ("R-CNN style", "SDS style"):
+    for method in ("boxes, classified", "regions, classified"):
         parts = [rows[method, f"seconds an image, {part}"][0] for part in ("proposals", "features", "classification")]
         assert all(part > 0 for part in parts)
         assert rows[method, "times FCN-8s, network only"][0] == pytest.approx(parts[1] / rows["FCN-8s", "seconds an image"][0])
         assert 0 <= rows[method, "mean IU"][0] <= 100
-    assert rows["SDS style", "seconds an image, features"] > rows["R-CNN style", "seconds an image, features"]
+    assert rows["regions, classified", "seconds an image, features"] > rows["boxes, classified", "seconds an image, features"]
     assert (small.out / "T3/methods.png").stat().st_size > 5000
     training, validation = (open_dataset(DataSpec(count=12, val_count=4, size=(96, 128)), split) for split in ("train", "val"))
     for lesson_of, place in zip(lessons, spread_out(training, 2), strict=True):  # nothing is learned from held-out images
         np.testing.assert_array_equal(lesson_of.truth, training[place].targets["semantic"])
         assert len(lesson_of.described.proposals) == len(propose(training[place].picture, 200))
     regions = [len(propose(validation[place].picture, 200)) for place in spread_out(validation, 2)]
-    assert f"The median image had {statistics.median(regions):.0f} proposals" in content["notes"][0]
+    assert f"The median image had {statistics.median(regions):.0f} proposals" in content["notes"][1]
+    assert "neither R-CNN nor SDS" in content["notes"][0]
 
 
 def test_seconds_of_a_region_are_those_of_the_regions_there_were() -> None:
-    measured = Measured({}, regions=[50, 200, 100])
-    measured.seconds["SDS style"] = [{"features": 1.0}, {"features": 2.0}, {"features": 3.0}]
-    assert measured.features_each("SDS style") == pytest.approx(0.02)  # of 0.02, 0.01, 0.03
+    measured = Measured(LabelSet(("a",), voc_colors(1)), regions=[50, 200, 100])
+    measured.seconds["regions, classified"] = [{"features": 1.0}, {"features": 2.0}, {"features": 3.0}]
+    assert measured.features_each("regions, classified") == pytest.approx(0.02)  # of 0.02, 0.01, 0.03
 
 
 def test_only_things_are_pasted_on_a_background() -> None:

@@ -1,6 +1,6 @@
 """The two region methods of table 3, as they learn and as they label an image.
 
-R-CNN style: a class from the box. SDS style: a class from box and masked region together, and a refined shape
+Boxes, classified: a class from the box. Regions, classified: a class from box and masked region together, and a refined shape
 (:mod:`fullconv.paper.regions.nets`). How pure a region must be to teach a class, and the decay of the weights, are chosen for
 each method on a fifth of the training images that it has not learned from.
 """
@@ -86,7 +86,7 @@ class Labeller:
 
 
 def learn(lessons: Sequence[Lesson], classes: int, *, background: bool, masked: bool) -> Labeller:
-    """Return the R-CNN style method, or with ``masked`` regions the SDS style one.
+    """Return the method that classifies boxes, or with ``masked`` the one that classifies regions.
 
     Parameters
     ----------

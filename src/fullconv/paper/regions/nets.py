@@ -1,12 +1,13 @@
-"""Two ways to segment by classifying region proposals, as small as they can be and still be themselves.
+"""Two ways to segment by classifying region proposals, after those of the systems that led before the paper.
 
-R-CNN style (Girshick, Donahue, Darrell, Malik, CVPR 2014): the box round each region is warped to one size, a network gives its
-features, a linear classifier its class; regions are pasted by score. SDS style (Hariharan, Arbelaez, Girshick, Malik, ECCV 2014):
-the features of the box are joined with those of the region alone, all outside it in the mean colour; and the shape of a region is
-refined on a 10×10 grid, then taken back to the finest segments.
+Boxes, as in R-CNN (Girshick, Donahue, Darrell, Malik, CVPR 2014): the box round each region is warped to one size, a network
+gives its features, a linear classifier its class; regions are pasted by score. Regions, as in SDS (Hariharan, Arbelaez,
+Girshick, Malik, ECCV 2014): the features of the box are joined with those of the region alone, all outside it in the mean
+colour; and the shape of a region is refined on a 10×10 grid, then taken back to the finest segments.
 
-Both read the features of a trained FCN's own trunk, averaged over the box: the papers fine-tune theirs. Their classifiers are
-SVMs, and their refinement has one model a class; here one logistic regression classifies, and one refines all classes.
+Neither is that system: both read the features of a trained FCN's own trunk, averaged over the box, where the papers fine-tune a
+network on boxes by their overlap with objects, mine hard negatives for SVMs and regress boxes; their refinement has one model a
+class, here one logistic regression refines all. What is the same is how often the network runs: once for every region.
 
 Letters: N regions, K classes, C channels, H W image.
 """
@@ -50,11 +51,12 @@ def features(model: FCN, image: NDArray[np.uint8], proposals: Proposals, side: i
     """
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()
     mean = torch.tensor(model.padding_colors["rgb"]).view(3, 1, 1)
+    device = next(model.parameters()).device
     found = []
     for start in range(0, len(proposals), TOGETHER):
         crops = [crop(pixels, proposals, region, side, mean if masked else None) for region in _chunk(proposals, start)]
-        maps = model.trunks["rgb"](model.fit(model.normalise["rgb"](torch.stack(crops))))
-        found.append(maps[0].mean((2, 3)))
+        maps = model.trunks["rgb"](model.fit(model.normalise["rgb"](torch.stack(crops).to(device))))
+        found.append(maps[0].mean((2, 3)).cpu())
     return torch.cat(found).numpy()
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fullconv.data.sample import RGB, SEMANTIC, Sample
 from fullconv.files import replacing
+from fullconv.inference.device import find_device
 from fullconv.nn.checkpoint import load_checkpoint
 from fullconv.paper.regions.methods import Described
 from fullconv.paper.regions.nets import features
@@ -65,7 +66,7 @@ class Reader:
     """
 
     def __init__(self, checkpoint: Path, side: int, proposals: int, folder: Path) -> None:
-        self.model = load_checkpoint(checkpoint).model.eval()
+        self.model = load_checkpoint(checkpoint).model.eval().to(find_device("auto"))
         self.side, self.proposals = side, proposals
         self.folder = folder / f"{hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12]}-{side}-{proposals}"
 
@@ -91,7 +92,8 @@ class Reader:
     @torch.inference_mode()
     def label(self, sample: Sample) -> NDArray[np.uint8]:
         """Return FCN-8s's labels, uint8 (H, W)."""
-        return self.model(sample.inputs[RGB][None])[SEMANTIC][0].argmax(0).byte().numpy()
+        device = next(self.model.parameters()).device
+        return self.model(sample.inputs[RGB][None].to(device))[SEMANTIC][0].argmax(0).byte().cpu().numpy()
 
     def _read(self, sample: Sample) -> Reading:
         watch, image = Stopwatch(), sample.picture
