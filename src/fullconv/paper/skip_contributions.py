@@ -48,7 +48,6 @@ def ablation(model: FCN, head: str, dataset: Dataset) -> dict[str, Report]:
 
     The net is not trained again: what is missing is missing as if its scores were zero everywhere. It computes where it lies.
     """
-    device = next(model.parameters()).device
     strides = model.strides
     kept = {"all streams": strides} | {f"without {STREAMS[s]}": tuple(t for t in strides if t != s) for s in strides}
     kept |= {f"{STREAMS[strides[0]]} alone": strides[:1]}
@@ -57,7 +56,7 @@ def ablation(model: FCN, head: str, dataset: Dataset) -> dict[str, Report]:
     with torch.inference_mode():
         for index in range(len(dataset)):
             sample = dataset[index]
-            parts = contributions(model, head, sample.inputs[RGB][None].to(device))
+            parts = contributions(model, head, sample.inputs[RGB][None])
             truth = sample.targets[head].numpy()
             for name, chosen in kept.items():
                 logits = torch.stack([parts[stride][0] for stride in chosen]).sum(0)

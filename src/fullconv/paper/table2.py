@@ -115,8 +115,7 @@ def _training(name: str) -> str:
 
 def _without_streams(nets: Sequence[Nets], dataset: Dataset) -> list[Row]:
     """Return the mean IU of FCN-8s with streams left out."""
-    device = find_device("auto")
-    found = [ablation(_load(net.stage_folders()["FCN-8s"]).to(device), SEMANTIC, dataset) for net in nets]
+    found = [ablation(_load(net.stage_folders()["FCN-8s"]), SEMANTIC, dataset) for net in nets]
     return [
         Row(
             f"FCN-8s {name}",
