@@ -1,14 +1,14 @@
 """What a card computes for images of one shape, recorded once as a CUDA graph and then started as a whole.
 
-PyTorch starts a net's operations one after the other, which takes a processor longer than the card computes where images are few or
-the net is small. A recording starts all of them at once. It reads weights
-where they lie, so it sees those that change in place.
+PyTorch starts a net's operations one after the other, which takes a processor longer than the card computes where images are
+few or the net is small. A recording starts all of them at once. It reads weights where they lie, so it sees those that change
+in place.
 """
 
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,13 +21,13 @@ COUNTED = 1000
 """Shapes that are counted; beyond, counting begins anew."""
 
 Key = tuple[tuple[str, torch.Size, torch.dtype], ...]
-Function = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+Function = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
 class _Recording(NamedTuple):
     graph: torch.cuda.CUDAGraph
     inputs: dict[str, Tensor]
-    outputs: dict[str, Tensor]
+    outputs: Mapping[str, Tensor]
     reads: object
 
 
@@ -41,8 +41,8 @@ class Recorded:
     function
         Does the same at every call, and never waits for the card. What cannot be recorded is called as it is.
     reads
-        Gives what holds tensors that the function made at earlier calls and reads now: a recording reads their memory, so they must
-        stay as long as it does.
+        Gives what holds tensors that the function made at earlier calls and reads now: a recording reads their memory, so they
+        must stay as long as it does.
     """
 
     def __init__(self, function: Function, reads: Callable[[], object] = lambda: None) -> None:
@@ -50,9 +50,9 @@ class Recorded:
         self._lock = threading.Lock()
         self._calls: Counter[Key] = Counter()
         self._recordings: OrderedDict[Key, _Recording | None] = OrderedDict()
-        self._pool: object = None
+        self._pool: Any = None
 
-    def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return what the function gives, as tensors that nobody else writes to."""
         key: Key = tuple((name, images.shape, images.dtype) for name, images in batch.items())
         with self._lock:
