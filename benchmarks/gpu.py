@@ -78,8 +78,7 @@ def timed(run: Callable[[], Any], rounds: int = ROUNDS, warm: int = 6) -> Took:
 
 
 def peaks() -> dict[str, float]:
-    """Return 10¹² multiplications a second of a large matrix product in each precision; of fp32 with TF32, as convolutions
-    are."""
+    """Return 10¹² multiplications a second of a large matrix product in each precision; fp32 with TF32, as in convolutions."""
     found = {}
     torch.backends.cuda.matmul.allow_tf32 = True
     for name, dtype in TYPES.items():
@@ -100,8 +99,8 @@ def plain_labels(net: nn.Module, images: Tensor, mean: Tensor | None = None) -> 
 
 HEADS = {
     "predict": (
-        "| net | engine | batch | ms: median (least–most) | images/s | × plain port | × fcn_resnet50 | share of peak | labels
-        equal |", "|---|---|---|---|---|---|---|---|---|",
+        "| net | engine | batch | ms: median (least–most) | images/s | × plain port | × fcn_resnet50 | share of peak | equal |",
+        "|---|---|---|---|---|---|---|---|---|",
     ),
     "train": (
         "| net | way | batch | ms a step | images/s | × plain | loss after 20 steps (plain) | peak memory |",

@@ -55,8 +55,7 @@ LOST = ("CUDA error", "CUDA driver", "cuDNN error", "CUBLAS_STATUS")
 
 @contextlib.contextmanager
 def memory_for(images: Tensor) -> Iterator[None]:
-    """Turn the end of the memory into an error that says for which images (N, C, H, W), and the end of a card into one that
-    says so.
+    """Turn the end of the memory into an error that says for which images (N, C, H, W), and that of a card into one as well.
 
     Raises
     ------
