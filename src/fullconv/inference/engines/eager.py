@@ -110,7 +110,7 @@ def _coarse(
     first = next(iter(batch.values()))
     inside = places(model, (first.shape[-2], first.shape[-1]))[1]
     trunks = {stream: functools.partial(_maps, net, inside) for stream, net in nets.items()}
-    with torch.no_grad(), torch.autocast(first.device.type, dtype, enabled=dtype is not None):
+    with torch.no_grad(), torch.autocast(first.device.type, dtype, dtype is not None, cache_enabled=False):
         return model.coarse(batch, trunks)
 
 

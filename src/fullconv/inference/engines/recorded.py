@@ -20,7 +20,8 @@ AFTER = 4
 COUNTED = 1000
 """Shapes that are counted; beyond, counting begins anew."""
 
-Key = tuple[tuple[str, torch.Size, torch.dtype], ...]
+Key = tuple[bool, tuple[tuple[str, torch.Size, torch.dtype], ...]]
+"""Whether in inference mode, whose tensors nobody else may write to; and the shapes."""
 Function = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
@@ -51,22 +52,27 @@ class Recorded:
         self._calls: Counter[Key] = Counter()
         self._recordings: OrderedDict[Key, _Recording | None] = OrderedDict()
         self._pool: Any = None
+        self._done = torch.cuda.Event()
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return what the function gives, as tensors that nobody else writes to."""
-        key: Key = tuple((name, images.shape, images.dtype) for name, images in batch.items())
-        with self._lock:
+        shapes = tuple((name, images.shape, images.dtype) for name, images in batch.items())
+        key = torch.is_inference_mode_enabled(), shapes
+        # what is recorded is what goes to the current card's own streams
+        with self._lock, torch.cuda.device(next(iter(batch.values())).device):
             if key not in self._recordings and self._calls[key] < AFTER:
                 self._calls[key] += 1
                 recording = None
             else:
                 recording = self._recording(key, batch)
             if recording is not None:
+                torch.cuda.current_stream().wait_event(self._done)
                 for name, images in batch.items():
                     recording.inputs[name].copy_(images, non_blocking=True)
                 recording.graph.replay()
-                # in the order of the card, before the next call writes over them
-                return {name: found.clone() for name, found in recording.outputs.items()}
+                copies = {name: found.clone() for name, found in recording.outputs.items()}
+                self._done.record()  # recordings share memory, and callers may have streams of their own
+                return copies
         return self.function(batch)
 
     def _recording(self, key: Key, batch: Mapping[str, Tensor]) -> _Recording | None:
