@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 # one more than the two cores that the suite is measured on: some tests wait for a signal or for a process to end
 WORKERS ?= 3
 
-.PHONY: setup test check demo docs pictures format
+.PHONY: setup test check demo docs pictures format bench-gpu
 
 setup: $(STAMP)
 
@@ -39,3 +39,8 @@ pictures: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# on a machine with a CUDA card: every net and engine held to the CPU, then the tables of speed
+bench-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu tests/gpu
+	$(BIN)/python benchmarks/gpu.py --out gpu.md

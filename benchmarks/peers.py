@@ -62,7 +62,8 @@ class PlainPort(nn.Module):
     def __init__(self, model: FCN) -> None:
         super().__init__()
         head = model.head("semantic")
-        self.trunk, self.mean = model.trunks["rgb"].graph, model.normaliser("rgb").mean
+        self.trunk = model.trunks["rgb"].graph
+        self.register_buffer("mean", model.normaliser("rgb").mean.clone())
         self.score = head.score["rgb"]
         self.upscore = nn.ModuleList(_dense(part.weight.detach(), part.factor) for part in head.upsample)
 

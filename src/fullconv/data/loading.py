@@ -161,13 +161,14 @@ def train_loader(
     replacement: bool = False,
     shares: NDArray[np.float64] | None = None,
     fill: Fill | None = None,
+    pinned: bool = False,
 ) -> DataLoader[Batch]:
     """Return the loader of training batches ``start_step`` … ``start_step + steps - 1``, each a :class:`Batch`.
 
     ``spec`` gives the random changes (``augment``) and the number of ``workers``; the other arguments are those of
-    :class:`StepSampler`, and ``fill`` is that of :func:`collate`. The batches do not depend on ``workers``, and
-    iterating leaves torch's global generator as it was. (Lightning: pass ``use_distributed_sampler=False``; ``rank``
-    and ``world`` do its job.)
+    :class:`StepSampler`, and ``fill`` is that of :func:`collate`. With ``pinned`` batches lie in memory from which a card
+    copies them while it computes. The batches do not depend on ``workers``, and iterating leaves torch's global generator as it
+    was. (Lightning: pass ``use_distributed_sampler=False``; ``rank`` and ``world`` do its job.)
 
     Raises
     ------
@@ -192,6 +193,7 @@ def train_loader(
         batch_sampler=sampler,
         num_workers=_processes(spec),
         collate_fn=_Collate(fill),
+        pin_memory=pinned,
         generator=torch.Generator(),  # without its own a loader draws from the global one, which dropout uses
     )
 

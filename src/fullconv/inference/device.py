@@ -55,7 +55,7 @@ LOST = ("CUDA error", "CUDA driver", "cuDNN error", "CUBLAS_STATUS")
 
 @contextlib.contextmanager
 def memory_for(images: Tensor) -> Iterator[None]:
-    """Turn the end of the memory into an error that says for which images (N, C, H, W), and the end of a card into one that says so.
+    """Turn the end of the memory into an error that says for which images (N, C, H, W), and that of a card into one as well.
 
     Raises
     ------
@@ -70,7 +70,9 @@ def memory_for(images: Tensor) -> Iterator[None]:
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in SIGNS):
             if any(sign in str(error) for sign in LOST):
                 said = str(error).splitlines()[0]
-                raise FullconvError(f"the device does not compute any more: {said}; start again, or give the device cpu") from error
+                raise FullconvError(
+                    f"the device does not compute any more: {said}; start again, or give the device cpu"
+                ) from error
             raise
         height, width = images.shape[2:]
         raise DataError(f"no memory for an image of {height}×{width} pixels; cut it into parts or shrink it") from error

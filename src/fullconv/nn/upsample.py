@@ -3,8 +3,8 @@
 Long et al. 2015, section 3.3. The reference fills a dense class-by-class kernel of which only the diagonal is not zero
 (``surgery.py``); here the deconvolution is depth-wise, so 86 016 weights do the work of 1 806 336 at 21 classes.
 
-On a card the fixed filter is applied to rows and columns as two matrix products: cuDNN is slow where every channel is a group of its
-own, and sums in an order that changes from call to call.
+On a card the fixed filter is applied to rows and columns as two matrix products: cuDNN is slow where every channel is a group
+of its own, and sums in an order that changes from call to call.
 """
 
 from typing import Any
@@ -32,10 +32,10 @@ def bilinear_kernel(size: int) -> Tensor:
 
 
 def upsampling_matrix(entries: int, kernel: int, factor: int, first: int, last: int, like: Tensor) -> Tensor:
-    """Return what takes ``entries`` of one axis to the upsampled ones from ``first`` to ``last`` (left out): (last - first, entries).
+    """Return the (last - first, entries) matrix that takes ``entries`` of an axis to the upsampled ones ``first`` … ``last - 1``.
 
-    Of the type and on the device of ``like``; bfloat16 and float16 hold its numbers, multiples of ``1 / (2 factor)``, exactly up to
-    a factor of 32.
+    Of the type and on the device of ``like``; bfloat16 and float16 hold its numbers, multiples of ``1 / (2 factor)``, exactly
+    up to a factor of 32.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """What happens around the steps of a stage: progress, log, validation, saving, stopping. A Lightning callback."""
 
 import contextlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ class StageWatch(pl.Callback):
         self.metrics_file, self.progress, self.request = log, progress, request
         self.last_reports: tuple[int, dict[str, Report]] | None = None
         self._whole = WholeSteps(spec.accumulate)
-        self._losses: list[float] = []
-        self._parts: list[float] = []
+        self._losses: list[float] = []  # since the last row
+        self._loss = math.nan  # the last that is known
         self._first, self._before = 0, (0.0, 0.0)
         self._measured, self._measured_step = (0.0, 0.0), 0  # the time of the last measurement, how long it took, its step
 
@@ -124,17 +125,22 @@ class StageWatch(pl.Callback):
     ) -> None:
         """Show, log, validate, save, and stop if that was asked for."""
         assert isinstance(pl_module, TrainingModule)  # for the type checker
-        self._parts.append(outputs["shown"].item())
         if (batch_idx + 1) % self.spec.accumulate:
             return
         step, before = trainer.global_step, self.clock.fraction(trainer.global_step - 1)
-        self._losses.append(sum(self._parts))
-        self._parts.clear()
+        if pl_module.losses.due or math.isnan(self._loss):
+            self._look(pl_module)
         self._count_time(trainer, training=True)
         self._show(trainer, pl_module, step, before)
         if self._due(step) and not self.clock.over(step):
+            self._look(pl_module)
             self._validate(trainer, pl_module, step)
-        self._save_or_stop(trainer, step)
+        self._save_or_stop(trainer, pl_module, step)
+
+    def _look(self, module: TrainingModule) -> None:
+        """Look at the losses since the last look; what is measured, saved or written afterwards is of finite ones."""
+        self._losses += module.losses.read()
+        self._loss = self._losses[-1] if self._losses else self._loss
 
     def _show(self, trainer: pl.Trainer, module: TrainingModule, step: int, before: float) -> None:
         """Show a step, and write a row where the stage has come a two-hundredth further."""
@@ -142,10 +148,11 @@ class StageWatch(pl.Callback):
         speed = self.spec.images_per_step * (step - self._first) / training
         waited = min(1.0, waiting / training)
         fraction = self.clock.fraction(step)
-        self.progress.step(step, fraction, self._losses[-1], module.learning_rate, speed, waited)
+        self.progress.step(step, fraction, self._loss, module.learning_rate, speed, waited)
         steps = self.clock.steps
         row = step % max(1, steps // ROWS) == 0 if steps else int(fraction * ROWS) > int(before * ROWS)
         if row or self.clock.over(step):
+            self._look(module)
             mean = sum(self._losses) / len(self._losses)
             self._losses.clear()
             values = {"loss": mean, "learning_rate": module.learning_rate, "images_per_second": speed, "waiting": waited}
@@ -186,11 +193,12 @@ class StageWatch(pl.Callback):
     def _ends(self, step: int) -> bool:
         return self.clock.over(step) or self.best.exhausted
 
-    def _save_or_stop(self, trainer: pl.Trainer, step: int) -> None:
+    def _save_or_stop(self, trainer: pl.Trainer, module: TrainingModule, step: int) -> None:
         stop, ends = self.request.asked, self._ends(step)
         if trainer.world_size > 1:  # all processes must decide alike, also when the signal reached one of them only
             stop = bool(total_over_processes(torch.tensor(int(stop), device=trainer.strategy.root_device)).item())
         if stop or ends or step % self.spec.save_every == 0:
+            self._look(module)
             trainer.save_checkpoint(self.resume_file)
         if stop:
             raise Stopped(self._stopped_after(step))
@@ -205,6 +213,7 @@ class StageWatch(pl.Callback):
         assert isinstance(pl_module, TrainingModule)  # for the type checker
         if isinstance(exception, Stopped) and exception.args == (WAITING,):
             self._whole.restore(trainer, pl_module.model)
+            self._look(pl_module)
             trainer.save_checkpoint(self.resume_file)
             exception.args = (f"{self._stopped_after(trainer.global_step)}, while waiting for images",)
 

@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 
 from fullconv.data.loading import Batch, train_loader
 from fullconv.data.sample import IGNORE, Dataset
-from fullconv.errors import TrainingError
 from fullconv.nn.fcn import FCN
 from fullconv.nn.loss_sampling import draw_patches
 from fullconv.nn.losses.reduction import count_valid, count_valid_of_each
@@ -22,6 +21,7 @@ from fullconv.nn.losses.total import total_with_gradient
 from fullconv.spec import DataSpec, StageSpec, TrainSpec
 from fullconv.training.accumulate import micro_batches, valid_of_step
 from fullconv.training.clock import StageClock
+from fullconv.training.losses import StepLosses, names_of_all
 from fullconv.training.optimizer import build_optimizer, learning_rate_at, set_learning_rate
 
 LONGEST_WARMUP = 0.1
@@ -72,6 +72,8 @@ class TrainingModule(pl.LightningModule):
         self.class_weights = dict(weights or {})  # no buffers: those would lose their precision with bf16-true
         self.shares = shares
         self.learning_rate = 0.0
+        self._now = ""
+        self.losses = StepLosses(train.accumulate, names_of_all)
         self._norms = [part for part in model.modules() if isinstance(part, _BatchNorm)]
         _choose_trainable(model, train, self._norms)
 
@@ -95,6 +97,7 @@ class TrainingModule(pl.LightningModule):
             replacement=self.train_spec.replacement,
             shares=self.shares,
             fill=self.model.padding_colors,
+            pinned=self.trainer.strategy.root_device.type == "cuda",
         )
         return micro_batches(self.clock.waited(loader), self.train_spec.accumulate, self.ignored)
 
@@ -110,12 +113,14 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimiser."""
-        return build_optimizer(self.model, self.train_spec.optimizer, self.base_learning_rate)
+        # in mixed precision Lightning clips no gradients of fused optimisers, some of which undo a scaler's factor themselves
+        fused = self.train_spec.gradient_clip is None or not self.train_spec.precision.endswith("mixed")
+        return build_optimizer(self.model, self.train_spec.optimizer, self.base_learning_rate, fused)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set learning rate, mode and the random generator of the step, or of the part of it that ``accumulate`` makes."""
         step, part = self.trainer.global_step, batch_idx % self.train_spec.accumulate
-        progress = self.clock.fraction(step)
+        progress, self._now = self.clock.fraction(step), self.clock.told(step + 1)
         # how many steps fit into minutes nobody knows who states a warm-up
         longest_warmup = 1.0 if self.train_spec.minutes is None else LONGEST_WARMUP
         self.learning_rate = learning_rate_at(step, progress, self.base_learning_rate, self.train_spec.optimizer, longest_warmup)
@@ -151,8 +156,7 @@ class TrainingModule(pl.LightningModule):
         ]
         loss = torch.stack(losses).sum()
         shown = total_over_processes(loss.detach().clone())
-        if not torch.isfinite(shown):
-            self._stop(shown, batch["names"])
+        self.losses.add(shown, self._now, self.learning_rate, batch["names"])
         # processes average their gradients, and so does Lightning over the parts of a step; their sum is wanted, as the mean is
         # over the pixels of all of them
         return {"loss": loss * (self.trainer.world_size * self.train_spec.accumulate), "shown": shown}
@@ -185,16 +189,6 @@ class TrainingModule(pl.LightningModule):
     def _weights(self, head: str, target: Tensor) -> Tensor | None:
         weights = self.class_weights.get(head)
         return None if weights is None else weights.to(target.device)
-
-    def _stop(self, loss: Tensor, names: list[str]) -> None:
-        shares = [names] * self.trainer.world_size
-        if self.trainer.world_size > 1:
-            distributed.all_gather_object(shares, names)
-        raise TrainingError(
-            f"the loss is {loss.item()} at {self.clock.told(self.trainer.global_step + 1)} (learning rate "
-            f"{self.learning_rate:g}, images {', '.join(name for share in shares for name in share)}); lower "
-            "train.optimizer.learning_rate, set train.gradient_clip or lengthen train.optimizer.warmup"
-        )
 
 
 def total_over_processes(value: Tensor) -> Tensor:

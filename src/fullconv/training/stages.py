@@ -248,6 +248,11 @@ def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> No
         raise KeyboardInterrupt("stopped at once, without the steps since the last save") from None
     except torch.OutOfMemoryError as error:
         raise TrainingError(_out_of_memory(module)) from error
+    except torch.AcceleratorError as error:
+        said = str(error).splitlines()[0]
+        raise TrainingError(
+            f"the device does not compute any more: {said}; what was saved last is kept, go on with --resume"
+        ) from error
     except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
         if resume is None or trainer.global_step:
             raise

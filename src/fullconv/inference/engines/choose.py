@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import warnings
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -89,7 +90,15 @@ def _named(model: FCN, name: str, precision: Precision, reason: str) -> Chosen:
     if name not in ENGINES:
         raise SpecError(f"there is no engine {name!r}; accepted are auto, {', '.join(ENGINES)}")
     engine = ENGINES[name](model, precision)
-    return Chosen(engine, f"engine: {name} in {precision} on {engine.device}{reason}")
+    short = " (TF32 in convolutions)" if precision == "fp32" and engine.device.type == "cuda" and _tf32() else ""
+    return Chosen(engine, f"engine: {name} in {precision}{short} on {engine.device}{reason}")
+
+
+def _tf32() -> bool:
+    """Return whether PyTorch rounds what convolutions in float32 read to TF32 on cards, as it does unless it is told not to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about other ways to ask, which not every torch that is supported has
+        return bool(torch.backends.cudnn.allow_tf32)
 
 
 def by_rule(device: torch.device, pixels: int | None) -> tuple[str, str]:

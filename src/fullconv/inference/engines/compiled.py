@@ -38,7 +38,7 @@ class CompiledEngine(NetEngine):
         self._compiled = torch.compile(self.model.coarse, dynamic=True, fullgraph=True)
         self._computed = Recorded(self._once) if self.device.type == "cuda" else self._once
 
-    def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _run(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return self._computed(batch)
 
     def _once(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

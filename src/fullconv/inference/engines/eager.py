@@ -1,14 +1,14 @@
 """The engine ``eager``: the net as PyTorch runs it, one operation after another. It needs nothing but PyTorch.
 
 What is done for it: batch normalisation is folded into convolutions, whose weights are brought into the precision once
-(:mod:`fullconv.inference.engines.folded`); on x86 processors weights are packed (:mod:`fullconv.inference.engines.packed`); of nets
-whose maps lie in good part where no pixel is seen, the rest alone is computed (:mod:`fullconv.nn.window`); and on a card, what is
-computed again and again for images of one shape is recorded (:mod:`fullconv.inference.engines.recorded`).
+(:mod:`fullconv.inference.engines.folded`); on x86 processors weights are packed (:mod:`fullconv.inference.engines.packed`); of
+nets whose maps lie in good part where no pixel is seen, the rest alone is computed (:mod:`fullconv.nn.window`); and on a card,
+what is computed again and again for images of one shape is recorded (:mod:`fullconv.inference.engines.recorded`).
 """
 
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -67,7 +67,7 @@ class EagerEngine(NetEngine):
         vars(self).update(state)
         self._lock, self._made = threading.Lock(), None
 
-    def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _run(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         with self._lock, torch.no_grad():  # an inner no_grad keeps inference mode where the caller is in it
             made = self._current()
         return made.run(batch)
@@ -83,8 +83,9 @@ class EagerEngine(NetEngine):
         if self._made is None or self._made.stand != stand:
             nets = {stream: self._net(trunk) for stream, trunk in self.model.trunks.items()}
             run: Runtime = functools.partial(_coarse, self.model, nets, TORCH_TYPES.get(self.precision))
-            frames: Callable[[], object] = lambda: [net.kept for net in nets.values()]
-            self._made = _Made(stand, nets, Recorded(run, frames) if self.device.type == "cuda" else run)
+            if self.device.type == "cuda":
+                run = Recorded(run, lambda: [net.kept for net in nets.values()])
+            self._made = _Made(stand, nets, run)
         return self._made
 
     def _net(self, trunk: Trunk) -> Windowed:
@@ -109,7 +110,7 @@ def _coarse(
     first = next(iter(batch.values()))
     inside = places(model, (first.shape[-2], first.shape[-1]))[1]
     trunks = {stream: functools.partial(_maps, net, inside) for stream, net in nets.items()}
-    with torch.no_grad(), torch.autocast(first.device.type, dtype, enabled=dtype is not None):
+    with torch.no_grad(), torch.autocast(first.device.type, dtype, dtype is not None, cache_enabled=False):
         return model.coarse(batch, trunks)
 
 

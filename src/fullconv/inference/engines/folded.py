@@ -1,7 +1,7 @@
 """A trunk for prediction: what a batch normalisation behind a convolution does is in the convolution's weights.
 
-Weights are brought into the numbers that convolutions compute in once, and not at every call, as autocast does: of FCN-8s of VGG16
-these are 134 million.
+Weights are brought into the numbers that convolutions compute in once, and not at every call, as autocast does: of FCN-8s of
+VGG16 these are 134 million.
 """
 
 from collections import Counter

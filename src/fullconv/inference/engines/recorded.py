@@ -1,14 +1,14 @@
 """What a card computes for images of one shape, recorded once as a CUDA graph and then started as a whole.
 
-PyTorch starts a net's operations one after the other, which takes a processor longer than the card computes where images are few or
-the net is small. A recording starts all of them at once. It reads weights
-where they lie, so it sees those that change in place.
+PyTorch starts a net's operations one after the other, which takes a processor longer than the card computes where images are
+few or the net is small. A recording starts all of them at once. It reads weights where they lie, so it sees those that change
+in place.
 """
 
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,14 +20,15 @@ AFTER = 4
 COUNTED = 1000
 """Shapes that are counted; beyond, counting begins anew."""
 
-Key = tuple[tuple[str, torch.Size, torch.dtype], ...]
-Function = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+Key = tuple[bool, tuple[tuple[str, torch.Size, torch.dtype], ...]]
+"""Whether in inference mode, whose tensors nobody else may write to; and the shapes."""
+Function = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
 class _Recording(NamedTuple):
     graph: torch.cuda.CUDAGraph
     inputs: dict[str, Tensor]
-    outputs: dict[str, Tensor]
+    outputs: Mapping[str, Tensor]
     reads: object
 
 
@@ -41,8 +42,8 @@ class Recorded:
     function
         Does the same at every call, and never waits for the card. What cannot be recorded is called as it is.
     reads
-        Gives what holds tensors that the function made at earlier calls and reads now: a recording reads their memory, so they must
-        stay as long as it does.
+        Gives what holds tensors that the function made at earlier calls and reads now: a recording reads their memory, so they
+        must stay as long as it does.
     """
 
     def __init__(self, function: Function, reads: Callable[[], object] = lambda: None) -> None:
@@ -50,23 +51,28 @@ class Recorded:
         self._lock = threading.Lock()
         self._calls: Counter[Key] = Counter()
         self._recordings: OrderedDict[Key, _Recording | None] = OrderedDict()
-        self._pool: object = None
+        self._pool: Any = None
+        self._done = torch.cuda.Event()
 
-    def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return what the function gives, as tensors that nobody else writes to."""
-        key: Key = tuple((name, images.shape, images.dtype) for name, images in batch.items())
-        with self._lock:
+        shapes = tuple((name, images.shape, images.dtype) for name, images in batch.items())
+        key = torch.is_inference_mode_enabled(), shapes
+        # what is recorded is what goes to the current card's own streams
+        with self._lock, torch.cuda.device(next(iter(batch.values())).device):
             if key not in self._recordings and self._calls[key] < AFTER:
                 self._calls[key] += 1
                 recording = None
             else:
                 recording = self._recording(key, batch)
             if recording is not None:
+                torch.cuda.current_stream().wait_event(self._done)
                 for name, images in batch.items():
                     recording.inputs[name].copy_(images, non_blocking=True)
                 recording.graph.replay()
-                # in the order of the card, before the next call writes over them
-                return {name: found.clone() for name, found in recording.outputs.items()}
+                copies = {name: found.clone() for name, found in recording.outputs.items()}
+                self._done.record()  # recordings share memory, and callers may have streams of their own
+                return copies
         return self.function(batch)
 
     def _recording(self, key: Key, batch: Mapping[str, Tensor]) -> _Recording | None:
