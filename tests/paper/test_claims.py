@@ -71,7 +71,7 @@ def test_claims_are_judged_by_intervals() -> None:
     assert [claim.holds for claim in found] == [False, None, True]  # +2; +2 of seeds that are six apart; -2
     assert found[0].evidence == "+2.0 (+2.0 to +2.0; 2 seeds, 20 images); mean accuracy +2.3, pixel accuracy +2.3"
     losses = Finding((Row(SUMMED, LOSS_GAP, (0.02, 0.04), "", ""),))
-    given = made(batched=(20, 24), single=(24, 25), averaged=(22, 22), summed=(22.05, 22.05))
+    given = made(batched=(20, 24), single=(24, 25), averaged=(22, 22), summed=(22.06, 22.06))
     same, total = module._equivalent(losses, given)
     assert same.holds is None  # +2.5 of seeds whose differences are three apart
     assert total.holds
