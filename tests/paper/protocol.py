@@ -170,6 +170,18 @@ def staged(backbone: str) -> Row:
     return net(VOC_TUNED | own, f"fcn8s-{backbone}", "imagenet", (32, 600, rate), (16, 300, rate), (8, 300, rate))
 
 
+def f5(base: Row, backbone: str, rate: float) -> dict[str, tuple[str, Row]]:
+    """Figure 5 on VOC: as many patches a step whatever the share, from more images."""
+    own = {"batch_size": 4, "average": None, "validate_every": 75}
+    return {
+        f"p = {share:g}": (
+            f"F5-voc2012-{backbone}-p{share:g}",
+            net(base, f"fcn32s-{backbone}", "imagenet", (32, 600, rate), loss_sampling=share, **own),
+        )
+        for share in SHARES
+    }
+
+
 def t4_tuned(backbone: str) -> dict[str, tuple[str, Row]]:
     own, rate = OWN[backbone]
     return t4(NYUD_TUNED | own, "nyudv2", backbone, "imagenet", (32, 600, rate), (16, 300, rate), NYUD_LATE[backbone])
@@ -234,17 +246,13 @@ TABLE: dict[tuple[str, str, str | None], dict[str, tuple[str, Row]]] = {
         )
         for share in SHARES
     },
-    ("F5", "voc2012", None): {
-        f"p = {share:g}": (
-            f"F5-voc2012-p{share:g}",
-            net(
-                VOC, "fcn32s-squeezenet1_1", "imagenet", (32, 600, 5e-5), batch_size=4, loss_sampling=share, average=None,
-                validate_every=75,
-            ),
-        )
-        for share in SHARES
-    },
+    ("F5", "voc2012", None): f5(VOC, "squeezenet1_1", 5e-5),
+    **{("F5", "voc2012", backbone): f5(VOC_TUNED | own, backbone, rate) for backbone, (own, rate) in OWN.items()},
     ("T5", "scenes", None): t5(SCENES, "T5-scenes-minivgg", "fcn16s-minivgg", CLASSIFIER, (32, 1500, 5e-3), (16, 600, 2.5e-3)),
+    ("T5", "scenes", "squeezenet1_1"): t5(
+        SCENES | {"train.optimizer.score_learning_rate_factor": 10.0, "train.optimizer.warmup": 30},
+        "T5-scenes-squeezenet1_1", "fcn16s-squeezenet1_1", "imagenet", (32, 1500, 5e-5), (16, 600, 3e-5),
+    ),
     ("T5", "siftflow", None): t5(
         FLOW, "T5-siftflow-squeezenet1_1", "fcn16s-squeezenet1_1", "imagenet", (32, 1150, 5e-5), (16, 550, 3e-5)
     ),

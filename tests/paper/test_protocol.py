@@ -13,7 +13,7 @@ from protocol import ROOT, TABLE, Row
 
 from fullconv.data import open_dataset
 from fullconv.data.scenes.scenes import Scenes
-from fullconv.paper import bound, outlines, pretrained, table3
+from fullconv.paper import bound, experiment, outlines, pretrained, table3
 from fullconv.paper.experiment import Context, Training
 from fullconv.paper.plots import spread_out
 from fullconv.paper.suite import EXPERIMENTS
@@ -140,6 +140,16 @@ def test_no_two_trainings_of_a_name_differ() -> None:
         for name, backbone in ((name, backbone) for name, of, backbone in TABLE if of == data):
             for training in EXPERIMENTS[name].plan(context(name, data, backbone), 0).values():
                 assert known.setdefault(training.run, training.recipe) == training.recipe
+
+
+def test_a_larger_machine_reads_stored_images_by_more_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes, stored = (EXPERIMENTS["T2"].plan(context("T2", data), 0)["staged"].recipe for data in ("scenes", "voc2012"))
+    for cores, workers in ((1, 1), (2, 1), (8, 7), (64, 12)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        found = experiment._read_by_all_cores(stored)
+        assert found.data.workers == workers
+        assert found.model_copy(update={"data": stored.data}) == stored
+        assert experiment._read_by_all_cores(scenes) == scenes
 
 
 def test_what_goes_on_from_a_run_comes_after_it() -> None:

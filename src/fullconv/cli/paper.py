@@ -36,8 +36,8 @@ def paper(
     root
         Folder of the data set; for VOC the folder that holds VOC2011 or VOC2012.
     backbone
-        Backbone of the nets that are trained on real data: squeezenet1_1 by default, or vgg16 on VOC, caffe-vgg16 on SIFT Flow.
-        On scenes minivgg, or for T5 squeezenet1_1 from ImageNet.
+        Backbone of the nets that are trained on real data: squeezenet1_1 by default, or vgg16 and efficientnet_lite0 on VOC and
+        NYUDv2, caffe-vgg16 on SIFT Flow. On scenes minivgg, or for T5 squeezenet1_1 from ImageNet. T1 trains its own three.
     budget
         Minutes of training for each experiment and seed on two idle cores, about: scales all training steps. Measuring and
         tuning take their own time. Without it the recipes' own steps.

@@ -36,7 +36,8 @@ SMOOTH = 9
 def plan(context: Context, seed: int) -> Plan:
     """Return FCN-32s, all of it trained, once for every share of the patches: more images a step for a smaller share."""
     name = recipe_for(context, "scenes-fcn32s-fixed-minivgg", "voc-fcn32s-fixed-{backbone}")
-    return {item(share): Training(f"F5-{context.data}-p{share:g}", _recipe(context, name, share, seed)) for share in SHARES}
+    nets = context.data if context.on_scenes else f"{context.data}-{context.trunk}"
+    return {item(share): Training(f"F5-{nets}-p{share:g}", _recipe(context, name, share, seed)) for share in SHARES}
 
 
 def item(share: float) -> str:

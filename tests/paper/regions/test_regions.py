@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from in_small import BUDGET, Small, assert_trained_as_planned
+from made_scores import PIXELS, from_hits, net
 from rich.console import Console
 
 from fullconv.data import open_dataset
@@ -22,6 +23,7 @@ from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.paper import table3
 from fullconv.paper.experiment import Context
+from fullconv.paper.findings import Finding, Row
 from fullconv.paper.plots import spread_out
 from fullconv.paper.regions.methods import Described, Labeller, Lesson, learn, mean_iu
 from fullconv.paper.regions.nets import NONE, crop, features, fit_linear, paste, refine, region_labels, shapes, things
@@ -272,6 +274,27 @@ def test_the_experiment_in_small(small: Small, monkeypatch: pytest.MonkeyPatch) 
     regions = [len(propose(validation[place].picture, 200)) for place in spread_out(validation, 2)]
     assert f"The median image had {statistics.median(regions):.0f} proposals" in content["notes"][1]
     assert "neither R-CNN nor SDS" in content["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "regions", "times", "holds"),
+    [(30, 40, 25.0, [True, True]), (30, 50, 19.0, [False, False])],
+)
+def test_the_verdicts_follow_from_the_numbers(boxes: float, regions: float, times: float, holds: list[bool]) -> None:
+    scores = {"FCN-8s": net(45), "boxes, classified": net(boxes), "regions, classified": net(regions)}
+    ratios = {"boxes, classified": times, "regions, classified": 2 * times}
+    rows = tuple(Row(method, "times FCN-8s, overall", (ratio,), "", "") for method, ratio in ratios.items())
+    claims = table3._claims(Finding(rows), scores)
+    assert [claim.holds for claim in claims] == holds
+    assert "baselines, neither R-CNN nor SDS" in claims[0].text
+
+
+def test_where_images_disagree_nothing_is_decided() -> None:
+    """One method is better on half of the images by as much as it is worse on the others, about."""
+    fcn, other = np.full((1, 20), 0.6), np.tile([0.35, 0.83], 10)[None]
+    scores = {"FCN-8s": from_hits(PIXELS * fcn), "boxes, classified": from_hits(PIXELS * other), "regions, classified": net(10)}
+    rows = tuple(Row(method, "times FCN-8s, overall", (30.0,), "", "") for method in list(scores)[1:])
+    assert table3._claims(Finding(rows), scores)[0].holds is None
 
 
 def test_seconds_of_a_region_are_those_of_the_regions_there_were() -> None:
