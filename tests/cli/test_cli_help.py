@@ -127,3 +127,21 @@ def test_no_hint_is_for_an_option_that_there_is(capsys: pytest.CaptureFixture[st
         needed = ["--out", "d", "--format", "onnx"] if command == "export" else []
         assert main([*command.split(), "a", *needed, option, "c"]) == 2
         assert f"{command} has no option {option}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["raster", "video"])
+def test_options_that_predict_has_too_are_explained_alike(name: str) -> None:
+    """Read out of what the commands are told by, whatever the help's layout."""
+    explained = [
+        {
+            argument.name: argument.parameter.help
+            for argument in COMMANDS[command].assemble_argument_collection(parse_docstring=True)
+        }
+        for command in ("predict", name)
+    ]
+    shared = {"--overwrite", "--head", "--threshold", "--device", "--engine", "--precision", "--verbose", "--json"}
+    assert shared <= explained[0].keys() & explained[1].keys()
+    own = {"*", "--out", "--areas", "--geojson"}  # of results that differ
+    for option in explained[0].keys() & explained[1].keys() - own:
+        assert explained[0][option], option
+        assert explained[0][option] == explained[1][option], option

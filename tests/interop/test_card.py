@@ -18,6 +18,7 @@ from fullconv.interop.card import card_text, gather
 from fullconv.interop.half import write_half
 from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
+from fullconv.nn.find_checkpoint import installed
 from made_runs import make_run, stage
 
 LABELS = {"semantic": LabelSet(("floor", "wall"))}
@@ -168,3 +169,35 @@ def test_numbers_beyond_float16_are_refused(tmp_path: Path) -> None:
     max(model.parameters(), key=torch.numel).data.fill_(1e5)
     with pytest.raises(WeightsError, match=r"has values up to 1e\+05, and float16 ends at 65504"):
         fullconv.save_checkpoint(tmp_path / "m.safetensors", model, LABELS, half=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "license"),
+    [
+        ("license: cc-by-4.0\ntags: [a]", "cc-by-4.0"),
+        ("license: [a", "unknown"),
+        ("license: My Own", "unknown"),
+        ("tags: [a]", "unknown"),
+    ],
+)
+def test_the_licence_of_an_installed_model_is_its_own_cards(
+    head: str, license: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "toy_model"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    info = tmp_path / "toy_model-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: toy-model\nVersion: 1\n\n---\n{head}\n---\n\n# toy\n")
+    (info / "entry_points.txt").write_text("[fullconv.models]\ntoy = toy_model\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    installed.cache_clear()
+    try:
+        assert main(["card", "toy"]) == 0
+        assert gather("toy", license="mit").license == "mit"
+    finally:
+        installed.cache_clear()
+    told = capsys.readouterr()
+    assert f"\nlicense: {license}\n" in told.out
+    assert ("the licence stands as unknown" in told.err) == (license == "unknown")

@@ -8,7 +8,7 @@ import pytest
 import fullconv
 from fullconv.errors import WeightsError
 from fullconv.nn import find_checkpoint as module
-from fullconv.nn.find_checkpoint import find_checkpoint, installed, is_published
+from fullconv.nn.find_checkpoint import find_checkpoint, installed, is_published, published_card
 
 
 @pytest.fixture
@@ -59,3 +59,35 @@ def test_our_models_are_there_in_the_repository(site: Path, tmp_path: Path) -> N
 def test_other_names_are_paths(site: Path, name: str) -> None:
     assert find_checkpoint(name) == Path(name)
     assert not is_published(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [("toi", "did you mean toy\\? Else give a model"), ("voc-subst", "did you mean voc-subset")]
+)
+def test_a_slip_in_a_models_name_is_answered(site: Path, name: str, answer: str) -> None:
+    with pytest.raises(WeightsError, match=rf"no checkpoint {name}: no such file; {answer}"):
+        fullconv.load_checkpoint(name)
+
+
+@pytest.mark.parametrize("name", ["zebra", "runs/toi", "toi.safetensors"])
+def test_what_is_no_slip_gets_no_model_of_another_name(site: Path, name: str) -> None:
+    with pytest.raises(WeightsError, match=rf"no checkpoint {name}: no such file; give a model"):
+        fullconv.load_checkpoint(name)
+
+
+def test_the_card_of_a_package_is_its_description(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = site / "toy_model-1.dist-info" / "METADATA"
+    assert published_card("toy") is None
+    metadata.write_text(
+        f"{metadata.read_text()}Description-Content-Type: text/markdown\n\n---\nlicense: mit\n---\n# Größe\n", "utf-8"
+    )
+    assert published_card("toy") == "---\nlicense: mit\n---\n# Größe\n"
+    card = tmp_path / "repository" / "models" / "voc-subset" / "README.md"
+    assert published_card("voc-subset") is None
+    card.parent.mkdir(parents=True)
+    card.write_text("mine")
+    assert published_card("voc-subset") == "mine"
+    monkeypatch.chdir(tmp_path)
+    Path("toy").write_text("a file goes before the model")
+    assert published_card("toy") is None
+    assert published_card("hf://owner/toy") is None

@@ -31,7 +31,8 @@ def card(
     report
         Folder that `fullconv evaluate --out` wrote for this model, one for each head at most: scores with their intervals.
     license
-        Licence of the model, as the hub calls it: apache-2.0, cc-by-4.0, mit …; stated as unknown by default.
+        Licence of the model, as the hub calls it: apache-2.0, cc-by-4.0, mit …; by default what the card of an installed model
+        says, else unknown.
     image
         A photograph to draw the labels over; by default the run's own picture of predictions.
 
@@ -41,7 +42,7 @@ def card(
     fullconv card run/model.safetensors --report report --license cc-by-4.0 --out CARD.md
     """
     from fullconv.errors import SpecError
-    from fullconv.interop.card import card_text, gather, write_card
+    from fullconv.interop.card import UNKNOWN, card_text, gather, write_card
 
     if image is not None and out is None:
         raise SpecError("--image is drawn into a file beside the card; say --out CARD.md")
@@ -50,7 +51,7 @@ def card(
         show(card_text(facts).rstrip())
     else:
         log(f"card in {' with '.join(map(str, write_card(facts, out, image)))}")
-    if license is None:
+    if facts.license == UNKNOWN:
         log("note: the licence stands as unknown; --license says it")
     if not any("intervals" in found for found in facts.scores.values()):
         log("note: without intervals; `fullconv evaluate CHECKPOINT --data … --out report`, then --report report")

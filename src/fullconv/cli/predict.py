@@ -12,6 +12,7 @@ from cyclopts import Parameter, validators
 
 from fullconv.cli.engine import NOT_SAID, Computing
 from fullconv.cli.memory import no_more_than_free
+from fullconv.cli.model_options import AsJson, Checkpoint, Device, Head, Overwrite, Threshold
 from fullconv.cli.output import log, log_head, progress_bar, show
 from fullconv.cli.threshold import threshold_of
 from fullconv.cli.tiling import AS_NEEDED, Parts
@@ -114,7 +115,7 @@ class Spread:
 
 
 def predict(
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     /,
     *inputs: str,
     out: str = "labels",
@@ -123,16 +124,16 @@ def predict(
     depth: Depth = Depth(),
     values: Literal["labels", "original", "colors"] = "labels",
     voc_submission: Literal["comp6"] | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    head: str | None = None,
+    overwrite: Overwrite = False,
+    head: Head = None,
     refine: str | None = None,
-    threshold: float | None = None,
+    threshold: Threshold = None,
     tta: str | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     parts: Parts = AS_NEEDED,
     computing: Computing = NOT_SAID,
     spread: Spread = Spread(),
-    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Label every pixel of images, and write a palette PNG of each image's own size.
 
@@ -141,8 +142,6 @@ def predict(
 
     Parameters
     ----------
-    checkpoint
-        A model.safetensors that training wrote; or hf://owner/name of the hub; or the name of an installed model: voc-subset.
     inputs
         Images, folders (searched through, results mirror their tree) or glob patterns; or URLs of them, such as s3://bucket/in.
     out
@@ -158,29 +157,18 @@ def predict(
         that the masks of training have for them, in grey of 8 or 16 bits; colors: the classes' colours, RGB.
     voc_submission
         Also write the archive that VOC's evaluation server takes of its test images, and check it: comp6.tgz.
-    overwrite
-        Predict images again whose results exist.
-    head
-        Which output of a model that has several; the first by default.
     refine
         crf: sharpen outlines by a fully connected CRF, which takes seconds for a photograph; or a file that `fullconv tune`
         wrote.
-    threshold
-        For models of two classes: the smallest probability at which a pixel counts as the class that is not background; 0.5 by
-        default.
     tta
         Test-time augmentation, such as flip,scales=0.75:1.25: average the probabilities of the image, its mirror image, and both
         at these sizes; as many times the work as there are views, here 6.
-    device
-        cpu, cuda, cuda:1 or mps; auto takes cuda where there is one, else cpu.
     parts
         Of images that are too large for the memory.
     computing
         Engine and precision.
     spread
         Over processes or machines.
-    as_json
-        Print one JSON object.
 
     Examples
     --------

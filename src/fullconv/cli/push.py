@@ -49,7 +49,7 @@ def push(
     fullconv push run/model.safetensors hf://owner/name --license apache-2.0
     """
     from fullconv.errors import SpecError
-    from fullconv.interop.card import gather
+    from fullconv.interop.card import UNKNOWN, gather
     from fullconv.interop.hub import push as send
 
     if card is not None and not card.is_file():
@@ -65,6 +65,6 @@ def push(
     log(f"{', '.join(done.files)} at {done.commit}; SHA-256 {done.sha256} here and there")
     if "README.md" not in done.files:
         log("note: the card that was there stays; --card FILE replaces it")
-    elif card is None and license is None:
+    elif card is None and facts.license == UNKNOWN:
         log("note: the licence stands as unknown; --license says it")
     log(f"to use it: fullconv predict {done.address} photo.jpg --out labels")

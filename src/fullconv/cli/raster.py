@@ -4,11 +4,12 @@ import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
 from fullconv.cli.engine import NOT_SAID, Computing
+from fullconv.cli.model_options import AsJson, Checkpoint, Device, Head, Overwrite, Threshold
 from fullconv.cli.output import log, log_head, progress_bar, show
 from fullconv.cli.tiling import AS_NEEDED, Parts
 
@@ -46,18 +47,18 @@ class Files:
 
 
 def raster(
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     /,
     *maps: str,
     out: Path = Path("labels"),
     files: Files = Files(),
     parts: Parts = AS_NEEDED,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    head: str | None = None,
-    threshold: float | None = None,
-    device: str = "auto",
+    overwrite: Overwrite = False,
+    head: Head = None,
+    threshold: Threshold = None,
+    device: Device = "auto",
     computing: Computing = NOT_SAID,
-    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Label every pixel of maps of any size; write GeoTIFFs on the same grid, in tiles, with overviews and colours.
 
@@ -66,8 +67,6 @@ def raster(
 
     Parameters
     ----------
-    checkpoint
-        A model.safetensors that training wrote; or hf://owner/name of the hub; or the name of an installed model.
     maps
         GeoTIFF, cloud-optimised or not, VRT mosaics, JPEG 2000 and what else GDAL reads; or folders of them.
     out
@@ -76,18 +75,8 @@ def raster(
         How they are read, and what is written beside the labels.
     parts
         How large maps are cut.
-    overwrite
-        Predict again what is there already.
-    head
-        Which of the model's outputs; the first by default.
-    threshold
-        Of models of two classes: the probability from which on a pixel is of the one that is no background; 0.5 by default.
-    device
-        cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
     computing
         By which engine.
-    as_json
-        Print one JSON object.
 
     Examples
     --------

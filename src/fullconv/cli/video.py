@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.cli.engine import NOT_SAID, Computing
+from fullconv.cli.model_options import AsJson, Checkpoint, Device, Head, Overwrite, Threshold
 from fullconv.cli.output import log, log_head, progress_bar, show
 
 
@@ -32,19 +33,19 @@ class Written:
 
 
 def video(
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     source: Path,
     /,
     *,
     out: Path = Path("labels"),
     written: Written = Written(),
     fps: float | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    head: str | None = None,
-    threshold: float | None = None,
-    device: str = "auto",
+    overwrite: Overwrite = False,
+    head: Head = None,
+    threshold: Threshold = None,
+    device: Device = "auto",
     computing: Computing = NOT_SAID,
-    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Label every pixel of every frame of a video or an image sequence; frames keep their times.
 
@@ -53,8 +54,6 @@ def video(
 
     Parameters
     ----------
-    checkpoint
-        A model.safetensors that training wrote; or hf://owner/name of the hub; or the name of an installed model.
     source
         A video that FFmpeg reads; or a folder of images of one size, taken in the order of the numbers in their names.
     out
@@ -63,18 +62,8 @@ def video(
         What is written.
     fps
         Of a folder of images: how many are shown in a second.
-    overwrite
-        Predict again what is there already.
-    head
-        Which of the model's outputs; the first by default.
-    threshold
-        Of models of two classes: the probability from which on a pixel is of the one that is no background; 0.5 by default.
-    device
-        cpu, cuda, cuda:1, mps …; auto takes cuda where there is one, else cpu.
     computing
         By which engine.
-    as_json
-        Print one JSON object.
 
     Examples
     --------

@@ -36,7 +36,7 @@ from fullconv.labels import LabelSet
 from fullconv.nn.assemble import assemble
 from fullconv.nn.backbones import find_backbone
 from fullconv.nn.fcn import FCN
-from fullconv.nn.find_checkpoint import find_checkpoint
+from fullconv.nn.find_checkpoint import find_checkpoint, models_called_like
 from fullconv.nn.first_format import translate
 from fullconv.nn.float16 import as_float16
 from fullconv.nn.header import facts_of
@@ -247,7 +247,9 @@ def _name_and_content(source: Source) -> tuple[str, bytes | None]:
         path = find_checkpoint(source)
         try:
             if not path.is_file():
-                raise WeightsError(f"no checkpoint {path}: {'it is a folder' if path.is_dir() else 'no such file'}; {ADVICE}")
+                near = "" if path.is_dir() else ", ".join(models_called_like(path))
+                what = "it is a folder" if path.is_dir() else "no such file"
+                raise WeightsError(f"no checkpoint {path}: {what}; {f'did you mean {near}? Else ' if near else ''}{ADVICE}")
             with path.open("rb") as opened:
                 _refuse_other_kinds(str(path), opened.read(8))
         except OSError as error:  # a name that is too long is one too

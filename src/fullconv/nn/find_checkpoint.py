@@ -16,7 +16,7 @@ from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
-from fullconv.errors import SpecError, WeightsError
+from fullconv.errors import SpecError, WeightsError, nearest
 from fullconv.nn.hub import FILE, fetch, hub_address
 
 GROUP = "fullconv.models"
@@ -83,6 +83,28 @@ def installed() -> dict[str, Path]:
         if package is not None and package.submodule_search_locations:
             folders[entry.name] = Path(next(iter(package.submodule_search_locations)))
     return folders
+
+
+def models_called_like(source: str | os.PathLike[str]) -> list[str]:
+    """Return the names of models, installed or the repository's, that are spelled most like what is no file."""
+    name = os.fspath(source)
+    return nearest(name, {*BUNDLED, *installed()}, alike=0.6) if _NAME.fullmatch(name) else []
+
+
+def published_card(source: str | os.PathLike[str]) -> str | None:
+    """Return the card (Markdown) that comes with a model that is named: installed, or the repository's; else ``None``.
+
+    A package's card is its description, as pip keeps it.
+    """
+    name = os.fspath(source)
+    if hub_address(source) is not None or not is_published(name):
+        return None
+    for entry in metadata.entry_points(group=GROUP, name=name):
+        if entry.dist is not None:
+            description = entry.dist.metadata.json.get("description")
+            return description if isinstance(description, str) else None
+    card = REPOSITORY / "models" / name / "README.md"
+    return card.read_text(encoding="utf-8") if card.is_file() else None
 
 
 def beside(source: str | os.PathLike[str], name: str) -> Path:

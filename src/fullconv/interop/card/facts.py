@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+import yaml
 from safetensors import safe_open
 
 from fullconv.data.sets.cards import CARDS, Card
@@ -14,7 +15,7 @@ from fullconv.errors import DataError, SpecError
 from fullconv.evaluation import METRICS
 from fullconv.labels import LabelSet
 from fullconv.nn.checkpoint import Checkpoint, load_checkpoint
-from fullconv.nn.find_checkpoint import find_checkpoint
+from fullconv.nn.find_checkpoint import find_checkpoint, published_card
 from fullconv.nn.hub import hub_address, sha256_of
 from fullconv.spec.recipe import RUN_RECIPE, load_recipe
 from fullconv.training.folder import RunFolder
@@ -23,6 +24,8 @@ from fullconv.training.validation import head_name
 UNKNOWN = "unknown"
 """The hub's own word for a licence that nobody has stated."""
 PAGE = "report.json"
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.\-]*")
+"""How the hub's names of licences are formed."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def gather(
     reports
         Folders of ``fullconv evaluate --out`` (or their ``report.json``), one for each head at most.
     license
-        Of the model, as the hub calls it, such as ``apache-2.0``; unknown by default.
+        Of the model, as the hub calls it, such as ``apache-2.0``; by default what the card of an installed model says, else
+        unknown.
     called
         What one writes to use it; the checkpoint's own name by default.
     file
@@ -108,7 +112,7 @@ def gather(
     SpecError
         When the licence is no name of the hub's form.
     """
-    if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.\-]*", license):
+    if license is not None and not LICENSE.fullmatch(license):
         raise SpecError(
             f"--license {license}: the hub's names are in small letters without spaces, such as apache-2.0 or cc-by-4.0"
         )
@@ -130,9 +134,20 @@ def gather(
         limits=_limits(run) if run and is_kept else (),
         scores=scores,
         data=_card_of(found, run),
-        license=license or UNKNOWN,
+        license=license or _stated_license(published_card(checkpoint)) or UNKNOWN,
         picture=picture if picture is not None and picture.is_file() else None,
     )
+
+
+def _stated_license(card: str | None) -> str | None:
+    """Return the licence that the head of a card states, by the hub's name; ``None`` where it states none."""
+    head = re.match(r"\s*---\n(.*?)\n---\s", card or "", re.DOTALL)
+    try:
+        stated = yaml.safe_load(head[1]) if head else None
+    except yaml.YAMLError:
+        return None
+    found = stated.get("license") if isinstance(stated, dict) else None
+    return found if isinstance(found, str) and LICENSE.fullmatch(found) else None
 
 
 def _last_heads(found: Checkpoint) -> dict[str, Any]:
