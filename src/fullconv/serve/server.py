@@ -21,7 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fullconv.errors import FullconvError, SpecError
 from fullconv.serve.app import create_app
-from fullconv.serve.service import Service, default_threads
+from fullconv.serve.service import Service
 from fullconv.serve.settings import Settings
 from fullconv.serve.workers import CANNOT_START, run_workers
 
@@ -129,7 +129,7 @@ def run(settings: Settings, host: str, port: int, workers: int = 1) -> None:
 
 def _run_one(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
     """Serve in this process, as one of so many."""
-    _set_up(settings, workers)
+    _share_cores(workers)
     server: Server | None = None
 
     def fail(error: FullconvError) -> None:
@@ -201,9 +201,9 @@ def _listen(host: str, port: int) -> socket.socket:
         return found
 
 
-def _set_up(settings: Settings, workers: int) -> None:
-    threads = settings.threads or default_threads()
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // (threads * workers)))
+def _share_cores(workers: int) -> None:
+    """Give each of so many processes the same number of cores."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
 
 
 def set_up_log() -> None:

@@ -30,7 +30,7 @@ class Settings:
     tokens
         A file of tokens that are let in; ``None`` lets in everybody who reaches the port.
     threads
-        That compute; ``None`` for one of each two cores, at least one.
+        That compute; ``None`` for one of each two cores, and two on two.
     batch
         Images of one size that go through a net together at most; ``None`` for what the model's device is best at: one on a CPU,
         eight on a GPU.
