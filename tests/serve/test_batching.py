@@ -22,8 +22,10 @@ HOW = How("semantic")
 
 
 class Remainders:
-    """An engine by which a pixel's class is the remainder of its red; it notes what came together and on how many cores, and
-    waits where it is told."""
+    """An engine by which a pixel's class is the remainder of its red; it notes what came together and on how many cores.
+
+    It waits where it is told.
+    """
 
     inputs = ("rgb",)
     device = torch.device("cpu")
