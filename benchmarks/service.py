@@ -1,146 +1,77 @@
-"""How much ``fullconv serve`` holds: load, overload, a soak, and faults; over the loopback, client and service on one machine.
+"""How much ``fullconv serve`` holds: load, overload, and a soak; over the loopback, client and server on one machine.
 
-    python benchmarks/service.py load      [CHECKPOINT]   throughput and p50, p95, p99 at 1 to 64 clients, beside a plain loop
-                                                          and a handler that calls the net in FastAPI's event loop
-    python benchmarks/service.py overload  [CHECKPOINT]   four times as many clients as places, memory, and how soon it recovers
-    python benchmarks/service.py soak      [CHECKPOINT]   many minutes at half of what it holds: the slope of memory
-    python benchmarks/service.py faults    [CHECKPOINT]   slow clients, clients that leave, mutated images; then a right answer
+    python benchmarks/service.py load      [MODEL]   throughput and p50, p95, p99 at 1 to 64 clients, beside plain loops and a
+                                                     handler that calls the net in FastAPI's event loop; 5 minutes
+    python benchmarks/service.py overload  [MODEL]   four times as many images as it holds, for five minutes: answers, memory,
+                                                     and how soon it recovers
+    python benchmarks/service.py soak      [MODEL]   30 minutes at half of what it holds: the slope of memory
+    python benchmarks/service.py memory    [MODEL]   of --workers 1 and 2: what they have, and what of it is shared
 
-``--seconds`` says how long each measurement takes, ``--side`` the images' height (their width is 4/3 of it).
+``--seconds`` says how long each measurement takes, ``--side`` the images' height (their width is 4/3 of it), ``--clients`` and
+``--servers`` which rows of the load are measured. What else stands there goes to ``fullconv serve``. Rows are printed as they are
+measured. Faults are in ``benchmarks/service_faults.py``.
 """
 
 import argparse
 import asyncio
 import io
+import itertools
+import json
 import os
-import random
-import re
 import subprocess
 import sys
+import threading
 import time
-from collections import Counter
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from service_client import Process, arrivals, ask, counts, crowd, percentiles, photographs, segment, service
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
-QUEUE = 64
-Outcome = tuple[int, float]
-"""Status and seconds of a request; status 0 where the connection broke."""
+SECONDS = {"load": 15, "overload": 300, "soak": 1800, "memory": 5, "loop": 15}
 
 
-def photographs(side: int, count: int = 8) -> list[bytes]:
-    """Return JPEG files of smooth noise, which take as long to decode as photographs."""
-    made = []
-    for seed in range(count):
-        small = np.random.default_rng(seed).integers(0, 256, (side // 8, side // 6, 3), np.uint8)
-        buffer = io.BytesIO()
-        Image.fromarray(small).resize((side * 4 // 3, side), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
-        made.append(buffer.getvalue())
-    return made
+def loop(model: str, side: int, seconds: float, threads: int) -> None:
+    """Print images a second of decoding, predicting and encoding, and a processor's seconds an image, as JSON.
 
+    One loop as anybody writes it, with as many cores as PyTorch takes; or as many loops as ``threads``, with one core each.
+    """
+    import torch
 
-class Process:
-    """A server in a process of its own, which says its port in its log."""
-
-    def __init__(self, *command: str) -> None:
-        self.begun = time.monotonic()
-        self.process = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True)
-        self.port, self.log = 0, []
-
-    async def ready(self) -> float:
-        """Return the seconds from the start to the first answer that it is ready."""
-        assert self.process.stderr is not None
-        while not self.port:
-            line = await asyncio.to_thread(self.process.stderr.readline)
-            found = re.search(r"listening on http://127.0.0.1:(\d+)", line)
-            self.port = int(found[1]) if found else 0
-        asyncio.get_running_loop().run_in_executor(None, self.log.extend, self.process.stderr)
-        while (await ask(self.port, "GET", "/readyz"))[0] != 200:
-            await asyncio.sleep(0.02)
-        return time.monotonic() - self.begun
-
-    def memory(self) -> float:
-        """Return the resident memory in MB."""
-        text = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii")
-        return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-    def cpu(self) -> float:
-        """Return the seconds of processors that it has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    async def end(self) -> int:
-        """End it, and return its exit code."""
-        self.process.terminate()
-        return await asyncio.to_thread(self.process.wait)
-
-
-async def ask(port: int, method: str, path: str, body: bytes = b"", most: float = 120) -> Outcome:
-    """Ask once over a connection of its own."""
-    begun = time.monotonic()
-    try:
-        async with asyncio.timeout(most):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: image/jpeg\r\n"
-            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            answer = await reader.read()
-            writer.close()
-        return int(answer[9:12] or 0), time.monotonic() - begun
-    except (OSError, TimeoutError, ValueError):
-        return 0, time.monotonic() - begun
-
-
-async def load(port: int, files: list[bytes], clients: int, seconds: float) -> tuple[list[Outcome], float]:
-    """Return what so many clients were answered that ask again as soon as they have an answer, and the seconds it took."""
-    end = time.monotonic() + seconds
-    outcomes: list[Outcome] = []
-
-    async def client(number: int) -> None:
-        while time.monotonic() < end:
-            outcomes.append(await ask(port, "POST", "/v1/segment", files[number % len(files)]))
-            if outcomes[-1][0] == 429:
-                await asyncio.sleep(0.2)
-
-    begun = time.monotonic()
-    await asyncio.gather(*(client(number) for number in range(clients)))
-    return outcomes, time.monotonic() - begun
-
-
-def row(name: str, outcomes: list[Outcome], seconds: float, ceiling: float) -> str:
-    """Return a line of a table: what was answered, its rate and its percentiles."""
-    took = [second for status, second in outcomes if status == 200] or [float("nan")]
-    rate = sum(status == 200 for status, _ in outcomes) / seconds
-    p50, p95, p99 = (1000 * np.percentile(took, share) for share in (50, 95, 99))
-    statuses = dict(sorted(Counter(status for status, _ in outcomes).items()))
-    return f"| {name} | {rate:.2f} | {rate / ceiling:.0%} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {statuses} |"
-
-
-def plain_loop(checkpoint: str, files: list[bytes], seconds: float) -> tuple[float, float]:
-    """Return images a second of decoding, predicting and encoding one after another, and a processor's seconds an image."""
     from fullconv import load as load_model
 
-    predictor = load_model(checkpoint)
+    predictor, files = load_model(model), photographs(side)
     predictor.predict(files[0])
-    begun, before, done = time.monotonic(), time.process_time(), 0
-    while time.monotonic() - begun < seconds:
-        predictor.predict(files[done % len(files)]).to_image().save(io.BytesIO(), format="PNG")
-        done += 1
-    return done / (time.monotonic() - begun), (time.process_time() - before) / done
+    done = itertools.count()
+    end = 0.0
+
+    def run() -> None:
+        if threads > 1:
+            torch.set_num_threads(1)
+        while time.monotonic() < end:
+            predictor.predict(files[next(done) % len(files)]).to_image().save(io.BytesIO(), format="PNG")
+
+    workers = [threading.Thread(target=run) for _ in range(threads)]
+    begun, before = time.monotonic(), time.process_time()
+    end = begun + seconds
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    images = next(done)
+    print(json.dumps({"rate": images / (time.monotonic() - begun), "cpu": (time.process_time() - before) / images}))
 
 
-def naive(checkpoint: str) -> None:
+def naive(model: str) -> None:
     """Serve as one would in ten lines: the net is called in the event loop."""
     import uvicorn
     from fastapi import FastAPI, Request, Response
 
     from fullconv import load as load_model
 
-    predictor, app = load_model(checkpoint), FastAPI()
+    predictor, app = load_model(model), FastAPI()
 
     @app.post("/v1/segment")
-    async def segment(request: Request) -> Response:
+    async def label(request: Request) -> Response:
         buffer = io.BytesIO()
         predictor.predict(await request.body()).to_image().save(buffer, format="PNG")
         return Response(buffer.getvalue(), media_type="image/png")
@@ -155,145 +86,139 @@ def naive(checkpoint: str) -> None:
     uvicorn.Server(config).run([listening])
 
 
-def service(checkpoint: str, *further: str) -> Process:
-    """Start ``fullconv serve``."""
-    return Process("-m", "fullconv", "serve", checkpoint, "--port", "0", "--queue", str(QUEUE), *further)
+def measured_loop(given: argparse.Namespace, threads: int) -> float:
+    """Run loops in a process of their own, print their row, and return their images a second."""
+    options = "--seconds", str(given.seconds), "--side", str(given.side), "--threads", str(threads)
+    command = [sys.executable, __file__, "loop", given.model, *options]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    name = "a loop with all cores" if threads == 1 else f"{threads} loops with a core each"
+    print(f"| {name} | {found['rate']:.2f} | | | | | | {1000 * found['cpu']:.0f} | |", flush=True)
+    return found["rate"]
 
 
-async def measure_load(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
+async def measure_load(given: argparse.Namespace, files: list[bytes], further: list[str]) -> None:
     """Print throughput and waiting times by the number of clients."""
-    ceiling, cpu = await asyncio.to_thread(plain_loop, checkpoint, files, seconds)
-    print(f"plain loop: {ceiling:.2f} images/s on {os.cpu_count()} cores, {cpu:.3f} s of a processor an image")
-    print("| server, clients | images/s | of the loop | p50 ms | p95 | p99 | answers | processor s an image |")
-    print("|---|---|---|---|---|---|---|---|")
-    for name, server in (("naive", Process(__file__, "naive", checkpoint)), ("fullconv", service(checkpoint, *further))):
+    print(
+        "| server, clients | images/s | of the best loop | p50 ms | p95 | p99 | answers | server's CPU ms an image | client's |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    cores = os.cpu_count() or 1
+    best = max([await asyncio.to_thread(measured_loop, given, threads) for threads in sorted({1, cores})])
+    starts = []
+    for name in given.servers:
+        server = Process(__file__, "naive", given.model) if name == "naive" else service(given.model, *further)
         started = await server.ready()
-        first = (await ask(server.port, "POST", "/v1/segment", files[0]))[1]
-        for clients in CLIENTS:
-            before = server.cpu()
-            found = await load(server.port, files, clients, seconds)
-            used = (server.cpu() - before) / max(sum(status == 200 for status, _ in found[0]), 1)
-            print(row(f"{name}, {clients}", *found, ceiling), f"{used:.3f} |", flush=True)
+        first = await segment(server.port, files[0])
+        starts.append(f"{name}: ready after {started:.1f} s, first answer {first.seconds:.2f} s later")
+        await crowd(server.port, files, 4, 2)
+        for clients in given.clients:
+            before, own = server.cpu(), time.process_time()
+            outcomes, took = await crowd(server.port, files, clients, given.seconds)
+            images = counts(outcomes).get(200, 0)
+            cpu = [1000 * (now - then) / max(images, 1) for now, then in ((server.cpu(), before), (time.process_time(), own))]
+            waited = " | ".join(f"{each:.0f}" for each in percentiles(outcomes))
+            rate = f"{images / took:.2f} | {images / took / best:.0%}"
+            print(f"| {name}, {clients} | {rate} | {waited} | {counts(outcomes)} | {cpu[0]:.0f} | {cpu[1]:.1f} |", flush=True)
         await server.end()
-        print(f"{name}: ready after {started:.1f} s, first answer {first:.2f} s later")
+    print(*starts, sep="\n")
 
 
-async def measure_overload(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
-    """Print what four times as many clients as places are answered."""
-    server = service(checkpoint, *further)
+async def measure_overload(given: argparse.Namespace, files: list[bytes], further: list[str]) -> None:
+    """Print what four times as many images as the service holds are answered, and how soon it is as before."""
+    server = service(given.model, *further)
     await server.ready()
-    outcomes, took = await load(server.port, files, 8, min(seconds, 10))
-    rate, before = sum(status == 200 for status, _ in outcomes) / took, server.memory()
-    task = asyncio.create_task(load(server.port, files, 4 * QUEUE, seconds))
-    memory = []
-    while not task.done():
-        memory.append(server.memory())
-        await asyncio.sleep(max(seconds / 20, 0.5))
-    print("| clients | images/s | of before | p50 ms | p95 | p99 | answers |\n|---|---|---|---|---|---|---|")
-    print(row(f"{4 * QUEUE}", *task.result(), rate))
+    outcomes, took = await crowd(server.port, files, 8, min(given.seconds, 15))
+    rate = counts(outcomes).get(200, 0) / took
+    usual = max((await segment(server.port, files[0])).seconds for _ in range(5))
+    print(
+        f"it holds {rate:.2f} images/s; an image alone takes at most {usual:.2f} s; now {4 * rate:.1f} come each second",
+        flush=True,
+    )
+    task = asyncio.create_task(arrivals(server.port, files, 4 * rate, given.seconds))
+    times, memory, health = [], [], []
     begun = time.monotonic()
-    status, last = await ask(server.port, "POST", "/v1/segment", files[0])
-    print(f"memory {before:.0f} MB before, {min(memory):.0f} to {max(memory):.0f} MB meanwhile, {server.memory():.0f} MB after")
-    print(f"recovered: {status} after {time.monotonic() - begun:.1f} s ({last:.2f} s)")
-    await server.end()
-
-
-async def measure_soak(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
-    """Print how memory goes on under a load that lasts."""
-    server = service(checkpoint, *further)
-    await server.ready()
-    await load(server.port, files, 4, min(30.0, seconds / 4))  # until allocators have what they need
-    times, memory, answers = [], [], Counter()
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        outcomes, _ = await load(server.port, files, 2, min(10.0, seconds / 10))
-        answers.update(status for status, _ in outcomes)
+    while time.monotonic() - begun < given.seconds:
+        health.append((await ask(server.port, "GET", "/healthz"))._replace(answer=b""))
         times.append(time.monotonic() - begun)
         memory.append(server.memory())
-    slope = np.polyfit(times, memory, 1)[0] * 3600
+        await asyncio.sleep(1)
+    over = time.monotonic()
+    while (found := await segment(server.port, files[0])).status != 200 or found.seconds > 2 * usual:
+        await asyncio.sleep(0.1)
+    recovered = time.monotonic() - over
+    answers = await task
+    waited = " / ".join(f"{each:.0f}" for each in percentiles(answers))
+    print(f"{given.seconds:.0f} s, answers {counts(answers)}, p50 / p95 / p99 of images {waited} ms")
+    print(f"/healthz meanwhile: {counts(health)}, p50 / p95 / p99 {' / '.join(f'{each:.0f}' for each in percentiles(health))} ms")
+    half = len(times) // 2
     print(
-        f"{seconds / 60:.0f} minutes, answers {dict(answers)}: memory {memory[0]:.0f} to {memory[-1]:.0f} MB, "
-        f"{slope:+.1f} MB an hour"
+        f"memory {memory[0]:.0f} MB at first, {min(memory[half:]):.0f} to {max(memory[half:]):.0f} MB in the second half, "
+        f"slope there {slope(times[half:], memory[half:]):+.1f} MB an hour, {server.memory():.0f} MB afterwards"
+    )
+    print(f"an image took as long as before (at most twice) {recovered:.1f} s after the last one had come")
+    print(f"exit code {await server.end()}, lines of tracebacks in the log: {sum('Traceback' in line for line in server.log)}")
+
+
+def slope(times: list[float], values: list[float]) -> float:
+    """Return by how much values grow in an hour of ``times`` in seconds."""
+    return float(np.polyfit(times, values, 1)[0]) * 3600
+
+
+async def measure_soak(given: argparse.Namespace, files: list[bytes], further: list[str]) -> None:
+    """Print how memory goes on under a load that lasts."""
+    server = service(given.model, *further)
+    await server.ready()
+    outcomes, took = await crowd(server.port, files, 4, min(30.0, given.seconds / 4))  # and allocators have what they need
+    rate = given.rate or counts(outcomes).get(200, 0) / took / 2
+    print(f"{given.seconds / 60:.0f} minutes of {rate:.2f} images/s, half of what it holds or as --rate says", flush=True)
+    times, memory, answers = [], [], []
+    begun, part = time.monotonic(), min(60.0, given.seconds / 10)
+    while time.monotonic() - begun < given.seconds:
+        found = await arrivals(server.port, files, rate, part)
+        answers += found
+        times.append(time.monotonic() - begun)
+        memory.append(server.memory())
+        waited = " / ".join(f"{each:.0f}" for each in percentiles(found))
+        print(f"{times[-1]:.0f} s: {counts(found)}, p50 / p95 / p99 {waited} ms, {memory[-1]:.1f} MB", flush=True)
+    print(
+        f"answers {counts(answers)}; memory {memory[0]:.0f} to {memory[-1]:.0f} MB, slope {slope(times, memory):+.1f} MB an hour"
     )
     await server.end()
 
 
-async def measure_faults(checkpoint: str, files: list[bytes], seconds: float, further: list[str]) -> None:
-    """Print how the service takes hostile clients."""
-    server = service(checkpoint, "--receive-timeout", "5", *further)
-    await server.ready()
-    rng = random.Random(0)
-
-    async def dribble(kind: int) -> None:
-        """Send a head, or a body, a byte a second."""
-        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        head = b"POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 99999\r\n\r\n"
-        try:
-            writer.write(head if kind else b"POST /v1/segm")
-            while True:
-                writer.write(b"x")
-                await writer.drain()
-                await asyncio.sleep(1)
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    async def leave() -> None:
-        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        head = f"POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(files[0])}\r\n\r\n"
-        writer.write(head.encode() + files[0][: rng.randrange(len(files[0]) + 1)])
-        await writer.drain()
-        writer.transport.abort()
-
-    slow = [asyncio.create_task(dribble(number % 2)) for number in range(1000)]
-    await asyncio.sleep(3)
-    print("beside 1000 slow clients:", await ask(server.port, "POST", "/v1/segment", files[0]))
-    await asyncio.sleep(20)
-    print(f"slow clients that were cut off after 20 s: {sum(task.done() for task in slow)} of 1000")
-    for task in slow:
-        task.cancel()
-    await asyncio.gather(*(leave() for _ in range(200)), return_exceptions=True)
-    print("after 200 clients that left:", await ask(server.port, "POST", "/v1/segment", files[0]))
-    answers: Counter[int] = Counter()
-    end, sent = time.monotonic() + seconds, 0
-    while time.monotonic() < end and sent < 10_000:
-        bodies = [mutated(rng, files) for _ in range(50)]
-        found = await asyncio.gather(*(ask(server.port, "POST", "/v1/segment", body) for body in bodies))
-        answers.update(status for status, _ in found)
-        sent += len(bodies)
-    print(f"{sent} mutated images: {dict(sorted(answers.items()))}")
-    print("afterwards:", await ask(server.port, "POST", "/v1/segment", files[0]), f"{server.memory():.0f} MB")
-    print("exit code", await server.end(), "| lines of tracebacks in the log:", sum("Traceback" in line for line in server.log))
+async def measure_memory(given: argparse.Namespace, files: list[bytes], further: list[str]) -> None:
+    """Print what one and two worker processes have of memory, and what of it counts once where it is shared."""
+    print("| --workers | resident MB (Rss) | shared counted once (Pss) | images |\n|---|---|---|---|")
+    for workers in (1, 2):
+        server = service(given.model, "--workers", str(workers), *further)
+        await server.ready()
+        outcomes, _ = await crowd(server.port, files, 4, given.seconds)
+        print(f"| {workers} | {server.memory():.0f} | {server.memory('Pss'):.0f} | {counts(outcomes)} |", flush=True)
+        await server.end()
 
 
-def mutated(rng: random.Random, files: list[bytes]) -> bytes:
-    """Return a small image file of some format with a few bytes changed, cut, or doubled."""
-    image = Image.open(io.BytesIO(rng.choice(files))).resize((48, 32))
-    buffer = io.BytesIO()
-    image.save(buffer, rng.choice(["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]))
-    body = bytearray(buffer.getvalue())
-    for _ in range(rng.randrange(1, 12)):
-        body[rng.randrange(min(len(body), rng.choice([64, 10**9])))] = rng.randrange(256)
-    cut = rng.choice([len(body), rng.randrange(len(body))])
-    return bytes(body[:cut]) + rng.choice([b"", bytes(body[: rng.randrange(200)])])
-
-
-MEASUREMENTS = {"load": measure_load, "overload": measure_overload, "soak": measure_soak, "faults": measure_faults}
+MEASUREMENTS = {"load": measure_load, "overload": measure_overload, "soak": measure_soak, "memory": measure_memory}
 
 
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*MEASUREMENTS, "naive"])
-    parser.add_argument("checkpoint", nargs="?", default="voc-subset")
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("what", choices=[*MEASUREMENTS, "naive", "loop"])
+    parser.add_argument("model", nargs="?", default="voc-subset")
+    parser.add_argument("--seconds", type=float)
     parser.add_argument("--side", type=int, default=375)
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
+    parser.add_argument("--servers", nargs="+", choices=["naive", "fullconv"], default=["naive", "fullconv"])
+    parser.add_argument("--rate", type=float, help="images a second of the soak")
+    parser.add_argument("--threads", type=int, default=1)
     given, further = parser.parse_known_args()
+    given.seconds = given.seconds or SECONDS.get(given.what)
     if given.what == "naive":
-        naive(given.checkpoint)
+        naive(given.model)
+    elif given.what == "loop":
+        loop(given.model, given.side, given.seconds, given.threads)
     else:
-        asyncio.run(MEASUREMENTS[given.what](given.checkpoint, photographs(given.side), given.seconds, further))
+        asyncio.run(MEASUREMENTS[given.what](given, photographs(given.side), further))
 
 
 if __name__ == "__main__":

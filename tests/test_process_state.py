@@ -46,6 +46,7 @@ ALLOWED = {
     ("serve/server.py", "signal.signal"),
     ("serve/server.py", "torch.set_num_threads"),
     ("serve/server.py", "resource.setrlimit"),
+    ("serve/batching.py", "torch.set_num_threads"),
     ("serve/workers.py", "signal.signal"),
     ("serve/workers.py", "os.environ[…]"),
     # a training is the main thread's work: Ctrl-C saves it, and its draws follow from seed and step alone

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, wait
 
 import numpy as np
@@ -22,7 +22,10 @@ HOW = How("semantic")
 
 
 class Remainders:
-    """An engine by which a pixel's class is the remainder of its red; it notes what came together, and waits where it is told."""
+    """An engine by which a pixel's class is the remainder of its red; it notes what came together and on how many cores.
+
+    It waits where it is told.
+    """
 
     inputs = ("rgb",)
     device = torch.device("cpu")
@@ -30,11 +33,13 @@ class Remainders:
     def __init__(self) -> None:
         self.heads = {"semantic": CLASSES}
         self.shapes: list[tuple[int, ...]] = []
+        self.cores: list[int] = []
         self.may_go = threading.Event()
         self.may_go.set()
         self.most = 100
 
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self.cores.append(torch.get_num_threads())
         self.shapes.append(tuple(batch["rgb"].shape))
         assert self.may_go.wait(60)
         if len(batch["rgb"]) > self.most:
@@ -131,3 +136,27 @@ def test_where_a_batch_does_not_fit_into_memory_its_images_go_alone(engine: Rema
         with pytest.raises(DataError, match="no memory for an image of 4×4 pixels"):
             future.result(60)
     batcher.close()
+
+
+@pytest.fixture
+def cores() -> Iterator[int]:
+    """As many as there might be; what PyTorch gives to threads from then on is as it was afterwards."""
+    before = torch.get_num_threads()
+    yield 6
+    torch.set_num_threads(before)
+
+
+def test_cores_are_shared_by_what_is_computed_at_the_same_time(engine: Remainders, predictor: Predictor, cores: int) -> None:
+    batcher = Batcher(threads=3, cores=cores)
+    for seed in (0, 1):
+        batcher.submit(work(predictor, 4, 4, seed)).result(60)
+    engine.may_go.clear()
+    futures = []
+    for at_work in (1, 2, 3, 4, 5):  # of which three are computed at a time
+        futures.append(batcher.submit(work(predictor, 4, 4, at_work)))
+        while len(engine.shapes) < 2 + min(at_work, 3):
+            time.sleep(0.001)
+    engine.may_go.set()
+    wait(futures)
+    batcher.close()
+    assert engine.cores[:5] == [6, 6, 6, 3, 2]

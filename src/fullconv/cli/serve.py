@@ -50,7 +50,7 @@ class Work:
     workers
         Processes at one port, each with models of its own; one that dies is replaced.
     threads
-        That compute in each process; by default one for two cores.
+        That compute in each process; by default one for two cores, and two on two.
     batch
         Images of one size that go through a net together; by default one on a CPU, eight on a GPU.
     batch_wait

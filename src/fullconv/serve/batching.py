@@ -1,17 +1,22 @@
 """Images of one size go through a net together, in threads that do nothing else.
 
+Cores are shared out anew for every batch: an image that is alone is computed by all of them, and where images wait, each thread
+takes the same number. Many nets on one core each get more done than one net on many, whose parts wait for each other.
+
 Only images of equal size meet, so nothing is padded and an image's labels do not depend on its company (beyond rounding; on a CPU
 images go one at a time, as that is faster, and labels are those of ``fullconv predict`` to the last bit).
 """
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fullconv.crf.mean_field import CRFSpec
@@ -79,6 +84,8 @@ class Batcher:
         Seconds that an image waits at most for others.
     on_batch
         Called with a model's name and the number of images of each batch.
+    cores
+        That the threads share; as many as PyTorch has by default.
     """
 
     def __init__(
@@ -87,8 +94,10 @@ class Batcher:
         most: int | None = None,
         wait: float = 0.005,
         on_batch: Callable[[str, int], None] = lambda model, images: None,
+        cores: int | None = None,
     ) -> None:
         self._most, self._wait, self._on_batch = most, wait, on_batch
+        self._cores, self._busy = cores or torch.get_num_threads(), 0
         self._waiting: deque[Work] = deque()
         self._change = threading.Condition()
         self._closed = False
@@ -116,8 +125,22 @@ class Batcher:
             batch = [work for work in batch if work.future.set_running_or_notify_cancel()]
             if batch:
                 self._on_batch(batch[0].model, len(batch))
-                _compute(batch)
+                with self._cores_of_one():
+                    _compute(batch)
             batch.clear()  # or the last images would stay in memory until the next come
+
+    @contextlib.contextmanager
+    def _cores_of_one(self) -> Iterator[None]:
+        """Let this thread compute with its part of the cores."""
+        with self._change:
+            self._busy += 1
+            at_work = min(self._busy + len(self._waiting), len(self._threads))
+        torch.set_num_threads(max(1, self._cores // at_work))  # of this thread
+        try:
+            yield
+        finally:
+            with self._change:
+                self._busy -= 1
 
     def _next(self) -> list[Work]:
         """Return the next images to compute, once there are some; an empty list when there will be no more."""

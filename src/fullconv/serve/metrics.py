@@ -11,6 +11,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from fullconv.errors import SpecError
+from fullconv.serve.problem import KINDS
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 IMAGES = (1, 2, 4, 8, 16, 32)
@@ -37,6 +40,10 @@ class Metrics:
         self.memory = self._gauge("fullconv_memory_bytes", "Memory of the process (resident set)")
         for phase in PHASES:
             self.seconds.labels(phase)
+        for kind in KINDS:
+            self.refusals.labels(kind)
+        if FOLDER in os.environ:
+            take_room(Path(os.environ[FOLDER]))
 
     def _gauge(self, name: str, about: str) -> Gauge:
         return Gauge(name, about, registry=self._registry, multiprocess_mode="livesum")
@@ -49,6 +56,27 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)
         return generate_latest(registry)
+
+
+def take_room(folder: Path) -> None:
+    """Have the disk keep all bytes of the files in which this process counts.
+
+    They are mapped into memory, and on a disk that is full the system would end the process when it writes to bytes that are not
+    there yet.
+
+    Raises
+    ------
+    SpecError
+        When there is no room for them.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        for path in folder.glob(f"*_{os.getpid()}.db"):
+            with path.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise SpecError(f"no room in {folder} for the numbers of a worker ({error.strerror}); some MB do") from error
 
 
 def resident_bytes() -> int:

@@ -4,6 +4,7 @@ A checkpoint is read into memory before it is opened, and an exported file is co
 touch the model in use. A file that cannot be loaded changes nothing: the model that was there goes on.
 """
 
+import hashlib
 import logging
 import shutil
 import tempfile
@@ -16,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from fullconv.data.sample import RGB
-from fullconv.errors import FullconvError, SpecError, some
+from fullconv.errors import FullconvError, SpecError, WeightsError, some
 from fullconv.inference.exported import ExportedEngine, is_exported
 from fullconv.inference.load import load
 from fullconv.inference.predictor import Predictor
 from fullconv.nn.find_checkpoint import find_checkpoint
 from fullconv.serve.problem import Problem
 from fullconv.serve.settings import Settings
+from fullconv.serve.shared import shared
 from fullconv.spec import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -166,10 +168,13 @@ def open_model(name: str, path: Path, settings: Settings) -> Model:
     SpecError
         When it reads something beside the image; when the device or the engine is not there.
     WeightsError
-        When the file is missing, damaged or of another kind, or its weights are no numbers.
+        When the file is missing, cannot be read, is damaged or of another kind, or its weights are no numbers.
     """
-    how = settings.device, None, settings.engine, settings.precision
-    predictor = load(path.read_bytes(), *how) if not is_exported(path) and path.is_file() else _load_copy(path, how)
+    if settings.shared is None:
+        predictor = _load(path, settings)
+    else:
+        version = hashlib.sha256(repr(_print_of(path)).encode()).hexdigest()[:16]
+        predictor = shared(lambda: _load(path, settings), settings.shared, name, version)
     wanted = tuple(predictor.engine.inputs)
     if wanted != (RGB,):
         raise SpecError(f"{name} reads {', '.join(wanted)}, and a request brings one image: only models of {RGB} are served")
@@ -179,6 +184,19 @@ def open_model(name: str, path: Path, settings: Settings) -> Model:
     net = predictor.model
     said = {"model": net.spec.model_dump(mode="json"), "preprocessing": net.preprocessing}
     return Model(name, predictor, said | {"history": (net.stored or {}).get("history", [])})
+
+
+def _load(path: Path, settings: Settings) -> Predictor:
+    """Return the model of a file, of which nothing is needed any more afterwards."""
+    how = settings.device, None, settings.engine, settings.precision
+    try:
+        return load(path.read_bytes(), *how) if not is_exported(path) and path.is_file() else _load_copy(path, how)
+    except OSError as error:  # it cannot be read, or the disk has no room for the copy
+        raise WeightsError(
+            f"cannot load {path}: {error.strerror or error}; make it readable, and room in the folder for temporary files"
+        ) from error
+    except MemoryError as error:
+        raise WeightsError(f"no memory for {path}; serve fewer or smaller models") from error
 
 
 def _load_copy(path: Path, how: tuple[Any, ...]) -> Predictor:

@@ -5,13 +5,15 @@ This belongs to ``fullconv serve``, which has the process to itself: it sets sig
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import logging
-import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import torch
@@ -21,9 +23,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fullconv.errors import FullconvError, SpecError
 from fullconv.serve.app import create_app
-from fullconv.serve.service import Service, default_threads
+from fullconv.serve.service import Service
 from fullconv.serve.settings import Settings
-from fullconv.serve.workers import CANNOT_START, run_workers
+from fullconv.serve.workers import CANNOT_START, Ready, end_with_parent, run_workers
 
 log = logging.getLogger("fullconv.serve")
 HEAD_SECONDS = 15.0
@@ -123,13 +125,15 @@ def run(settings: Settings, host: str, port: int, workers: int = 1) -> None:
         if workers == 1:
             _run_one(settings, listening)
         else:
-            run_workers(functools.partial(_work, settings, listening, workers), workers)
+            with tempfile.TemporaryDirectory(prefix="fullconv-weights-", ignore_cleanup_errors=True) as folder:
+                shared = dataclasses.replace(settings, shared=Path(folder))
+                run_workers(functools.partial(_work, shared, listening, workers), workers)
         log.info("stopped")
 
 
-def _run_one(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
+def _run_one(settings: Settings, listening: socket.socket, workers: int = 1, ready: Ready | None = None) -> None:
     """Serve in this process, as one of so many."""
-    _set_up(settings, workers)
+    _share_cores(workers)
     server: Server | None = None
 
     def fail(error: FullconvError) -> None:
@@ -137,20 +141,22 @@ def _run_one(settings: Settings, listening: socket.socket, workers: int = 1) -> 
             server.fail(error)
 
     service = Service(settings, fail)
-    if workers > 1:
+    if ready is not None:
         service.load()  # before it takes what another worker could answer at once
+        ready.set()
     server = Server(_config(settings, create_app(service)), service)
     server.run([listening])
     if server.failure is not None:
         raise server.failure
 
 
-def _work(settings: Settings, listening: socket.socket, workers: int) -> None:
+def _work(settings: Settings, listening: socket.socket, workers: int, ready: Ready) -> None:
     """Serve in a worker process."""
     set_up_log()
+    end_with_parent()
     _allow_files()
     try:
-        _run_one(settings, listening, workers)
+        _run_one(settings, listening, workers, ready)
     except FullconvError as error:
         log.error("error: %s", error)
         sys.exit(CANNOT_START)
@@ -201,9 +207,9 @@ def _listen(host: str, port: int) -> socket.socket:
         return found
 
 
-def _set_up(settings: Settings, workers: int) -> None:
-    threads = settings.threads or default_threads()
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // (threads * workers)))
+def _share_cores(workers: int) -> None:
+    """Give each of so many processes the same number of cores."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
 
 
 def set_up_log() -> None:

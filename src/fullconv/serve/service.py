@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fullconv.crf.mean_field import DEFAULT
@@ -240,8 +241,9 @@ _NOTHING: NDArray[np.uint8] = np.zeros((1, 1, 3), np.uint8)
 
 
 def default_threads() -> int:
-    """Return how many nets are computed at the same time where nobody says."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    """Return how many nets are computed at the same time where nobody says: one for two cores, and at least two on two."""
+    cores = torch.get_num_threads()
+    return max(min(cores, 2), cores // 2)
 
 
 def how_of(model: Model, wanted: Wanted) -> How:

@@ -30,7 +30,7 @@ class Settings:
     tokens
         A file of tokens that are let in; ``None`` lets in everybody who reaches the port.
     threads
-        That compute; ``None`` for one of each two cores, at least one.
+        That compute; ``None`` for one of each two cores, and two on two.
     batch
         Images of one size that go through a net together at most; ``None`` for what the model's device is best at: one on a CPU,
         eight on a GPU.
@@ -38,6 +38,8 @@ class Settings:
         Seconds that an image waits at most for others of its size, where more than one go together.
     watch
         Seconds between looks at whether a model's file has changed.
+    shared
+        A folder in which worker processes share weights, see :mod:`fullconv.serve.shared`; ``None`` where there is one process.
     """
 
     models: tuple[tuple[str, str], ...]
@@ -50,6 +52,7 @@ class Settings:
     batch: int | None = None
     wait: float = 0.005
     watch: float = 2.0
+    shared: Path | None = None
 
 
 def named_models(given: Sequence[str]) -> tuple[tuple[str, str], ...]:

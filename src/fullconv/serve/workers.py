@@ -7,11 +7,15 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event as Ready
 from types import FrameType
+
+from prometheus_client.multiprocess import mark_process_dead
 
 from fullconv.errors import SpecError
 from fullconv.serve.metrics import FOLDER
@@ -21,10 +25,15 @@ CANNOT_START = 3
 """The exit code of a worker that another one in its place would end with too."""
 PAUSE = 1.0
 """Seconds at least between two workers in one place."""
+LONG_PAUSE = 5.0
+"""The same where the one before could not start."""
 
 
-def run_workers(work: Callable[[], None], count: int) -> None:
+def run_workers(work: Callable[[Ready], None], count: int) -> None:
     """Run ``work``, which can be pickled, in so many processes until SIGTERM or Ctrl-C ends them.
+
+    ``work`` gets an event to set once it serves. While none has, one that cannot start ends all. Later on the others go on
+    meanwhile, and it is tried again: the reason may pass, such as a model's file that is being replaced, or a disk that is full.
 
     Raises
     ------
@@ -37,15 +46,29 @@ def run_workers(work: Callable[[], None], count: int) -> None:
             workers.run()
 
 
+def end_with_parent() -> None:
+    """Have this worker end, as on SIGTERM, when the process that started it is gone and can replace nobody any more."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            log.error("the process that keeps the workers is gone; this one ends too")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 class _Workers:
-    def __init__(self, work: Callable[[], None], count: int) -> None:
+    def __init__(self, work: Callable[[Ready], None], count: int) -> None:
         self._work = work
         self._context = multiprocessing.get_context("spawn")  # torch's threads do not live through a fork
+        self._ready = self._context.Event()
         self._is_stopping = False
         self._processes = [self._start() for _ in range(count)]
 
     def _start(self) -> BaseProcess:
-        process = self._context.Process(target=self._work)
+        process = self._context.Process(target=self._work, args=(self._ready,))
         with _no_hangup():
             process.start()
         return process
@@ -63,18 +86,25 @@ class _Workers:
         while not self._is_stopping:
             wait([process.sentinel for process in self._processes], timeout=PAUSE)
             dead = [place for place, process in enumerate(self._processes) if not process.is_alive()]
-            failed = any(self._processes[place].exitcode == CANNOT_START for place in dead)
-            if failed:
+            cannot_start = any(self._processes[place].exitcode == CANNOT_START for place in dead)
+            if cannot_start and not self._ready.is_set():
+                failed = True
                 self.send(signal.SIGTERM, None)
             elif dead and not self._is_stopping:
-                time.sleep(PAUSE)
+                time.sleep(LONG_PAUSE if cannot_start else PAUSE)
                 for place in dead:
-                    log.error("a worker died (%s); another one takes its place", self._processes[place].exitcode)
-                    self._processes[place] = self._start()
+                    self._replace(place)
         for process in self._processes:
             process.join()
         if failed:
             raise SpecError("a worker could not start; the line before says why")
+
+    def _replace(self, place: int) -> None:
+        gone = self._processes[place]
+        if not self._is_stopping:  # since the pause began
+            log.error("a worker died (%s); another one takes its place", gone.exitcode)
+            mark_process_dead(gone.pid)  # it has no queue and no memory any more
+            self._processes[place] = self._start()
 
 
 @contextlib.contextmanager
