@@ -21,11 +21,11 @@ def test_stages_behind_each_other_are_the_trunk(spec: ModelSpec) -> None:
     trunk = build_model(spec, 2).eval().trunks["rgb"]
     stages = stages_of(trunk)
     images = torch.randn(1, 3, 96, 128)
-    around = stages[0].around
-    maps = torch.nn.functional.pad(images, (around, around, around, around))
+    maps = images
     with torch.inference_mode():
         whole = trunk(images)
         for stage in stages:
+            maps = torch.nn.functional.pad(maps, (stage.around,) * 4)
             sizes = [stage.geometry.sizes((maps.shape[2], maps.shape[3]))[-1]]
             maps = stage.net(maps.clone())
             assert sizes == [tuple(maps.shape[2:])]
@@ -35,16 +35,26 @@ def test_stages_behind_each_other_are_the_trunk(spec: ModelSpec) -> None:
     assert all(stage.geometry.reach() is not None and stage.geometry.reach() < 30 for stage in stages)  # type: ignore[operator]  # no None
 
 
-def test_the_reference_s_padding_is_given_to_the_image_once() -> None:
-    first, *others = stages_of(build_model(ModelSpec(name="fcn32s-minivgg", padding="paper"), 2).trunks["rgb"])
-    assert first.around == 100
-    assert {stage.around for stage in others} == {0}
+def test_what_is_padded_lies_around_a_stage_s_input_where_one_convolution_reads_it() -> None:
+    first, *others = stages_of(build_model(ModelSpec(name="fcn8s-narrow-vgg16", padding="paper"), 2).trunks["rgb"])
+    assert (first.around, first.edge) == (100, 2)
+    assert [(stage.around, stage.edge) for stage in others] == [(1, 2)] * 12 + [(0, 6)]
+    # a fire module's two convolutions read one map: padded they stay
+    assert {stage.around for stage in stages_of(build_model("fcn8s-squeezenet1_1", 2).trunks["rgb"])[1:]} == {0}
+
+
+def test_stages_end_at_the_smallest_maps() -> None:
+    trunk = build_model("fcn8s-squeezenet1_1", 2).trunks["rgb"]
+    ends = [stage.name for stage in stages_of(trunk)]
+    squeezed = [f"features.{i}.squeeze_activation" for i in (3, 4, 6, 7, 9, 10, 11, 12)]
+    assert ends == [*squeezed[:4], "cat_3", *squeezed[4:], "classifier.0", "pool_to_32"]
 
 
 def test_a_large_layer_is_computed_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fullconv.nn.stages.SLICE", 2_000)
     layer = torch.nn.Conv2d(10, 50, 3, padding=1, stride=2)
     maps = torch.randn(2, 10, 9, 12)
-    sliced = InSlices(layer)
-    assert sliced.channels == 22
+    sliced, bare = InSlices(layer), InSlices(layer, padded=False)
+    assert (sliced.channels, sliced.numbers) == (25, 2250)
+    torch.testing.assert_close(bare(torch.nn.functional.pad(maps, (1, 1, 1, 1))), layer(maps), rtol=0, atol=1e-5)
     torch.testing.assert_close(sliced(maps), layer(maps), rtol=0, atol=1e-5)

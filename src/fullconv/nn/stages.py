@@ -7,7 +7,7 @@ pixels. In stages, every map is computed from a narrow halo of the map before it
 Letters: N images, C channels, h w map, K classes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,13 +18,17 @@ from fullconv.geometry.axis import POINTWISE, Transposed, Window
 from fullconv.geometry.graph import Geometry, Interval, Layer
 from fullconv.geometry.trace import node_names
 from fullconv.nn.align import Step
+from fullconv.nn.cuts import cuts_of
 from fullconv.nn.head import Head
 from fullconv.nn.surgery import keep_needed
 from fullconv.nn.trunk import Trunk
 from fullconv.nn.upsample import Deconvolution
 
-SLICE = 8_000_000
-"""Numbers of a convolution's weights that are computed with at once (VGG16's fc6 has 103 million)."""
+SLICE = 2**23
+"""Numbers of a convolution's weights, at least, that are computed with at once (VGG16's fc6 has 103 million).
+
+Their copy takes 32 MiB or more, which the C library gives back as soon as it is freed: smaller ones were seen to pile up.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,14 @@ class Stage:
     net
         From the map before it (N, C, h, w) to its own; shares its layers with the trunk.
     geometry
-        Its coordinate maps; the "image" is the map before it.
+        Its coordinate maps; the "image" is the map before it, with the zeros of ``around``.
     level
         Which of the trunk's maps it gives, coarse to fine; ``None`` when it is on the way only.
     around
-        Zeros that the map before it is to be given around itself first: the reference's 100 px around the image, which every tile
-        would else be given once more.
+        Zeros that the map before it is to be given around itself first, in place of its first convolution's padding: inside the
+        map a window then has the neighbouring entries there, and nothing is computed from zeros that are not the map's.
+    edge
+        Entries of a window, over both ends, that are read and not computed at, as its first convolution has no padding.
     """
 
     name: str
@@ -51,12 +57,14 @@ class Stage:
     geometry: Geometry
     level: int | None
     around: int = 0
+    edge: int = 0
 
 
 def stages_of(trunk: Trunk) -> list[Stage]:
     """Return the stages of a trunk, which follow upon each other from the padded image to its coarsest map.
 
-    It is cut where a map of a new stride begins, as that is the smallest, and at the maps that scores are read from.
+    It is cut where :func:`fullconv.nn.cuts.cuts_of` says. A chain of convolutions is cut into single ones, each with the pooling
+    behind it, and such a stage computes nothing twice: what a window reads around itself is there.
 
     Examples
     --------
@@ -65,38 +73,17 @@ def stages_of(trunk: Trunk) -> list[Stage]:
     >>> [(str(stage.geometry.place(-1).stride), stage.level) for stage in stages_of(trunk)]
     [('4', None), ('2', None), ('2', 1), ('2', None), ('1', 0)]
     """
-    names = node_names(trunk.graph.graph)
-    taps = {layer: level for level, layer in enumerate(trunk.taps)}
     found: list[Stage] = []
     start = next(node for node in trunk.graph.graph.nodes if node.op == "placeholder")
+    names, taps = node_names(trunk.graph.graph), {layer: level for level, layer in enumerate(trunk.taps)}
     at = 0
-    strides = {1, 2}  # the map of stride 2 is the largest, and there is little to gain from it
-    for node in _narrow(trunk):
-        layer = trunk.geometry.index.get(names[node])
-        place = None if layer is None else trunk.geometry.place(layer)
-        if layer is None or place is None or layer > trunk.taps[0]:
-            continue
-        if layer in taps or place.stride not in strides:
-            strides.add(int(place.stride))
-            net, maps = _between(trunk.graph, start, node), _cut(trunk.geometry, at, layer)
-            around, maps = (0, maps) if found else _without_wide_padding(net, maps)
-            _compute_in_slices(net)
-            found.append(Stage(names[node], net, maps, taps.get(layer), around))
-            start, at = node, layer
+    for node, layer in cuts_of(trunk):
+        net, maps = _between(trunk.graph, start, node), _cut(trunk.geometry, at, layer)
+        around, edge, maps = _without_padding(net, maps)
+        _compute_in_slices(net)
+        found.append(Stage(names[node], net, maps, taps.get(layer), around, edge))
+        start, at = node, layer
     return found
-
-
-def _narrow(trunk: Trunk) -> Iterator[fx.Node]:
-    """Yield the nodes that everything behind them is computed from, in order; the taps' way out does not count."""
-    order = {node: i for i, node in enumerate(trunk.graph.graph.nodes)}
-    latest = 0
-    for node, i in order.items():
-        if node.op in ("get_attr", "output"):
-            continue
-        users = [order[user] for user in node.users if user.op != "output"]
-        if node.op != "placeholder" and latest <= i:
-            yield node
-        latest = max([latest, *users])
 
 
 def _between(trunk: fx.GraphModule, start: fx.Node, end: fx.Node) -> fx.GraphModule:
@@ -122,28 +109,41 @@ def _cut(geometry: Geometry, start: int, end: int) -> Geometry:
     return Geometry(layers)
 
 
-def _without_wide_padding(net: fx.GraphModule, geometry: Geometry) -> tuple[int, Geometry]:
-    """Take the padding from a first convolution that pads by more than its kernel; return it, and the maps without it."""
-    node = next(node for node in net.graph.nodes if node.op == "call_module")
-    first = net.get_submodule(str(node.target))
-    if not isinstance(first, nn.Conv2d) or node.all_input_nodes[0].op != "placeholder" or isinstance(first.padding, str):
-        return 0, geometry
+def _without_padding(net: fx.GraphModule, geometry: Geometry) -> tuple[int, int, Geometry]:
+    """Take the padding from the convolution that alone reads a stage's input.
+
+    Returns
+    -------
+    int
+        The padding.
+    int
+        How many entries of a window fewer it then computes.
+    Geometry
+        The maps without it.
+    """
+    (start,) = (node for node in net.graph.nodes if node.op == "placeholder")
+    node, *others = start.users
+    first = net.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if others or not isinstance(first, nn.Conv2d) or isinstance(first.padding, str) or first.padding_mode != "zeros":
+        return 0, 0, geometry
+    image, padded, *behind = geometry.layers
+    window, across = padded.maps
     around = first.padding[0]
-    if around <= first.kernel_size[0] or first.padding_mode != "zeros":
-        return 0, geometry
-    net.add_submodule(str(node.target), Unpadded(first))
-    image, padded, *others = geometry.layers
-    window = padded.maps[0]
-    assert isinstance(window, Window)  # of a convolution
+    if not isinstance(window, Window) or window != across or first.padding != (around, around):
+        return 0, 0, geometry
+    if around:
+        net.add_submodule(str(node.target), Unpadded(first))
     unpadded = replace(window, before=0, after=0)
-    return around, Geometry([image, replace(padded, maps=(unpadded, unpadded)), *others])
+    return around, window.extent, Geometry([image, replace(padded, maps=(unpadded, unpadded)), *behind])
 
 
 def _compute_in_slices(net: fx.GraphModule) -> None:
     """Have convolutions of very large weights computed some output channels at a time: each slice is copied while it is used."""
-    for name, part in list(net.named_modules()):
-        if isinstance(part, nn.Conv2d) and part.groups == 1 and part.weight.numel() > SLICE:
-            net.add_submodule(name, InSlices(part))
+    for node in net.graph.nodes:
+        part = net.get_submodule(str(node.target)) if node.op == "call_module" else None
+        layer = part.layer if isinstance(part, Unpadded) else part
+        if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.weight.numel() > SLICE:
+            net.add_submodule(str(node.target), InSlices(layer, padded=part is layer))
 
 
 class Unpadded(nn.Module):
@@ -160,22 +160,33 @@ class Unpadded(nn.Module):
 
 
 class InSlices(nn.Module):
-    """A convolution that gives some of its output channels (N, C, h, w) after the others."""
+    """A convolution that gives some of its output channels (N, C, h, w) after the others; without its padding if so wished."""
 
-    def __init__(self, layer: nn.Conv2d) -> None:
+    def __init__(self, layer: nn.Conv2d, *, padded: bool = True) -> None:
         super().__init__()
         self.layer = layer
-        self.channels = max(1, SLICE // layer.weight[0].numel())
+        self.padding: str | tuple[int, ...] = layer.padding if padded else (0, 0)
+        self.channels = -(-len(layer.weight) // max(1, layer.weight.numel() // SLICE))
+
+    @property
+    def numbers(self) -> int:
+        """Weights that are computed with at once."""
+        return self.channels * self.layer.weight[0].numel()
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return what the convolution gives."""
         layer, bias = self.layer, self.layer.bias
-        starts = range(0, len(layer.weight), self.channels)
-        parts = []
-        for i in starts:
-            weight, shift = layer.weight[i : i + self.channels], None if bias is None else bias[i : i + self.channels]
-            parts.append(F.conv2d(maps, weight, shift, layer.stride, layer.padding, layer.dilation))
-        return torch.cat(parts, 1)
+        found: Tensor | None = None
+        for first in range(0, len(layer.weight), self.channels):
+            some = slice(first, first + self.channels)
+            shift = None if bias is None else bias[some]
+            part = F.conv2d(maps, layer.weight[some], shift, layer.stride, self.padding, layer.dilation)
+            if found is None:
+                shape = (len(part), len(layer.weight), *part.shape[2:])
+                found = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
+            found[:, some] = part
+        assert found is not None  # a layer has channels
+        return found
 
 
 class Score(nn.Module):

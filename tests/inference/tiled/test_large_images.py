@@ -72,7 +72,8 @@ def test_stopped_and_begun_again_the_file_is_the_same(
     predictor: Predictor, image: NDArray[np.uint8], tmp_path: Path, tile: int | None
 ) -> None:
     (trunk,) = predictor.model.trunks.values()
-    how = Cut(tile or StagePlan([8] * len(stages_of(trunk)), [40] * len(stages_of(trunk))), 1, 0)
+    stages = stages_of(trunk)
+    how = Cut(tile or StagePlan([8, 4, 2, 2, 1, 1, 1][-len(stages) :], [40] * len(stages)), 1, 0)
     whole = Order(tmp_path / "whole.png", "semantic", {"confidence": tmp_path / "c.png"}, way="head semantic")
     once = make(predictor, image, whole, how)
     order = Order(tmp_path / "again.png", "semantic", {"confidence": tmp_path / "d.png"}, way="head semantic")

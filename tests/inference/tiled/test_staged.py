@@ -10,6 +10,7 @@ import torch
 from hypothesis import example, given, settings
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import SqueezeExcitation
 
 from fullconv.errors import DataError, GeometryError, SpecError
@@ -131,12 +132,27 @@ def test_windows_give_the_labels_of_the_whole_image(case: str, height: int, widt
 
 
 def test_more_memory_is_less_work_and_less_than_needed_is_refused() -> None:
-    model = predictor_of("minivgg", torch.float32).model
-    works = [plan_stages(model, "semantic", (4000, 4000), memory) for memory in (40_000_000, 80_000_000, 400_000_000)]
-    assert works[0][1] > works[1][1] > works[2][1] >= 1
-    assert all(taken <= memory for (_, _, taken), memory in zip(works, (40_000_000, 80_000_000, 400_000_000), strict=True))
+    model, memories = predictor_of("squeezenet", torch.float32).model, (60_000_000, 120_000_000, 500_000_000)
+    works = [plan_stages(model, "semantic", (4000, 4000), memory) for memory in memories]
+    assert works[0][1] > works[1][1] > works[2][1] > 1
+    assert all(taken <= memory for (_, _, taken), memory in zip(works, memories, strict=True))
     with pytest.raises(DataError, match=r"0 MB of memory are left for an image, and its smallest part takes \d+ MB"):
         plan_stages(model, "semantic", (4000, 4000), 100_000)
+
+
+@pytest.mark.parametrize(("case", "most"), [("vgg16", 1.0), ("squeezenet", 1.2)])
+def test_the_work_is_what_was_planned(case: str, most: float) -> None:
+    size = (700, 300)
+    predictor, image = predictor_of(case, torch.float32), image_of(size)
+    how = cut(predictor, size, 30_000_000)
+    with FlopCounterMode(display=False) as whole:
+        whole_logits(predictor, image)
+    with FlopCounterMode(display=False) as staged:
+        parts = sum(1 for _ in how.parts(predictor, reader(image), size))
+    assert parts == 3
+    assert how.overhead <= most
+    # beside the stages, strips of the upsampling overlap by an entry of the coarsest map
+    assert staged.get_total_flops() / whole.get_total_flops() == pytest.approx(how.overhead, abs=0.03)
 
 
 def test_what_cannot_be_tiled_is_refused_in_words() -> None:

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from fullconv.nn.fcn import FCN
-from fullconv.nn.stages import SLICE, InSlices
+from fullconv.nn.stages import InSlices
 from fullconv.nn.upsample import Deconvolution
 
 SHARE = 0.9
@@ -110,11 +110,14 @@ def window_bytes(model: FCN, head: str, size: tuple[int, int], strip: int = 256)
 
 
 def largest_weight(module: nn.Module) -> int:
-    """Return the bytes of the largest weight, or of its slice, which is copied while its layer runs."""
-    found = [parameter.numel() * parameter.element_size() for part in module.modules() for parameter in part.parameters(False)]
-    sliced = [part.layer.weight for part in module.modules() if isinstance(part, InSlices)]
-    whole = {weight.numel() * weight.element_size() for weight in sliced}
-    return max([*(size for size in found if size not in whole), *(min(size, 4 * SLICE) for size in whole), 0])
+    """Return the bytes of the largest weight, which is copied while its layer runs; slices are copied twice."""
+    sliced = {part.layer: part.numbers for part in module.modules() if isinstance(part, InSlices)}
+    found = [
+        parameter.element_size() * (2 * sliced[part] if part in sliced and parameter.dim() > 1 else parameter.numel())
+        for part in module.modules()
+        for parameter in part.parameters(False)
+    ]
+    return max([*found, 0])
 
 
 def largest_fitting(fits: Callable[[int], bool], step: int, most: int) -> int:

@@ -13,47 +13,55 @@ from torch import Tensor, nn
 from fullconv.geometry.tiles import AxisPlan, Span
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.part import Read, read_batch
-from fullconv.nn.align import Padding
 from fullconv.nn.stages import Stage, input_of
 
-BLOCK = 16
-"""Rows that are dropped together."""
-
-
 class Rows:
-    """Rows of a map (1, C, h, w), from the first that is still needed to the last that is made."""
+    """Rows of a map (1, C, h, w), from the first that is still needed to the last that is made.
+
+    They lie in one piece of memory, which is taken once and grows to the most that are ever needed together: many pieces that come
+    and go would leave gaps between them, which no other map fits into.
+    """
 
     def __init__(self) -> None:
-        self._blocks: list[tuple[int, Tensor]] = []
+        self._first = self._last = 0
+        self._at = 0  # in the memory, of the first row
+        self._memory: Tensor | None = None  # (h, w, C), as the net computes with its channels last
 
     def make(self, first: int, last: int, width: int, like: Tensor) -> None:
-        """Add the rows ``first`` to ``last - 1``, to be filled by :meth:`put`."""
-        for row in range(first, last, BLOCK):
-            shape = (1, like.shape[1], min(BLOCK, last - row), width)
-            self._blocks.append(
-                (row, torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last))
-            )
+        """Add the rows ``first`` to ``last - 1``, to be filled by :meth:`put`; they follow upon those that are there."""
+        if self._first == self._last:
+            self._first = self._last = first
+            self._at = 0
+        kept, needed = self._last - self._first, last - self._first
+        old = self._memory
+        if old is None or needed > len(old):
+            self._memory = like.new_empty(needed, width, like.shape[1])
+        if old is not None and kept and (old is not self._memory or self._at + needed > len(old)):
+            here = old[self._at : self._at + kept]
+            assert self._memory is not None  # it was made above
+            self._memory[:kept] = here if self._at >= kept or old is not self._memory else here.clone()
+            self._at = 0
+        self._last = last
+
+    def _view(self) -> Tensor:
+        assert self._memory is not None  # rows were made
+        kept = self._memory[self._at : self._at + self._last - self._first]
+        return kept.permute(2, 0, 1)[None]
 
     def put(self, row: int, column: int, maps: Tensor) -> None:
         """Fill a rectangle (1, C, h, w) that begins at a row and column."""
-        end = row + maps.shape[2]
-        for first, block in self._blocks:
-            a, b = max(first, row), min(first + block.shape[2], end)
-            if a < b:
-                block[:, :, a - first : b - first, column : column + maps.shape[3]] = maps[:, :, a - row : b - row]
+        begin = row - self._first
+        self._view()[:, :, begin : begin + maps.shape[2], column : column + maps.shape[3]] = maps
 
     def window(self, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
         """Return a copy of a rectangle; ends are left out."""
-        parts = [
-            block[:, :, max(rows[0] - first, 0) : rows[1] - first, slice(*columns)]
-            for first, block in self._blocks
-            if first < rows[1] and first + block.shape[2] > rows[0]
-        ]
-        return torch.cat(parts, 2).contiguous(memory_format=torch.channels_last)
+        found = self._view()[:, :, rows[0] - self._first : rows[1] - self._first, slice(*columns)]
+        return found.clone(memory_format=torch.channels_last)
 
     def drop(self, before: int) -> None:
         """Forget the rows before one."""
-        self._blocks = [(first, block) for first, block in self._blocks if first + block.shape[2] > before]
+        gone = min(max(before, self._first), self._last) - self._first
+        self._first, self._at = self._first + gone, self._at + gone
 
 
 class Source(Protocol):
@@ -74,15 +82,12 @@ class Source(Protocol):
         """Forget the rows before one."""
 
 
-class PaddedImage:
-    """The image as the trunk sees it: normalised, with zeros around; read by windows, nothing is kept."""
+class NormalisedImage:
+    """The image as the trunk sees it, without what is around; read by windows, nothing is kept."""
 
-    def __init__(self, predictor: Predictor, read: Read, size: tuple[int, int], around: int) -> None:
-        self._predictor, self._read, self._image = predictor, read, size
-        model = predictor.model
-        (self._stream,) = model.trunks
-        self._before = model.fit.padding.before + around
-        self.size = padded_size(model.fit.padding, size, around)
+    def __init__(self, predictor: Predictor, read: Read, size: tuple[int, int]) -> None:
+        self._predictor, self._read, self.size = predictor, read, size
+        (self._stream,) = predictor.model.trunks
 
     def start(self, row: int) -> None:
         """Do nothing, as any window can be read at any time."""
@@ -94,26 +99,62 @@ class PaddedImage:
         """Do nothing."""
 
     def window(self, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-        """Return (1, C, h, w), zero where the image does not reach."""
-        (top, bottom), (left, right) = (
-            (min(max(a - self._before, 0), side), min(max(b - self._before, 0), side))
-            for (a, b), side in zip((rows, columns), self._image, strict=True)
-        )
-        model = self._predictor.model
-        if top == bottom or left == right:
-            channels = sum(model.channels_of(name) for name in model.inputs)
-            return model.normaliser(model.inputs[0]).mean.new_zeros(1, channels, rows[1] - rows[0], columns[1] - columns[0])
-        batch = read_batch(self._predictor, self._read, top, left, bottom - top, right - left)
-        images = {name: model.normaliser(name)(image.to(self._predictor.device)) for name, image in batch.items()}
-        around = (left + self._before - columns[0], columns[1] - right - self._before)
-        above = (top + self._before - rows[0], rows[1] - bottom - self._before)
-        return F.pad(input_of(self._stream, images), (*around, *above)).contiguous(memory_format=torch.channels_last)
+        """Return (1, C, h, w)."""
+        height, width = rows[1] - rows[0], columns[1] - columns[0]
+        batch = read_batch(self._predictor, self._read, rows[0], columns[0], height, width)
+        model, device = self._predictor.model, self._predictor.device
+        images = {name: model.normaliser(name)(image.to(device)) for name, image in batch.items()}
+        return input_of(self._stream, images).contiguous(memory_format=torch.channels_last)
 
 
-def padded_size(padding: Padding, size: tuple[int, int], around: int) -> tuple[int, int]:
-    """Return the (height, width) of an image with the zeros that a net and its first stage want around it."""
-    height, width = (padding.before + side + padding.behind(side) + 2 * around for side in size)
-    return height, width
+class Bordered:
+    """A map with zeros around it.
+
+    Parameters
+    ----------
+    source
+        The map.
+    before, behind
+        Zeros in front of it on both axes, and (below, to the right of) it.
+    """
+
+    def __init__(self, source: Source, before: int, behind: tuple[int, int]) -> None:
+        self._source, self._before = source, before
+        self.size = before + source.size[0] + behind[0], before + source.size[1] + behind[1]
+
+    def _inside(self, entry: int, axis: int = 0) -> int:
+        return min(max(entry - self._before, 0), self._source.size[axis])
+
+    def start(self, row: int) -> None:
+        """Begin with a row."""
+        self._source.start(min(self._inside(row), self._source.size[0] - 1))
+
+    def make(self, last: int) -> None:
+        """Have all rows before ``last``."""
+        self._source.make(self._inside(last))
+
+    def drop(self, before: int) -> None:
+        """Forget the rows before one."""
+        self._source.drop(self._inside(before))
+
+    def window(self, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+        """Return (1, C, h, w), zero where the map does not reach."""
+        top, bottom = (self._inside(row) for row in rows)
+        left, right = (self._inside(column, 1) for column in columns)
+        if top == bottom or left == right:  # the image's padding may be larger than a window
+            corner = self._source.window((0, 1), (0, 1))
+            return corner.new_zeros(1, corner.shape[1], rows[1] - rows[0], columns[1] - columns[0])
+        found = self._source.window((top, bottom), (left, right))
+        across = left + self._before - columns[0], columns[1] - right - self._before
+        down = top + self._before - rows[0], rows[1] - bottom - self._before
+        return F.pad(found, (*across, *down)) if any((*across, *down)) else found
+
+
+def padded_image(predictor: Predictor, read: Read, size: tuple[int, int]) -> Source:
+    """Return an image as the trunk sees it: normalised, with zeros around."""
+    padding = predictor.model.fit.padding
+    image = NormalisedImage(predictor, read, size)
+    return Bordered(image, padding.before, (padding.behind(size[0]), padding.behind(size[1])))
 
 
 class RollingMap:
@@ -132,6 +173,7 @@ class RollingMap:
     """
 
     def __init__(self, stage: Stage, source: Source, chunk: int, wide: int, score: nn.Module | None, kept: bool) -> None:
+        source = Bordered(source, stage.around, (stage.around, stage.around)) if stage.around else source
         self._stage, self._source, self._chunk, self._score, self._kept = stage, source, chunk, score, kept
         self._down, across = (AxisPlan(stage.geometry, axis, source.size[axis]) for axis in (0, 1))
         self.size = (self._down.size, across.size)

@@ -12,7 +12,6 @@ import torch
 from fullconv.errors import DataError
 from fullconv.geometry.tiles import AxisPlan
 from fullconv.inference.tiled.memory import SPARE, largest_weight, peak_of, work_of
-from fullconv.inference.tiled.rolling import padded_size
 from fullconv.inference.tiled.staged import STRIP, WIDE, StagePlan
 from fullconv.nn.fcn import FCN
 from fullconv.nn.stages import stages_of
@@ -21,6 +20,10 @@ SAMPLE = 64
 """Entries along each side of the maps that a stage's bytes and work are counted at."""
 WORKING = 0.2
 """Share of the memory for the tile that is computed; the rest is for the rows that are kept."""
+ROWS = (32, 16, 8, 4)
+"""Rows of the image that all stages keep step by, the most that fit: fewer take more time for as much work."""
+NARROWEST = 32
+"""Columns of a stage's tile, at least: narrower ones take more time than memory is saved."""
 ENOUGH = 0.00075
 """Gain in work, as a share of the whole image's, below which more memory is not worth it."""
 
@@ -40,7 +43,8 @@ class _Costs:
     size: tuple[int, int]
     stride: int  # of its map on the image
     own: int  # of its map on the one before it
-    halo: tuple[int, int]  # entries of the map before, over both ends
+    halo: tuple[int, int]  # entries of the map before that are read around, over both ends
+    twice: tuple[int, int]  # of them those at which is computed once more
     row: int  # bytes of one kept row
     logits: int  # bytes of one row of its level's logits
     entry: float  # bytes at work for an entry of the map before
@@ -59,10 +63,13 @@ def plan_stages(model: FCN, head: str, size: tuple[int, int], memory: int) -> tu
         When the memory is too small for the least.
     """
     costs = _costs(model, head, size)
-    chunks = [max(1, min(cost.size[0], 32 // cost.stride)) for cost in costs]
-    least = _bytes(costs, chunks, [1] * len(costs), model.heads[head])
-    if least > memory:
-        raise DataError(too_little(memory, least))
+    for together in ROWS:
+        chunks = [max(1, min(cost.size[0], together // cost.stride)) for cost in costs]
+        if _bytes(costs, chunks, _widths(costs, chunks, memory), model.heads[head]) <= memory:
+            break
+    else:
+        least = _bytes(costs, chunks, _widths(costs, chunks, 0), model.heads[head])
+        raise DataError(too_little(memory, int(least / (1 - WORKING))))
     while True:
         wide = _widths(costs, chunks, memory)
         now, holds = _work(costs, chunks, wide), _bytes(costs, chunks, wide, model.heads[head])
@@ -85,20 +92,23 @@ def _costs(model: FCN, head: str, size: tuple[int, int]) -> list[_Costs]:
     (trunk,) = model.trunks.values()
     channels = sum(model.channels_of(name) for name in model.inputs)
     stages = stages_of(trunk)
-    sides = list(padded_size(model.fit.padding, size, stages[0].around))
+    padding = model.fit.padding
+    sides = [padding.before + side + padding.behind(side) for side in size]
     found: list[_Costs] = []
     stride, total = 1, 0.0
     for stage in stages:
+        sides = [side + 2 * stage.around for side in sides]
         plans = [AxisPlan(stage.geometry, axis, sides[axis]) for axis in (0, 1)]
         own = int(plans[0].stride)
         side = SAMPLE * own
         window = torch.empty((1, channels, side, side), device="meta", memory_format=torch.channels_last)
         sample = window.shape[2] * window.shape[3]
-        entry = peak_of(stage.net, window) * (1 + SPARE) / sample
+        bordered = 4 * channels * (stage.around > 0)  # where zeros are put around a window it is copied
+        entry = peak_of(stage.net, window) * (1 + SPARE) / sample + bordered
         with torch.inference_mode(False), torch.no_grad():
             channels = _channels(stage.net, window)
-        work = work_of(stage.net, window) / sample * sides[0] * sides[1]
-        halo = tuple(_halo(plan, sides[axis], own) for axis, plan in enumerate(plans))
+        work = work_of(stage.net, window) / (side - stage.edge) ** 2 * sides[0] * sides[1]
+        halo = _halo(plans[0], own), _halo(plans[1], own)
         stride *= own
         sides = [plan.size for plan in plans]
         found.append(
@@ -106,7 +116,8 @@ def _costs(model: FCN, head: str, size: tuple[int, int]) -> list[_Costs]:
                 size=(sides[0], sides[1]),
                 stride=stride,
                 own=own,
-                halo=(halo[0], halo[1]),
+                halo=halo,
+                twice=(max(halo[0] - stage.edge, 0), max(halo[1] - stage.edge, 0)),
                 row=4 * channels * sides[1] * (stage is not stages[-1]),
                 logits=4 * model.heads[head] * sides[1] * (stage.level is not None),
                 entry=entry,
@@ -123,7 +134,7 @@ def _channels(net: torch.nn.Module, window: torch.Tensor) -> int:
     return int(torch.func.functional_call(net, parameters, (window,)).shape[1])
 
 
-def _halo(plan: AxisPlan, side: int, own: int) -> int:
+def _halo(plan: AxisPlan, own: int) -> int:
     """Return how many entries of the map before are read around what is computed, over both ends, in the middle of an image."""
     middle = plan.size // 2
     one = plan.span(middle, min(middle + plan.period // own, plan.size))
@@ -135,7 +146,7 @@ def _widths(costs: Sequence[_Costs], chunks: Sequence[int], memory: int) -> list
     found = []
     for cost, rows in zip(costs, chunks, strict=True):
         allowed = (WORKING * memory - cost.fixed) / (cost.entry * (rows * cost.own + cost.halo[0]))
-        found.append(min(max(int(allowed - cost.halo[1]) // cost.own, 1), cost.size[1]))
+        found.append(min(max(int(allowed - cost.halo[1]) // cost.own, NARROWEST), cost.size[1]))
     return found
 
 
@@ -162,7 +173,7 @@ def _work(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int]) -
     """Return the work as a multiple of the whole image's."""
     return sum(
         cost.work
-        * (1 + cost.halo[0] / (rows * cost.own) * (rows < cost.size[0]))
-        * (1 + cost.halo[1] / (columns * cost.own) * (columns < cost.size[1]))
+        * (1 + cost.twice[0] / (rows * cost.own) * (rows < cost.size[0]))
+        * (1 + cost.twice[1] / (columns * cost.own) * (columns < cost.size[1]))
         for cost, rows, columns in zip(costs, chunks, wide, strict=True)
     )

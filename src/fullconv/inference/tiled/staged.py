@@ -15,7 +15,7 @@ from fullconv.geometry.tiles import check_local
 from fullconv.inference.engines.eager import EagerEngine
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.part import Look, Part, Read, Wanted, check_tileable, part_of
-from fullconv.inference.tiled.rolling import PaddedImage, RollingMap, Source
+from fullconv.inference.tiled.rolling import RollingMap, Source, padded_image
 from fullconv.nn.stages import Joining, Score, joined_rows, stages_of
 
 STRIP = 256
@@ -115,7 +115,7 @@ def _rolling_maps(
     model = predictor.model
     (trunk,) = model.trunks.values()
     stages = stages_of(trunk)
-    source: Source = PaddedImage(predictor, read, size, stages[0].around)
+    source: Source = padded_image(predictor, read, size)
     scored: dict[int, RollingMap] = {}
     for stage, chunk, wide in zip(stages, plan.chunks, plan.wide, strict=True):
         score = None if stage.level is None else Score(model.head(head), stage.level)
