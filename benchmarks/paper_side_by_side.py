@@ -5,7 +5,7 @@
 A GROUP is ``DATA:ROOT:BACKBONE:EXPERIMENTS``, such as ``voc2012:VOCdevkit:vgg16:T2,upsampling`` or ``scenes:::T2,F5``; its
 results go to ``DIR/DATA-BACKBONE``, as ``fullconv paper`` would write them there, and ``--budget`` is what it is there. All
 trainings of all groups are done first, several at a time, seed 0 of each before seed 1 of any. Then the experiments are measured
-with as many seeds as were trained in full, one process a group. Trainings stop when three quarters of the minutes are gone, neatly:
+with as many seeds as were trained in full, one process a group. Trainings stop when three quarters of the minutes are gone:
 the same command goes on with them. At the end ``DIR/results.tar.gz`` holds tables and pictures, and ``DIR/nets`` an archive of
 the trained nets of each group.
 """
