@@ -13,8 +13,8 @@ from protocol import ROOT, TABLE, Row
 
 from fullconv.data import open_dataset
 from fullconv.data.scenes.scenes import Scenes
-from fullconv.paper import bound, experiment, outlines, pretrained, table3
-from fullconv.paper.experiment import Context, Training
+from fullconv.paper import bound, outlines, pretrained, table3
+from fullconv.paper.experiment import Context, Training, read_by_all_cores
 from fullconv.paper.plots import spread_out
 from fullconv.paper.suite import EXPERIMENTS
 from fullconv.spec import Recipe
@@ -143,13 +143,12 @@ def test_no_two_trainings_of_a_name_differ() -> None:
 
 
 def test_a_larger_machine_reads_stored_images_by_more_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    scenes, stored = (EXPERIMENTS["T2"].plan(context("T2", data), 0)["staged"].recipe for data in ("scenes", "voc2012"))
+    plans = (EXPERIMENTS["T2"].plan(context("T2", data), 0) for data in ("scenes", "voc2012"))
+    scenes, stored = (plan["staged"].recipe.data for plan in plans)
     for cores, workers in ((1, 1), (2, 1), (8, 7), (64, 12)):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
-        found = experiment._read_by_all_cores(stored)
-        assert found.data.workers == workers
-        assert found.model_copy(update={"data": stored.data}) == stored
-        assert experiment._read_by_all_cores(scenes) == scenes
+        assert read_by_all_cores(stored) == stored.model_copy(update={"workers": workers})
+        assert read_by_all_cores(scenes) == scenes
 
 
 def test_what_goes_on_from_a_run_comes_after_it() -> None:

@@ -103,6 +103,16 @@ def test_real_data_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert (recipe.data.name, recipe.data.val) == ("voc2011", "val")
 
 
+def test_two_nets_are_compared_where_the_third_has_no_weights() -> None:
+    rows = [row for item, backbone in NETS.items() for row in table1._architecture(item, backbone)]
+    rows += [Row(item, "forward relative to VGG16", (0.3,), "", "", paper=0.24) for item in NETS]
+    two = {"FCN-AlexNet": net(30.0), "FCN-VGG16": net(40.0)}
+    claim = table1._claims(Finding(tuple(rows)), two)[0]
+    assert claim.text == "VGG16 is better than FCN-AlexNet, the third is not trained, in mean IU"
+    assert claim.holds
+    assert len(table1._claims(Finding(tuple(rows)), {"FCN-AlexNet": net(30.0), "FCN-GoogLeNet": net(30.0)})) == 2
+
+
 @pytest.mark.parametrize(
     ("vgg", "google", "holds"),
     [

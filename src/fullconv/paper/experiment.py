@@ -19,13 +19,13 @@ from fullconv.data.sample import Dataset, Sample
 from fullconv.errors import FullconvError, SpecError
 from fullconv.files import replacing
 from fullconv.paper import pretrained
-from fullconv.spec import Recipe
+from fullconv.spec import DataSpec, Recipe
 from fullconv.spec.recipe import RUN_RECIPE, load_recipe, shipped_recipes, to_yaml
 from fullconv.training import RunResult, train
 
 LEAST_STEPS = 2
 MOST_READERS = 12
-"""Processes that read images for one training, at most."""
+"""Processes that read images at a time, at most."""
 SMALL = "minivgg"
 """The backbone of the nets on scenes, which are trained from scratch."""
 CLASSIFIER = "classifier"
@@ -146,7 +146,8 @@ class Context:
         TrainingError, Interrupted, FullconvError
             As :func:`fullconv.training.train` does; a TrainingError for a damaged classifier, too.
         """
-        recipe = _read_by_all_cores(self._with_files(training.recipe))
+        recipe = self._with_files(training.recipe)
+        recipe = recipe.model_copy(update={"data": read_by_all_cores(recipe.data)})
         out = self.run_folder(training.run, recipe.train.seed)
         resume = (out / RUN_RECIPE).exists()
         if resume:
@@ -187,12 +188,11 @@ class Context:
         return replace(self, name=name, scale=scale)
 
 
-def _read_by_all_cores(recipe: Recipe) -> Recipe:
-    """Return the recipe with as many processes for reading stored images as this machine can use; results are the same."""
-    if not recipe.data.workers:  # rendered, and held in memory
-        return recipe
-    workers = max(recipe.data.workers, min((os.cpu_count() or 1) - 1, MOST_READERS))
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"workers": workers})})
+def read_by_all_cores(data: DataSpec) -> DataSpec:
+    """Return ``data`` with as many processes for reading stored images as this machine can use; what is read is the same."""
+    if not data.workers:  # rendered, and held in memory
+        return data
+    return data.model_copy(update={"workers": max(data.workers, min((os.cpu_count() or 1) - 1, MOST_READERS))})
 
 
 def _follow(stored: Path, recipe: Recipe) -> None:

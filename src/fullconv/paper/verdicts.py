@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullconv.data import open_dataset
+from fullconv.data.loading import val_loader
 from fullconv.data.sample import SEMANTIC
 from fullconv.errors import FullconvError
 from fullconv.evaluation.bootstrap import LEVEL, RESAMPLES, interval, resample
 from fullconv.files import replacing
 from fullconv.inference.load import load
 from fullconv.metrics import count_pairs, tally, tally_metrics
+from fullconv.paper.experiment import read_by_all_cores
 from fullconv.paper.findings import Verdict
 from fullconv.spec import Recipe
 from fullconv.training import RunResult
@@ -205,11 +207,10 @@ def _counted(recipe: Recipe, folder: Path, head: str) -> tuple[NDArray[np.int64]
     dataset, net = open_dataset(recipe.data, recipe.data.val, own_size=True), load(model)
     labels = dataset.labels[head]
     tallies, names = [], []
-    for index in range(len(dataset)):
-        sample = dataset[index]
-        found = net.labels_of(sample.inputs, head)
-        tallies.append(tally(count_pairs(sample.targets[head].numpy(), found, len(labels), labels.ignore_index)[0]))
-        names.append(sample.name)
+    for batch in val_loader(dataset, read_by_all_cores(recipe.data)):  # one image at a time
+        found = net.labels_of({stream: images[0] for stream, images in batch["inputs"].items()}, head)
+        tallies.append(tally(count_pairs(batch["targets"][head][0].numpy(), found, len(labels), labels.ignore_index)[0]))
+        names += batch["names"]
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, tallies=np.stack(tallies), names=np.array(names), model=np.array(digest))
     return np.stack(tallies), tuple(names)
