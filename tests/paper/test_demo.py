@@ -14,12 +14,17 @@ from safetensors.torch import save_file
 from fullconv.data.images import read_image
 from fullconv.data.scenes.scenes import CLASSES
 from fullconv.errors import TrainingError
+from fullconv.inference.heatmap import load_classifier
 from fullconv.inference.imagenet import imagenet_classes
 from fullconv.nn.backbones import BACKBONES
 from fullconv.nn.backbones.minivgg import minivgg
+from fullconv.nn.proof import Proof
+from fullconv.nn.weights import find_weights, transplant
 from fullconv.paper import demo
+from fullconv.paper.demo.page import page_of
 from fullconv.paper.demo.photograph import SHORT_SIDE, installed_photograph, middle
-from fullconv.paper.demo.start import LITE, SMALL, chosen_backbone, runs_of
+from fullconv.paper.demo.start import LITE, SMALL, Start, chosen_backbone, look_at_photograph, runs_of
+from fullconv.paper.demo.story import HEADER
 from fullconv.paper.pretrained import STEPS
 from fullconv.spec.recipe import load_recipe
 
@@ -99,6 +104,33 @@ def test_the_middle_is_the_largest_square() -> None:
     image[:, 3:7] = np.arange(4)[:, None, None]
     assert np.array_equal(middle(image, 4), image[:, 3:7])
     assert middle(image, 9).shape == (9, 9, 3)
+
+
+def test_the_classifier_names_what_the_photograph_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)  # the portrait has one class, so one heat map
+    dense, normalise = load_classifier(LITE)
+    classifier = BACKBONES[LITE].build().eval()
+    transplant(find_weights(LITE), classifier)
+    says, pictures, facts = look_at_photograph(classifier, dense, normalise, tmp_path)
+    assert max(facts["first"], key=facts["first"].get) == "military uniform"
+    assert 0.1 < facts["first"]["military uniform"] == facts["probability"] < 1  # among 1000 classes
+    assert "Grace Hopper" in says
+    assert f"military uniform {facts['probability']:.0%}" in says
+    assert [name for name, _ in pictures] == [path.name for path in tmp_path.iterdir()] == ["heatmap.png"]
+
+
+def test_the_page_compares_staged_with_at_once() -> None:
+    start = Start(LITE, "imagenet", Proof(1e-7, 2e-7, "windows"), "A cat.", [("heatmap.png", "Where.")], {"probability": 0.9})
+    scores = {"32s-fixed": 10.0, "32s": 20.0, "16s": 30.0, "8s": 30.0, "8s at once": 41.5}
+    found = demo.Demo(Path("out"), start, {stage: (1.0, 2.0, value, 4.0) for stage, value in scores.items()}, {"all": 3.2})
+    assert found.in_order
+    assert found.rows()[3] == ("FCN-8s", "1.0", "2.0", "30.0", "4.0", "90.3", "75.9", "62.7", "83.2")  # the paper's table 2
+    assert found.rows()[4] == ("FCN-8s at once", "1.0", "2.0", "41.5", "4.0", "–", "–", "–", "–")
+    html = page_of(start, HEADER, found.rows(), found.in_order, found.seconds).html()
+    assert "mean IU 41.5 beside 30.0 staged" in html
+    assert "level: 65.4 and 65.5" in html  # the authors' README
+    assert "does NOT" not in html
+    assert not demo.Demo(Path("out"), start, found.scores | {"8s": (1.0, 2.0, 29.9, 4.0)}, {}).in_order
 
 
 @pytest.mark.usefixtures("small")

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from fullconv.data.scenes.scenes import CLASSES, render
 from fullconv.files import replacing
 from fullconv.inference.heatmap import HeatMap, draw_heat_map, heat_map
 from fullconv.inference.imagenet import imagenet_classes
 from fullconv.nn.backbones import BACKBONES
-from fullconv.nn.convolutionalize import convolutionalize
+from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.proof import Proof, prove
 from fullconv.nn.weights import find_weights, transplant, weights_at
@@ -88,27 +89,43 @@ def start_from(backbone: str, out: Path) -> Start:
 
 
 def _from_imagenet(out: Path) -> Start:
-    entry, names = BACKBONES[LITE], imagenet_classes()
-    classifier, normalise = entry.build().eval(), Normalise(entry.preprocessing)
-    transplant(find_weights(LITE), classifier)
-    shown = installed_photograph()
-    pixels = torch.from_numpy(middle(shown.image, entry.native_side).transpose(2, 0, 1).copy())[None]
+    entry, weights = BACKBONES[LITE], find_weights(LITE)
+    classifier, normalise = entry.build().eval(), Normalise(weights.preprocessing or entry.preprocessing)
+    transplant(weights, classifier)
+    dense = convolutionalize(classifier, (entry.native_side, entry.native_side))
+    says, pictures, facts = look_at_photograph(classifier, dense, normalise, out)
+    return Start(LITE, "imagenet", prove(dense, classifier, side_limit=LARGEST), says, pictures, facts)
+
+
+def look_at_photograph(
+    classifier: nn.Module, dense: DenseClassifier, normalise: Normalise, out: Path
+) -> tuple[str, list[Picture], dict[str, Any]]:
+    """Return what a classifier of ImageNet says to a photograph, its heat maps in the folder ``out``, and the same as facts.
+
+    Parameters
+    ----------
+    classifier, dense
+        The net, and the same made convolutional.
+    normalise
+        What images go through first.
+    out
+        Folder for the heat maps.
+    """
+    shown, names = installed_photograph(), imagenet_classes()
+    pixels = torch.from_numpy(middle(shown.image, dense.native_size[0]).transpose(2, 0, 1).copy())[None]
     with torch.inference_mode():
         probability = classifier(normalise(pixels)).softmax(1)[0]
     first = {_short(names[k]): float(probability[k]) for k in probability.argsort(descending=True)[:3].tolist()}
-    dense = convolutionalize(classifier, (entry.native_side, entry.native_side))
+    listed = ", ".join(f"{name} {value:.0%}" for name, value in first.items())
+    says = f"The photograph is {shown.about}. EfficientNet-Lite0 says: {listed}."
     heats = [heat_map(dense, normalise, shown.image, number) for number in shown.classes]
     pictures = [_drawn(out / "heatmap.png", shown.image, heats[0], _short(names[shown.classes[0]]))]
+    share = float(probability[list(shown.classes)].sum())
     if len(heats) > 1:  # ImageNet tells kinds apart, which share the probability
         together = replace(heats[0], probability=np.sum([heat.probability for heat in heats], axis=0).clip(0, 1))
         pictures.insert(0, _drawn(out / "heatmap-together.png", shown.image, together, shown.together))
-    share = float(probability[list(shown.classes)].sum())
-    listed = ", ".join(f"{name} {value:.0%}" for name, value in first.items())
-    says = f"The photograph is {shown.about}. EfficientNet-Lite0 says: {listed}. Together, {shown.together} get {share:.0%}."
-    if len(heats) == 1:
-        says = f"The photograph is {shown.about}. EfficientNet-Lite0 says: {listed}."
-    facts = {"photograph": shown.about, "first": first, "together": shown.together, "probability": share}
-    return Start(LITE, "imagenet", prove(dense, classifier, side_limit=LARGEST), says, pictures, facts)
+        says += f" Together, {shown.together} get {share:.0%}."
+    return says, pictures, {"photograph": shown.about, "first": first, "together": shown.together, "probability": share}
 
 
 def _from_rendered_objects(out: Path) -> Start:
