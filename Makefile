@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 # one more than the two cores that the suite is measured on: some tests wait for a signal or for a process to end
 WORKERS ?= 3
 
-.PHONY: setup test check demo docs pictures format bench-gpu
+.PHONY: setup test test-lowest check demo docs pictures format bench-gpu
 
 setup: $(STAMP)
 
@@ -18,6 +18,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# the lowest versions that pyproject.toml allows, in an environment of their own; not in .ci/run, as it takes long
+test-lowest:
+	.ci/lowest
 
 check: $(STAMP)
 	$(BIN)/ruff format --check

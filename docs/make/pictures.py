@@ -17,6 +17,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import demo_run
 import drawings
 import photographs
 import scene_drawings
@@ -43,6 +44,7 @@ PICTURES: dict[str, Callable[[Path], Drawn]] = {
     "interlaced": scene_drawings.interlaced,
     "doctor": scenes_run.doctor,
     "run": scenes_run.run,
+    "demo": demo_run.stages,
 }
 """Name of a group to what draws it: given a folder for intermediate files, names of files (.jpg, .png) to pictures."""
 

@@ -1,6 +1,6 @@
 """Options under the names that other tools have for them: one line says what they are called here."""
 
-from cyclopts import CycloptsError
+from cyclopts import CoercionError, CycloptsError, UnknownOptionError
 
 ANNOTATIONS = ("coco", "labelme", "geojson")
 """Formats of polygons that ``predict`` writes, each by an option of its own."""
@@ -25,10 +25,10 @@ HINTS = {
 def hint_for(error: CycloptsError) -> str | None:
     """Return a line for an option that has another name here, or ``None``."""
     command = " ".join(error.command_chain or ())
-    text = str(error)
-    for (where, option), hint in HINTS.items():
-        if where == command and text.startswith(f"Unknown option: {option}."):
-            return f"{command} has no option {option}: {hint}"
-    if command == "export" and any(f'"{name}" for --format' in text for name in ANNOTATIONS):
+    if isinstance(error, UnknownOptionError):
+        option = error.token.keyword or error.token.value
+        hint = HINTS.get((command, option))
+        return hint and f"{command} has no option {option}: {hint}"
+    if command == "export" and isinstance(error, CoercionError) and error.token is not None and error.token.value in ANNOTATIONS:
         return "export writes models, as onnx, openvino or torch; polygons of labels are written by fullconv predict --coco"
     return None
