@@ -77,7 +77,7 @@ class Service:
 
     def __init__(self, settings: Settings, on_failure: Callable[[FullconvError], None] = lambda error: None) -> None:
         self.settings, self.limits, self._on_failure = settings, settings.limits, on_failure
-        self.metrics = Metrics()
+        self.metrics = Metrics(name for name, _ in settings.models)
         self.tokens = read_tokens(settings.tokens) if settings.tokens is not None else None
         self.models = Models(settings, lambda name, result: self.metrics.reloads.labels(name, result).inc())
         self.held = Held(self.limits.held)
