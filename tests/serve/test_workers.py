@@ -21,7 +21,8 @@ class Kept:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.keeper = subprocess.Popen([sys.executable, str(WORKING), str(folder)], stderr=subprocess.PIPE, text=True)
+        command, environment = [sys.executable, str(WORKING), str(folder)], os.environ | {"TMPDIR": str(folder)}
+        self.keeper = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
     def noted(self, what: str) -> list[int]:
         """Return the workers that have noted something last."""

@@ -82,7 +82,7 @@ class Service:
         self.models = Models(settings, lambda name, result: self.metrics.reloads.labels(name, result).inc())
         self.held = Held(self.limits.held)
         self.threads = settings.threads or default_threads()
-        self._batcher = Batcher(self.threads, settings.batch, settings.wait, self._count_batch)
+        self._batcher = Batcher(self.threads, settings.batch, settings.wait, self._count_batch, pixels=self.limits.pixels)
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "decode")
         self._ahead = asyncio.Semaphore()  # of the right size once the models are there
         self._present = 0
