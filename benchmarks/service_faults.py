@@ -21,6 +21,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -71,6 +72,7 @@ class Right:
             if found.status == 200:
                 assert found.body == self._expected, "a wrong answer"
                 return f"right after {time.monotonic() - begun:.2f} s"
+        print(*self._server.log[-20:], file=sys.stderr)
         return f"NO ANSWER within {most:.0f} s"
 
 

@@ -160,3 +160,27 @@ def test_cores_are_shared_by_what_is_computed_at_the_same_time(engine: Remainder
     wait(futures)
     batcher.close()
     assert engine.cores[:5] == [6, 6, 6, 3, 2]
+
+
+@pytest.mark.parametrize(("sides", "at_once"), [((4, 4, 4), 2), ((5, 4, 4), 1), ((6, 3, 3), 1), ((3, 3, 3), 3)])
+def test_what_is_computed_at_the_same_time_is_bounded_in_pixels(
+    engine: Remainders, predictor: Predictor, sides: tuple[int, ...], at_once: int
+) -> None:
+    """Three images of these sides where 32 pixels may be computed at once: so many begin, the others wait for room."""
+    batcher = Batcher(threads=3, pixels=32)
+    engine.may_go.clear()
+    futures = [batcher.submit(work(predictor, side, side, side)) for side in sides]
+    while len(engine.shapes) < at_once:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert len(engine.shapes) == at_once
+    engine.may_go.set()
+    assert len(wait(futures, timeout=60).done) == 3
+    batcher.close()
+
+
+def test_a_batch_is_bounded_in_pixels_too(engine: Remainders, predictor: Predictor) -> None:
+    batcher = Batcher(threads=1, most=8, wait=0.05, pixels=50)
+    wait([batcher.submit(work(predictor, 4, 4, seed)) for seed in range(5)])
+    batcher.close()
+    assert [shape[0] for shape in engine.shapes] == [3, 2]

@@ -29,6 +29,12 @@ def write(path: Path, seed: int, classes: int = 3) -> None:
     save_checkpoint(path, model, {"semantic": LabelSet(tuple("abcdefgh")[:classes])})
 
 
+def put(path: Path, content: bytes) -> None:
+    """Put a file in the place of another at once, so that nobody sees it while it is being written."""
+    path.with_suffix(".new").write_bytes(content)
+    path.with_suffix(".new").replace(path)
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
@@ -72,10 +78,10 @@ def test_a_file_that_changes_is_loaded_again_and_garbage_is_not(serving: Serving
     before = [int((first == k).sum()) for k in range(3)]
     after = [int((second == k).sum()) for k in range(3)]
     assert shares() == before
-    file.write_bytes(b"\x08\0\0\0\0\0\0\0garbage!" * 100)
+    put(file, b"\x08\0\0\0\0\0\0\0garbage!" * 100)
     until(lambda: reloads("refused"))
     assert shares() == before
-    file.write_bytes(other.read_bytes()[:-1000])  # cut short
+    put(file, other.read_bytes()[:-1000])  # cut short
     service.reload()
     until(lambda: 'result="refused"} 2.0' in client.get("/metrics").text)
     assert shares() == before

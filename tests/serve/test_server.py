@@ -1,8 +1,10 @@
-"""The process: signals, its socket, its log; and what the command refuses."""
+"""The process: signals, its socket, its log; as the container has it; and what the command refuses."""
 
 import http.client
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +22,26 @@ from fullconv.serve.server import run
 from fullconv.serve.settings import Settings
 
 PNG = {"content-type": "image/png"}
+DOCKERFILE = (Path(__file__).parents[2] / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+NOBODY = 65534
+
+
+def instruction(name: str) -> list[str]:
+    """Return the last command of the Dockerfile that is called so, as it is run."""
+    (*_, line) = re.findall(rf"^{name}\b.*?(\[.*\])$", DOCKERFILE, re.MULTILINE)
+    found: list[str] = json.loads(line)
+    return [sys.executable if word == "python" else word for word in found]
+
+
+def unprivileged() -> list[str]:
+    """Return what runs a command as a user without rights, who reads everything and may write nothing; nothing if we are no root.
+
+    Reading is let through because this Python and its packages may lie in a folder of root's.
+    """
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return []
+    rights = "--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search", "--no-new-privs"
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *rights]
 
 
 def lines(process: subprocess.Popen[str], log: list[str]) -> threading.Thread:
@@ -47,16 +69,25 @@ def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[i
 
 
 def test_a_process_reloads_drains_and_ends_well(checkpoint: Path, tmp_path: Path) -> None:
+    """As in the container: the Dockerfile's command and health check, and where we are root a user who can write nowhere."""
     file = tmp_path / "model.safetensors"
     file.write_bytes(checkpoint.read_bytes())
-    command = [sys.executable, "-m", "fullconv", "serve", f"net={file}", "--port", "0", "--queue", "2", "--threads", "1"]
-    environment = os.environ | {"HOME": str(tmp_path / "nothing"), "OMP_NUM_THREADS": "1"}
+    program, *begin = instruction("ENTRYPOINT")
+    assert program == "fullconv"
+    command = [*unprivileged(), sys.executable, "-m", program, *begin, f"net={file}", "--without-token", "--port", "0"]
+    nowhere = str(tmp_path / "nothing")
+    environment = os.environ | {"HOME": nowhere, "MPLCONFIGDIR": nowhere, "TMPDIR": nowhere, "OMP_NUM_THREADS": "1"}
     log: list[str] = []
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
         reader = lines(process, log)
         port = int(re.search(r":(\d+)$", wait_for(log, "listening on")).group(1))  # type: ignore[union-attr]
         assert ask(port, "GET", "/healthz")[0] == 200  # while the model is still being loaded, or already there
         wait_for(log, "ready: net")
+        if unprivileged():
+            status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+            assert re.search(rf"^Uid:\t{NOBODY}\t{NOBODY}\t", status, re.MULTILINE)
+        health = [word.replace(":8000/", f":{port}/") for word in instruction("HEALTHCHECK")]
+        assert subprocess.run([*unprivileged(), *health], env=environment, check=False).returncode == 0
         first = ask(port, "POST", "/v1/segment", as_file(photograph()))
         assert first[0] == 200
 
@@ -82,6 +113,7 @@ def test_a_process_reloads_drains_and_ends_well(checkpoint: Path, tmp_path: Path
         reader.join()
         with pytest.raises(ConnectionRefusedError):
             ask(port, "GET", "/healthz")
+        assert subprocess.run(health, stderr=subprocess.DEVNULL, check=False).returncode == 1
     assert "stopped" in log[-1]
     assert not any("Traceback" in line for line in log)
 

@@ -3,11 +3,15 @@
 Cores are shared out anew for every batch: an image that is alone is computed by all of them, and where images wait, each thread
 takes the same number. Many nets on one core each get more done than one net on many, whose parts wait for each other.
 
+Images that are computed at the same time have together no more pixels than one may have, so that several large ones take no more
+memory than one does.
+
 Only images of equal size meet, so nothing is padded and an image's labels do not depend on its company (beyond rounding; on a CPU
 images go one at a time, as that is faster, and labels are those of ``fullconv predict`` to the last bit).
 """
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
@@ -70,6 +74,12 @@ class Work:
         """What images must have in common to go together."""
         return id(self.predictor), self.how.head, self.how.probabilities, self.how.crf is None, self.inputs[RGB].shape
 
+    @property
+    def pixels(self) -> int:
+        """How many it has."""
+        height, width = self.inputs[RGB].shape[:2]
+        return height * width
+
 
 class Batcher:
     """Threads that take waiting images in their order, with those of one size behind them.
@@ -86,6 +96,8 @@ class Batcher:
         Called with a model's name and the number of images of each batch.
     cores
         That the threads share; as many as PyTorch has by default.
+    pixels
+        That images have together at most which are computed at the same time; one that has more is computed alone.
     """
 
     def __init__(
@@ -95,9 +107,11 @@ class Batcher:
         wait: float = 0.005,
         on_batch: Callable[[str, int], None] = lambda model, images: None,
         cores: int | None = None,
+        pixels: float = math.inf,
     ) -> None:
         self._most, self._wait, self._on_batch = most, wait, on_batch
         self._cores, self._busy = cores or torch.get_num_threads(), 0
+        self._pixels, self._taken = pixels, 0
         self._waiting: deque[Work] = deque()
         self._change = threading.Condition()
         self._closed = False
@@ -122,12 +136,16 @@ class Batcher:
 
     def _work(self) -> None:
         while batch := self._next():
+            taken = sum(work.pixels for work in batch)
             batch = [work for work in batch if work.future.set_running_or_notify_cancel()]
             if batch:
                 self._on_batch(batch[0].model, len(batch))
                 with self._cores_of_one():
                     _compute(batch)
             batch.clear()  # or the last images would stay in memory until the next come
+            with self._change:
+                self._taken -= taken
+                self._change.notify_all()
 
     @contextlib.contextmanager
     def _cores_of_one(self) -> Iterator[None]:
@@ -143,14 +161,15 @@ class Batcher:
                 self._busy -= 1
 
     def _next(self) -> list[Work]:
-        """Return the next images to compute, once there are some; an empty list when there will be no more."""
+        """Return the next images to compute, once there are some and room for them; an empty list when there will be no more."""
         with self._change:
-            while not self._waiting:
-                if self._closed:
+            while not self._waiting or not self._has_room(self._waiting[0]):
+                if self._closed and not self._waiting:
                     return []
                 self._change.wait()
-            batch = [self._waiting.popleft()]
-            first = batch[0]
+            first = self._waiting.popleft()
+            batch = [first]
+            self._taken += first.pixels
             most = self._most or first.predictor.together
             while True:
                 self._add_alike(batch, most)
@@ -159,11 +178,16 @@ class Batcher:
                     return batch
                 self._change.wait(left)
 
+    def _has_room(self, work: Work) -> bool:
+        return not self._taken or self._taken + work.pixels <= self._pixels
+
     def _add_alike(self, batch: list[Work], most: int) -> None:
         bucket = batch[0].bucket
         for work in [work for work in self._waiting if work.bucket == bucket][: most - len(batch)]:
-            self._waiting.remove(work)
-            batch.append(work)
+            if self._has_room(work):
+                self._waiting.remove(work)
+                batch.append(work)
+                self._taken += work.pixels
 
 
 def _compute(batch: list[Work]) -> None:

@@ -6,6 +6,7 @@ Several worker processes count together where ``PROMETHEUS_MULTIPROC_DIR`` names
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -22,9 +23,9 @@ PHASES = ("receive", "wait", "decode", "compute", "encode")
 
 
 class Metrics:
-    """The numbers of one service."""
+    """The numbers of one service, whose models are called so."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter("fullconv_requests", "Requests that were answered", ["route", "status"], registry=self._registry)
         self.seconds = Histogram(
@@ -42,6 +43,8 @@ class Metrics:
             self.seconds.labels(phase)
         for kind in KINDS:
             self.refusals.labels(kind)
+        for model in models:
+            self.batch_images.labels(model)
         if FOLDER in os.environ:
             take_room(Path(os.environ[FOLDER]))
 

@@ -77,12 +77,12 @@ class Service:
 
     def __init__(self, settings: Settings, on_failure: Callable[[FullconvError], None] = lambda error: None) -> None:
         self.settings, self.limits, self._on_failure = settings, settings.limits, on_failure
-        self.metrics = Metrics()
+        self.metrics = Metrics(name for name, _ in settings.models)
         self.tokens = read_tokens(settings.tokens) if settings.tokens is not None else None
         self.models = Models(settings, lambda name, result: self.metrics.reloads.labels(name, result).inc())
         self.held = Held(self.limits.held)
         self.threads = settings.threads or default_threads()
-        self._batcher = Batcher(self.threads, settings.batch, settings.wait, self._count_batch)
+        self._batcher = Batcher(self.threads, settings.batch, settings.wait, self._count_batch, pixels=self.limits.pixels)
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "decode")
         self._ahead = asyncio.Semaphore()  # of the right size once the models are there
         self._present = 0

@@ -6,6 +6,7 @@ folder of the service, so nothing that happens to the model's own file touches i
 """
 
 import contextlib
+import gc
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ def shared(load: Callable[[], Predictor], folder: Path, name: str, version: str)
     name, version
         Of the model, and of its file; files of the model's other versions are removed.
     """
-    file = folder / f"{name}@{version}"
+    file = folder / f"{name}@{version}.pt"
     with FileLock(folder / f"{name}.lock"):
         if not file.exists():
             predictor = load()
@@ -45,6 +46,8 @@ def shared(load: Callable[[], Predictor], folder: Path, name: str, version: str)
             for old in folder.glob(f"{name}@*"):
                 if old != file:
                     old.unlink()  # processes that have mapped it keep it
+            del predictor
+            gc.collect()  # a net's parts know each other, so its own weights would stay in memory for long
         # the file is the one that a process of this service has written: nothing else is ever unpickled
         found = torch.load(file, mmap=True, weights_only=False)
     assert isinstance(found, Predictor)
@@ -53,7 +56,7 @@ def shared(load: Callable[[], Predictor], folder: Path, name: str, version: str)
 
 def _write(predictor: Predictor, file: Path) -> bool:
     """Write a predictor, the whole of it or nothing; return whether it could be written."""
-    part = file.with_name(f".{file.name}")
+    part = file.with_name(f"part-{file.name}")
     try:
         torch.save(predictor, part)
         part.replace(file)
