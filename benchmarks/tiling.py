@@ -63,12 +63,11 @@ def made(name: str) -> Predictor:
     model = build_model(name, len(VOC))
     for parameter in model.score_parameters():
         nn.init.normal_(parameter, std=0.1)
-    predictor = Predictor(model, {"semantic": VOC})
     with torch.no_grad():
-        spread = predictor.logits({"rgb": torch.from_numpy(pixels(0, 0, 256, 256).transpose(2, 0, 1).copy())})["semantic"].std()
+        spread = model.eval()(torch.from_numpy(pixels(0, 0, 256, 256).transpose(2, 0, 1).copy())[None])["semantic"].std()
         for parameter in model.score_parameters():
             parameter *= SPREAD / spread
-    return predictor
+    return Predictor(model, {"semantic": VOC})
 
 
 def pixels(top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Which files are meant, where results go, and that one broken picture does not stop the others."""
 
 import contextlib
+import copy
 import csv
 import json
 import os
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from PIL import Image, PngImagePlugin
 
 from fullconv.cli.memory import no_more_than_free
 from fullconv.errors import DataError, FullconvError
@@ -401,3 +403,29 @@ def test_thin_pictures(predictor: Predictor, size: tuple[int, int], tmp_path: Pa
     assert outcome.failed == {}
     with Image.open(tmp_path / "out" / "thin.png") as labels:
         assert labels.size == size[::-1]
+
+
+def test_results_of_another_model_are_not_taken_for_this_one_s(predictor: Predictor, tmp_path: Path) -> None:
+    jobs = find_jobs([str(picture(tmp_path / "a.png"))], tmp_path / "out")
+    predict_files(predictor, jobs)
+    other = load_other(predictor)
+    with pytest.raises(DataError, match=r"a\.png was predicted by another model, whose weights have the digest \w{12}, and this"):
+        predict_files(other, jobs)
+    assert predict_files(other, jobs, overwrite=True).predicted
+    assert predict_files(other, jobs).skipped == [str(tmp_path / "a.png")]
+    with Image.open(tmp_path / "out" / "a.png") as labels:
+        way = labels.info["fullconv"]
+        Image.fromarray(np.asarray(labels)).save(tmp_path / "bare.png")
+    about = PngImagePlugin.PngInfo()
+    about.add_text("fullconv", way.partition(", model ")[0])  # as versions before this one wrote it
+    with Image.open(tmp_path / "bare.png") as labels:
+        labels.save(tmp_path / "out" / "a.png", pnginfo=about)
+    assert predict_files(predictor, jobs).skipped == [str(tmp_path / "a.png")]
+
+
+def load_other(predictor: Predictor) -> Predictor:
+    """Return a predictor of a net that differs in one number."""
+    model = copy.deepcopy(predictor.model)
+    with torch.no_grad():
+        next(model.parameters()).flatten()[0] += 1e-3
+    return Predictor(model, predictor.labels)

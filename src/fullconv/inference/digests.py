@@ -13,7 +13,7 @@ LOOKED_AT = 2**16
 
 
 def weights_digest(predictor: Predictor, source: str | Path) -> str:
-    """Return what tells a model from others: a checksum of its weights, or of the exported file ``source``.
+    """Return what tells a model from others: a checksum of its weights, or of the exported file ``source``; nothing of neither.
 
     Examples
     --------
@@ -25,6 +25,8 @@ def weights_digest(predictor: Predictor, source: str | Path) -> str:
     """
     if hasattr(predictor.engine, "model"):
         return fingerprint(predictor)
+    if not str(source):
+        return ""
     check = 0
     for path in (Path(source), Path(source).with_suffix(".bin")):  # of OpenVINO the numbers lie beside the file
         check = zlib.crc32(path.read_bytes(), check) if path.is_file() else check

@@ -14,6 +14,7 @@ from fullconv.data.masks import read_labels, read_mask
 from fullconv.errors import DataError
 from fullconv.formats import Labelled
 from fullconv.formats.voc_submission import check_plan, check_submission
+from fullconv.inference.digests import weights_digest
 from fullconv.inference.jobs import Job, results_of_each
 from fullconv.inference.outputs import SUMMARIES, way_of
 from fullconv.inference.predictor import Predictor
@@ -26,6 +27,8 @@ from fullconv.inference.tiled.jobs import PLAIN, Tiling, predict_large_jobs, too
 from fullconv.labelmap import LabelMap, code_of_color
 from fullconv.labels import LabelSet
 
+MODEL = ", model "
+"""In front of the digest of a model's weights, behind how labels are predicted."""
 ASKING = 16
 """Requests at once to a storage about results that lie there."""
 
@@ -101,7 +104,7 @@ def predict_files(
     Raises
     ------
     DataError
-        When there are results that were predicted in another way, by another head or with another CRF or values; when the model
+        When there are results that were predicted in another way: by another model or head, with another CRF or values; when the model
         does not know the values of its masks; when files that were
         not predicted are where results would go, also with ``overwrite``.
     FullconvError
@@ -115,6 +118,8 @@ def predict_files(
     back = _way_back(predictor, name, values)
     check_threshold(predictor.threshold, predictor.labels[name], name)
     way = describe_way(predictor, name, crf, values)
+    if digest := weights_digest(predictor, getattr(predictor.engine, "file", "")):
+        way += f"{MODEL}{digest[:12]}"
     how = How(name, way, together, crf, depths, values)
     todo = _still_to_do(jobs, results_of_each(outputs), way, overwrite)
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
@@ -204,9 +209,21 @@ def _to_write(job: Job, wanted: Sequence[str], way: str, overwrite: bool, listed
         raise DataError(
             f"{job.path(there[0])} was not written by predict and would be overwritten; choose another --out, or move it away"
         )
-    if before not in (None, way) and not overwrite:
-        raise DataError(f"{labels} was predicted by {before}, and now by {way}; choose another --out, or --overwrite it")
+    if before is not None and not overwrite:
+        _check_same(labels, before, way)
     return names
+
+
+def _check_same(labels: Place, before: str, now: str) -> None:
+    """Make sure that labels were predicted as they would be now; files of earlier versions do not say by which model."""
+    (was, _, model_before), (is_now, _, model) = before.partition(MODEL), now.partition(MODEL)
+    if was != is_now:
+        raise DataError(f"{labels} was predicted by {was}, and now by {is_now}; choose another --out, or --overwrite it")
+    if model_before and model_before != model:
+        raise DataError(
+            f"{labels} was predicted by another model, whose weights have the digest {model_before}, and this one's {model}; "
+            "choose another --out, or --overwrite it"
+        )
 
 
 def _is_there(path: Place, listed: Collection[str] | None) -> bool:

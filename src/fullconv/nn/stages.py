@@ -7,6 +7,7 @@ pixels. In stages, every map is computed from a narrow halo of the map before it
 Letters: N images, C channels, h w map, K classes.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -124,15 +125,16 @@ def _without_padding(net: fx.GraphModule, geometry: Geometry) -> tuple[int, int,
     (start,) = (node for node in net.graph.nodes if node.op == "placeholder")
     node, *others = start.users
     first = net.get_submodule(str(node.target)) if node.op == "call_module" else None
-    if others or not isinstance(first, nn.Conv2d) or isinstance(first.padding, str) or first.padding_mode != "zeros":
+    if others or type(first) is not nn.Conv2d or isinstance(first.padding, str) or first.padding_mode != "zeros":
         return 0, 0, geometry
     image, padded, *behind = geometry.layers
     window, across = padded.maps
     around = first.padding[0]
     if not isinstance(window, Window) or window != across or first.padding != (around, around):
         return 0, 0, geometry
-    if around:
-        net.add_submodule(str(node.target), Unpadded(first))
+    bare = copy.copy(first)  # with the same weights
+    bare.padding = (0, 0)
+    net.add_submodule(str(node.target), bare)
     unpadded = replace(window, before=0, after=0)
     return around, window.extent, Geometry([image, replace(padded, maps=(unpadded, unpadded)), *behind])
 
@@ -140,32 +142,17 @@ def _without_padding(net: fx.GraphModule, geometry: Geometry) -> tuple[int, int,
 def _compute_in_slices(net: fx.GraphModule) -> None:
     """Have convolutions of very large weights computed some output channels at a time: each slice is copied while it is used."""
     for node in net.graph.nodes:
-        part = net.get_submodule(str(node.target)) if node.op == "call_module" else None
-        layer = part.layer if isinstance(part, Unpadded) else part
-        if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.weight.numel() > SLICE:
-            net.add_submodule(str(node.target), InSlices(layer, padded=part is layer))
+        layer = net.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if type(layer) is nn.Conv2d and layer.groups == 1 and layer.weight.numel() > SLICE:
+            net.add_submodule(str(node.target), InSlices(layer))
 
 
-class Unpadded(nn.Module):
-    """A convolution without its padding, which its input has around it already."""
+class InSlices(nn.Module):
+    """A convolution that gives some of its output channels (N, C, h, w) after the others."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.layer = layer
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return what the convolution gives without padding."""
-        layer = self.layer
-        return F.conv2d(maps, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
-
-
-class InSlices(nn.Module):
-    """A convolution that gives some of its output channels (N, C, h, w) after the others; without its padding if so wished."""
-
-    def __init__(self, layer: nn.Conv2d, *, padded: bool = True) -> None:
-        super().__init__()
-        self.layer = layer
-        self.padding: str | tuple[int, ...] = layer.padding if padded else (0, 0)
         self.channels = -(-len(layer.weight) // max(1, layer.weight.numel() // SLICE))
 
     @property
@@ -180,7 +167,7 @@ class InSlices(nn.Module):
         for first in range(0, len(layer.weight), self.channels):
             some = slice(first, first + self.channels)
             shift = None if bias is None else bias[some]
-            part = F.conv2d(maps, layer.weight[some], shift, layer.stride, self.padding, layer.dilation)
+            part = F.conv2d(maps, layer.weight[some], shift, layer.stride, layer.padding, layer.dilation)
             if found is None:
                 shape = (len(part), len(layer.weight), *part.shape[2:])
                 found = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)

@@ -211,6 +211,27 @@ def test_memory_without_a_tile_decides_by_itself(predictor: Predictor, tmp_path:
         assert np.array_equal(np.asarray(labels), whole.labels)
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process's peak since a moment")
+def test_no_more_memory_is_taken_than_was_allowed(predictor: Predictor, tmp_path: Path) -> None:
+    size = (1600, 1700)
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=1)
+    predictor.predict(pixels[:64, :64])  # what libraries keep from a first run
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    taken = status("VmRSS")
+    assert window_bytes(predictor.model, "semantic", size) > 300_000_000
+    found = predict_files(
+        predictor, find_jobs([str(tmp_path / "a.png")], tmp_path / "out"), tiling=Tiling(memory=taken + 150_000_000)
+    )
+    assert not found.failed
+    assert status("VmHWM") <= taken + 150_000_000
+
+
+def status(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:")) * 1024
+
+
 def test_a_crf_wants_the_whole_image(predictor: Predictor, tmp_path: Path) -> None:
     from fullconv.crf.mean_field import CRFSpec
 

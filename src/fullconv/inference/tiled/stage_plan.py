@@ -4,22 +4,31 @@ A stage that computes more rows at once computes fewer of them twice, and the ro
 over the stages, so how many rows each gets is found step by step.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from fullconv.errors import DataError
 from fullconv.geometry.tiles import AxisPlan
 from fullconv.inference.tiled.memory import SPARE, largest_weight, peak_of, work_of
 from fullconv.inference.tiled.staged import STRIP, WIDE, StagePlan
 from fullconv.nn.fcn import FCN
-from fullconv.nn.stages import stages_of
+from fullconv.nn.stages import InSlices, stages_of
 
 SAMPLE = 64
 """Entries along each side of the maps that a stage's bytes and work are counted at."""
 WORKING = 0.2
 """Share of the memory for the tile that is computed; the rest is for the rows that are kept."""
+TILE = 32_000_000
+"""Bytes of a tile at work, at most: larger ones get their memory anew from the system each time, which took SqueezeNet a third of
+its time (benchmarks/tiling.py large)."""
+MOST = 512
+"""Rows of the image that a stage computes at once, at most: of those that it had, a run that was stopped computes some again."""
+COPY = 100
+"""Multiplications that take as long as to copy a weight."""
 ROWS = (32, 16, 8, 4)
 """Rows of the image that all stages keep step by, the most that fit: fewer take more time for as much work."""
 NARROWEST = 32
@@ -49,13 +58,15 @@ class _Costs:
     logits: int  # bytes of one row of its level's logits
     entry: float  # bytes at work for an entry of the map before
     fixed: int  # bytes of its largest weight
+    packed: int  # bytes of the weights that are copied once for all
     work: float  # share of the whole
+    copies: float  # what to copy the large weights for one tile takes, as a share of the whole work
 
 
 def plan_stages(model: FCN, head: str, size: tuple[int, int], memory: int) -> tuple[StagePlan, float, int]:
     """Return how much each stage computes at once, the work that makes as a multiple of the whole image's, and its bytes.
 
-    From the least on, that stage gets twice the rows which saves the most work a byte, until nothing fits or is worth it.
+    From the least on, that stage gets twice the rows which saves the most time a byte, until nothing fits or is worth it.
 
     Raises
     ------
@@ -68,17 +79,16 @@ def plan_stages(model: FCN, head: str, size: tuple[int, int], memory: int) -> tu
         if _bytes(costs, chunks, _widths(costs, chunks, memory), model.heads[head]) <= memory:
             break
     else:
-        least = _bytes(costs, chunks, _widths(costs, chunks, 0), model.heads[head])
-        raise DataError(too_little(memory, int(least / (1 - WORKING))))
+        raise DataError(too_little(memory, _least(costs, chunks, model.heads[head])))
     while True:
         wide = _widths(costs, chunks, memory)
-        now, holds = _work(costs, chunks, wide), _bytes(costs, chunks, wide, model.heads[head])
+        now, holds = _price(costs, chunks, wide), _bytes(costs, chunks, wide, model.heads[head])
         tried = []
         for i, cost in enumerate(costs):
-            if chunks[i] < cost.size[0]:
+            if chunks[i] < min(cost.size[0], MOST // cost.stride):
                 more = [*chunks[:i], min(2 * chunks[i], cost.size[0]), *chunks[i + 1 :]]
                 wide = _widths(costs, more, memory)
-                taken, gain = _bytes(costs, more, wide, model.heads[head]), now - _work(costs, more, wide)
+                taken, gain = _bytes(costs, more, wide, model.heads[head]), now - _price(costs, more, wide)
                 if taken <= memory and gain > ENOUGH:
                     tried.append((gain / (1 + max(taken - holds, 0)), more))
         if not tried:
@@ -122,14 +132,28 @@ def _costs(model: FCN, head: str, size: tuple[int, int]) -> list[_Costs]:
                 logits=4 * model.heads[head] * sides[1] * (stage.level is not None),
                 entry=entry,
                 fixed=largest_weight(stage.net),
+                packed=sum(each.numel() * each.element_size() for each in _whole_weights(stage.net)),
                 work=work,
+                copies=COPY * _numbers_in_slices(stage.net),
             )
         )
         total += work
-    return [replace(cost, work=cost.work / total) for cost in found]
+    return [replace(cost, work=cost.work / total, copies=cost.copies / total) for cost in found]
 
 
-def _channels(net: torch.nn.Module, window: torch.Tensor) -> int:
+def _whole_weights(net: nn.Module) -> Iterator[nn.Parameter]:
+    """Yield the weights that are not computed with in slices."""
+    sliced = {part.layer for part in net.modules() if isinstance(part, InSlices)}
+    for part in net.modules():
+        if part not in sliced:
+            yield from part.parameters(recurse=False)
+
+
+def _numbers_in_slices(net: nn.Module) -> int:
+    return sum(part.layer.weight.numel() for part in net.modules() if isinstance(part, InSlices))
+
+
+def _channels(net: nn.Module, window: torch.Tensor) -> int:
     parameters = {name: torch.empty_like(each, device="meta") for name, each in [*net.named_parameters(), *net.named_buffers()]}
     return int(torch.func.functional_call(net, parameters, (window,)).shape[1])
 
@@ -145,7 +169,10 @@ def _widths(costs: Sequence[_Costs], chunks: Sequence[int], memory: int) -> list
     """Return the columns of each stage's tiles that the working share of the memory allows."""
     found = []
     for cost, rows in zip(costs, chunks, strict=True):
-        allowed = (WORKING * memory - cost.fixed) / (cost.entry * (rows * cost.own + cost.halo[0]))
+        room = WORKING * memory - cost.fixed
+        if cost.fixed < TILE:  # otherwise weights are copied for every tile, and fewer are better
+            room = min(room, TILE)
+        allowed = room / (cost.entry * (rows * cost.own + cost.halo[0]))
         found.append(min(max(int(allowed - cost.halo[1]) // cost.own, NARROWEST), cost.size[1]))
     return found
 
@@ -166,7 +193,24 @@ def _bytes(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int], 
         for cost, rows, columns in zip(costs, chunks, wide, strict=True)
     ]
     last = 4 * classes * STRIP * min(WIDE, costs[0].size[1] * costs[0].stride) * 3
-    return int(kept + max(*work, last))
+    return int(kept + max(*work, last)) + sum(cost.packed for cost in costs)
+
+
+def _least(costs: Sequence[_Costs], chunks: Sequence[int], classes: int) -> int:
+    """Return bytes from which on it can be done, to a twentieth."""
+    memory = _bytes(costs, chunks, _widths(costs, chunks, 0), classes)
+    while _bytes(costs, chunks, _widths(costs, chunks, memory), classes) > memory:
+        memory += memory // 20
+    return memory
+
+
+def _price(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int]) -> float:
+    """Return the time that everything takes, as a multiple of the whole image's work."""
+    tiles = (
+        math.ceil(cost.size[0] / rows) * math.ceil(cost.size[1] / columns)
+        for cost, rows, columns in zip(costs, chunks, wide, strict=True)
+    )
+    return _work(costs, chunks, wide) + sum(cost.copies * count for cost, count in zip(costs, tiles, strict=True))
 
 
 def _work(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int]) -> float:

@@ -6,17 +6,18 @@ So an image of any height takes memory for some rows of each map, and the work i
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from fullconv.errors import SpecError
 from fullconv.geometry.tiles import check_local
 from fullconv.inference.engines.eager import EagerEngine
+from fullconv.inference.engines.packed import can_pack, packed
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.part import Look, Part, Read, Wanted, check_tileable, part_of
 from fullconv.inference.tiled.rolling import RollingMap, Source, padded_image
-from fullconv.nn.stages import Joining, Score, joined_rows, stages_of
+from fullconv.nn.stages import Joining, Score, Stage, joined_rows, stages_of
 
 STRIP = 256
 """Rows of logits that are upsampled at once."""
@@ -114,7 +115,7 @@ def _rolling_maps(
     """Return the maps that are scored, coarse to fine, and the last of all."""
     model = predictor.model
     (trunk,) = model.trunks.values()
-    stages = stages_of(trunk)
+    stages = _fast(predictor, stages_of(trunk))
     source: Source = padded_image(predictor, read, size)
     scored: dict[int, RollingMap] = {}
     for stage, chunk, wide in zip(stages, plan.chunks, plan.wide, strict=True):
@@ -124,6 +125,14 @@ def _rolling_maps(
             scored[stage.level] = made
         source = made
     return [scored[level] for level in sorted(scored)], scored[0]
+
+
+def _fast(predictor: Predictor, stages: list[Stage]) -> list[Stage]:
+    """Return stages whose convolutions are packed as those of the whole net are, where that can be."""
+    weights = {parameter.dtype for parameter in predictor.model.parameters()}
+    if not can_pack(predictor.device) or weights != {torch.float32}:
+        return stages
+    return [replace(stage, net=packed(stage.net, torch.float32)) for stage in stages]
 
 
 def _start(levels: Sequence[RollingMap], last: RollingMap, rows: Sequence[int]) -> None:

@@ -1,12 +1,18 @@
 """Whether the parts of an image are what the whole gives: random windows, computed once more from more than they need."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fullconv.geometry.tiles import AxisPlan
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.part import Read, read_batch
+from fullconv.inference.tiled.staged import can_stage
+from fullconv.nn.stages import Stage, stages_of
 
 SIDE = 96
 """Of a window in pixels."""
@@ -69,8 +75,32 @@ class Verifier:
                 sides.append((begin, end, first))
             (top, bottom, row), (left, right, column) = sides
             with torch.inference_mode():
-                logits = predictor.engine(read_batch(predictor, read, top, left, bottom - top, right - left))[head][0].cpu()
+                logits = _logits(predictor, read_batch(predictor, read, top, left, bottom - top, right - left), head)[0].cpu()
             whole = logits[:, row - top : row - top + seen.shape[1], column - left : column - left + seen.shape[2]]
             difference = (whole - seen).abs()
             found = max(found, float(difference.max()) if not difference.isnan().any() else float("inf"))
         return found
+
+
+def _logits(predictor: Predictor, batch: Mapping[str, Tensor], head: str) -> Tensor:
+    """Return the logits (1, K, h, w) of a window: by PyTorch as it is where nothing speaks against it.
+
+    An engine may first copy all weights, for which the memory of an image in parts has no room.
+    """
+    if not can_stage(predictor):
+        return predictor.engine(batch)[head]
+    model = predictor.model
+    images = {name: image.to(predictor.device) for name, image in batch.items()}
+    ((stream, trunk),) = model.trunks.items()
+    joined = model.coarse(images, {stream: partial(_maps, stages_of(trunk))})[head]
+    return model.crop(model.head(head).upsample[-1](joined), next(iter(images.values())))
+
+
+def _maps(stages: Sequence[Stage], maps: Tensor) -> list[Tensor]:
+    """Return the maps of a trunk (N, C, h, w), coarse to fine, each whole and after the one before it."""
+    found: dict[int, Tensor] = {}
+    for stage in stages:
+        maps = stage.net(F.pad(maps, (stage.around,) * 4) if stage.around else maps)
+        if stage.level is not None:
+            found[stage.level] = maps.clone()  # what follows may compute in place
+    return [found[level] for level in sorted(found)]
