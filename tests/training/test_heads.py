@@ -136,7 +136,9 @@ def test_weights_of_one_change_no_bit() -> None:
     weighted = gradient(module, module.training_step(batch, 0)["loss"])  # type: ignore[arg-type]
     logits = module.model(batch["inputs"])
     losses = [cross_entropy(logits[head], target) for head, target in batch["targets"].items()]  # type: ignore[attr-defined]
-    assert torch.equal(weighted, gradient(module, losses[0] + losses[1]))
+    torch.testing.assert_close(weighted, gradient(module, losses[0] + losses[1]), rtol=1e-9, atol=1e-12)
+    unweighted = module_of({})
+    assert torch.equal(weighted, gradient(unweighted, unweighted.training_step(batch, 0)["loss"]))  # type: ignore[arg-type]
 
 
 def test_a_head_has_an_ignore_value_of_its_own() -> None:

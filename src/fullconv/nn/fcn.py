@@ -33,6 +33,7 @@ from fullconv.nn.hub_methods import HubMethods
 from fullconv.nn.inputs import check_inputs
 from fullconv.nn.normalise import Normalise, NormaliseDepth, normaliser, preprocessing_of
 from fullconv.nn.trunk import Trunk
+from fullconv.nn.upsample import Deconvolution
 from fullconv.spec import INPUT_CHANNELS, ModelSpec, inputs_of
 
 Stands = Mapping[str, Callable[[Tensor], list[Tensor]]]
@@ -179,6 +180,12 @@ class FCN(HubMethods, nn.Module):
         """Return an output by its name."""
         found = self.core.heads[name]
         assert isinstance(found, Head)  # a ModuleDict knows only modules
+        return found
+
+    def last_upsampling(self, name: str) -> Deconvolution:
+        """Return the upsampling of an output that leads to the image's pixels, from what :meth:`coarse` gives."""
+        found = self.head(name).upsample[-1]
+        assert isinstance(found, Deconvolution)  # a ModuleList knows only modules
         return found
 
     @property

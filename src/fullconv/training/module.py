@@ -18,6 +18,7 @@ from fullconv.nn.loss_sampling import draw_patches
 from fullconv.nn.losses.reduction import count_valid, count_valid_of_each
 from fullconv.nn.losses.step import StepLoss
 from fullconv.nn.losses.total import total_with_gradient
+from fullconv.nn.losses.upsampled import pixel_factors, upsampled_cross_entropy
 from fullconv.spec import DataSpec, StageSpec, TrainSpec
 from fullconv.training.accumulate import micro_batches, valid_of_step
 from fullconv.training.clock import StageClock
@@ -66,6 +67,7 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         # on CPUs a fourth to three fourths faster than the default layout, and never slower on GPUs
         self.model = model.to(memory_format=torch.channels_last)
+        self._coarse = self.model.coarse
         self.dataset, self.data, self.train_spec = dataset, data, train
         self.clock, self.base_learning_rate = clock or StageClock(stage.steps), float(stage.learning_rate or 0)
         self.first_step = first_step
@@ -135,7 +137,7 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return ``loss``, to be minimised, and ``shown``, the loss of the step over all processes: the heads' weighted sum."""
-        logits = self.model(batch["inputs"])
+        coarse = self._coarse(batch["inputs"])
         targets = {head: self._target(head, batch["targets"][head]) for head in self.model.heads}
         counts = self._valid_pixels(batch, targets)
         share = self.train_spec.loss_sampling
@@ -151,7 +153,7 @@ class TrainingModule(pl.LightningModule):
             self.train_spec.accumulate,
         )
         losses = [
-            self.train_spec.head_weights.get(head, 1.0) * of_step(logits[head], target, count, self._weights(head, target))
+            self.train_spec.head_weights.get(head, 1.0) * self._loss(of_step, head, coarse[head], target, count)
             for (head, target), count in zip(targets.items(), counts, strict=True)
         ]
         loss = torch.stack(losses).sum()
@@ -160,6 +162,15 @@ class TrainingModule(pl.LightningModule):
         # processes average their gradients, and so does Lightning over the parts of a step; their sum is wanted, as the mean is
         # over the pixels of all of them
         return {"loss": loss * (self.trainer.world_size * self.train_spec.accumulate), "shown": shown}
+
+    def _loss(self, of_step: StepLoss, head: str, coarse: Tensor, target: Tensor, count: Tensor) -> Tensor:
+        """Return the loss of a head from its logits before the last upsampling; cross entropy never sees those of all pixels."""
+        upsample, start, weights = self.model.last_upsampling(head), self.model.crop.start, self._weights(head, target)
+        if upsample.bilinear and of_step.is_cross_entropy:
+            factors = pixel_factors(of_step.reduction, target, count, of_step.share, of_step.images)
+            weight = of_step.spec.terms["cross_entropy"].weight
+            return weight * upsampled_cross_entropy(coarse, upsample, start, target, factors, weights)
+        return of_step(self.model.crop(upsample(coarse), target), target, count, weights)
 
     def _valid_pixels(self, batch: Batch, targets: Mapping[str, Tensor]) -> Tensor:
         """Return what each head's loss is divided by: the pixels of the whole step, or each image's own, which its part has."""

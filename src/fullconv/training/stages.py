@@ -35,6 +35,7 @@ from fullconv.training.log import MetricsFile
 from fullconv.training.loggers import log_predictions, stage_loggers
 from fullconv.training.measuring import BestModel, ChosenMetric, interval
 from fullconv.training.module import TrainingModule
+from fullconv.training.precision import this_processor
 from fullconv.training.progress import StageProgress
 from fullconv.training.start import stage_name
 from fullconv.training.validation import Validation
@@ -145,7 +146,9 @@ def train_stage(run: Run, index: int, model: FCN, first_step: int = 0) -> StageR
             train, name, run.validation, every, average, best, clock, resume, keep_start, run.log, progress, run.request
         )
         # the average before the watch, which saves: what is saved then holds the step's average
-        trainer = _trainer(run, stage, clock, [average, best, watch] if average else [best, watch], [*loggers, *run.loggers])
+        trainer = _trainer(
+            run, clock, module.still_norms, [average, best, watch] if average else [best, watch], [*loggers, *run.loggers]
+        )
         run.request.alone = trainer.world_size == 1
         _fit(trainer, module, resume if resume.exists() else None)
         if average:
@@ -210,7 +213,8 @@ def _kept(model: FCN, reports: dict[str, Report], record: dict[str, Any], best: 
     return StageResult(model, found, {**record, "kept": kept, "heads": heads}, last)
 
 
-def _trainer(run: Run, stage: StageSpec, clock: StageClock, callbacks: list[pl.Callback], loggers: list[Logger]) -> pl.Trainer:
+def _trainer(run: Run, clock: StageClock, still: bool, callbacks: list[pl.Callback], loggers: list[Logger]) -> pl.Trainer:
+    """Return what trains; ``still`` says whether batch norm keeps its statistics, which are else those of all cards."""
     train = run.recipe.train
     assert train.precision != "auto"  # chosen when the run began
     try:
@@ -228,6 +232,7 @@ def _trainer(run: Run, stage: StageSpec, clock: StageClock, callbacks: list[pl.C
             callbacks=callbacks,
             plugins=[WholeFile()],
             use_distributed_sampler=False,
+            sync_batchnorm=not still and this_processor(train.accelerator).kind == "cuda",
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

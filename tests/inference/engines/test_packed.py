@@ -6,7 +6,8 @@ from torch import Tensor, fx, nn
 
 from fullconv.geometry.trace import Tracer
 from fullconv.inference.engines.eager import EagerEngine
-from fullconv.inference.engines.packed import PackedConv2d, can_pack, packed
+from fullconv.inference.engines.folded import FoldedConv2d, folded
+from fullconv.inference.engines.packed import PackedConv2d, can_pack
 from fullconv.nn.backbones.fixed_padding import SameConv2d
 from fullconv.nn.build import build_model
 
@@ -53,13 +54,14 @@ def graph_of(model: nn.Module) -> fx.GraphModule:
     return fx.GraphModule(model.eval(), Tracer().trace(model))
 
 
+@pytest.mark.parametrize("kind", [PackedConv2d, FoldedConv2d])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
-def test_packed_layers_give_what_the_layers_give(dtype: torch.dtype, tolerance: float) -> None:
+def test_packed_layers_give_what_the_layers_give(kind: type[FoldedConv2d], dtype: torch.dtype, tolerance: float) -> None:
     graph = graph_of(Layers())
     before = str(graph.graph)
-    made = packed(graph, dtype)
+    made = folded(graph, dtype, kind)
     kinds = [type(part) for part in made.modules()]
-    assert kinds.count(PackedConv2d) == 5
+    assert kinds.count(kind) == 5
     assert kinds.count(nn.Conv2d) == 1  # the one that is called twice
     assert not {nn.BatchNorm2d, nn.ReLU6, nn.SiLU, nn.Hardswish}.intersection(kinds)
     with torch.inference_mode():

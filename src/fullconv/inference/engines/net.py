@@ -14,7 +14,6 @@ from torch import Tensor
 
 from fullconv.inference.device import moved
 from fullconv.nn.fcn import FCN
-from fullconv.nn.upsample import Deconvolution
 
 STRIP = 256
 """Rows of the image that are upsampled at once: few enough to be small, and enough to take no longer than the whole image
@@ -65,6 +64,5 @@ class NetEngine:
         return {head: maps.float().contiguous(memory_format=torch.channels_last) for head, maps in found.items()}
 
     def _rows(self, head: str, maps: Tensor, first: int, last: int, width: int) -> Tensor:
-        upsample, start = self.model.head(head).upsample[-1], self.model.crop.start
-        assert isinstance(upsample, Deconvolution)  # a ModuleList knows only modules
+        upsample, start = self.model.last_upsampling(head), self.model.crop.start
         return upsample.rows(maps, start + first, start + last)[..., start : start + width]

@@ -53,6 +53,11 @@ class StepLoss:
     total: Callable[[Tensor], Tensor] = lambda value: value
     parts: int = 1
 
+    @property
+    def is_cross_entropy(self) -> bool:
+        """Whether it is cross entropy alone, without smoothing."""
+        return self.spec.plain and not getattr(self.spec.terms["cross_entropy"], "label_smoothing", 0)
+
     def __call__(
         self, logits: Tensor, target: Tensor, valid_pixels: Tensor | None = None, weights: Tensor | None = None
     ) -> Tensor:
