@@ -5,16 +5,20 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
 
-torch.set_num_threads(1)
 settings.register_profile("fullconv", deadline=None, derandomize=True)
 settings.load_profile("fullconv")
 
 
 def pytest_collection_finish() -> None:
-    """Leave what is there before the first test out of garbage collection: it lives to the end, and looking at it takes time."""
+    """Before the first test, in the processes that test: the one that starts them collects nothing, and needs no torch.
+
+    What is there by now is left out of garbage collection: it lives to the end, and looking at it takes time.
+    """
+    import torch
+
+    torch.set_num_threads(1)
     gc.freeze()
 
 
@@ -30,6 +34,8 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small FCN-8s with random weights, trained on nothing, that tells the classes of Scenes apart at random."""
+    import torch
+
     from fullconv.data import open_dataset
     from fullconv.nn.build import build_model
     from fullconv.nn.checkpoint import save_checkpoint

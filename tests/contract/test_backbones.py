@@ -76,7 +76,7 @@ def test_every_backbone_becomes_an_fcn(name: str, stride: int) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_output_size_is_input_size(name: str, height: int, width: int) -> None:
     model = cached(name, 4)

@@ -1,6 +1,7 @@
 """Nets that are exported or compiled once run at every size: against the eager net, at sizes that they were not traced with."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.export import Dim
+from torchvision.models import squeezenet1_1
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from fullconv.inference.engines.openvino import core
 from fullconv.nn.backbones import BACKBONES, Classifier
-from fullconv.nn.backbones.efficientnet_lite import efficientnet_lite
+from fullconv.nn.backbones.efficientnet_lite import Block, efficientnet_lite
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
 from fullconv.spec import ModelSpec
@@ -25,10 +27,11 @@ SIZES = ((1, 1), (2, 3), (1, 300), (31, 33), (32, 32), (65, 64), (97, 301), (233
 
 
 def shallow_lite0() -> nn.Module:
-    """EfficientNet-Lite0 with its first block of every stage, and one that adds its input: a trace costs time by the layer."""
+    """EfficientNet-Lite0 with one block at every stride, and one that adds its input: a trace costs time by the layer."""
     net = efficientnet_lite(0)
-    for i, stage in enumerate(net.blocks):
-        del stage[2 if i == 1 else 1 :]
+    first = [stage[0] for stage in net.blocks]
+    net.blocks = nn.Sequential(first[0], first[1], net.blocks[1][1], first[2], first[3], Block(80, 192, 5, 2, 6))
+    net.conv_head = nn.Conv2d(192, net.conv_head.out_channels, 1, bias=False)
     return net
 
 
@@ -36,15 +39,35 @@ def shallow_resnet() -> nn.Module:
     return ResNet(BasicBlock, [1, 1, 1, 1])
 
 
-SHALLOW = {"shallow-lite0": shallow_lite0, "shallow-resnet": shallow_resnet}
+def shallow_squeezenet() -> nn.Module:
+    """SqueezeNet 1.1 with one of two alike blocks between its pools, which round up."""
+    net = squeezenet1_1()
+    net.features = nn.Sequential(*(net.features[layer] for layer in (0, 1, 2, 3, 5, 6, 8, 9, 11)))
+    return net
+
+
+def shallow_vgg() -> nn.Module:
+    """VGG with one convolution before each of its five pools, for images of 96x96; tests/interop/export has them of two."""
+    layers: list[nn.Module] = []
+    for given, out in pairwise((3, 8, 16, 32, 48, 64)):
+        layers += [nn.Conv2d(given, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 3 * 3, 128), nn.ReLU(), nn.Dropout(), nn.Linear(128, 10))
+
+
+SHALLOW = {
+    "shallow-lite0": Classifier(shallow_lite0, 224),
+    "shallow-resnet": Classifier(shallow_resnet, 224),
+    "shallow-squeezenet": Classifier(shallow_squeezenet, 224),
+    "shallow-vgg": Classifier(shallow_vgg, 96),
+}
 NETS = {
-    "pad 100": (ModelSpec(name="fcn8s-minivgg", padding="paper"), {"semantic": 4}),
+    "pad 100": (ModelSpec(name="fcn8s-shallow-vgg", padding="paper"), {"semantic": 4}),
     "caffe, pools of three": (ModelSpec(name="fcn32s-narrow-alexnet"), {"semantic": 4}),
-    "pools that round up": (ModelSpec(name="fcn8s-squeezenet1_1"), {"semantic": 4}),
+    "pools that round up": (ModelSpec(name="fcn8s-shallow-squeezenet"), {"semantic": 4}),
     "residual": (ModelSpec(name="fcn16s-shallow-resnet"), {"semantic": 4}),
     "fixed pads": (ModelSpec(name="fcn16s-shallow-lite0"), {"semantic": 4}),
-    "two heads, learned": (ModelSpec(name="fcn16s-minivgg", deconvolution="learned"), {"semantic": 4, "geometric": 3}),
-    "colour and HHA": (ModelSpec(name="fcn16s-minivgg", streams=("rgb", "hha")), {"semantic": 4}),
+    "two heads, learned": (ModelSpec(name="fcn16s-shallow-vgg", deconvolution="learned"), {"semantic": 4, "geometric": 3}),
+    "colour and HHA": (ModelSpec(name="fcn16s-shallow-vgg", streams=("rgb", "hha")), {"semantic": 4}),
     "colour with depth": (ModelSpec(name="fcn32s-minivgg", streams=("rgb+depth",)), {"semantic": 4}),
 }
 SMALL = ("pad 100", "colour with depth")
@@ -54,8 +77,8 @@ SMALL = ("pad 100", "colour with depth")
 @pytest.fixture(autouse=True)
 def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backbones of these tests alone."""
-    for name, make in SHALLOW.items():
-        monkeypatch.setitem(BACKBONES, name, Classifier(make, 224))
+    for name, classifier in SHALLOW.items():
+        monkeypatch.setitem(BACKBONES, name, classifier)
 
 
 def build(name: str) -> FCN:
