@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 # one thread a process: two test processes with two threads each are slower than with one
 export OMP_NUM_THREADS ?= 1
-# stored byte code halves what each test process, and each command that a test starts, needs to start
+# without stored byte code each test process, and each command that a test starts, compiles all sources again
 unexport PYTHONDONTWRITEBYTECODE
 # one more than the two cores that the suite is measured on: some tests wait for a signal or for a process to end
 WORKERS ?= 3
