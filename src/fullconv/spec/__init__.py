@@ -15,7 +15,8 @@ from fullconv.spec.folder import FolderSpec
 from fullconv.spec.image import ImageSpec
 from fullconv.spec.loss import LossSpec
 from fullconv.spec.model import COLORS, INPUT_CHANNELS, STRIDES, ModelSpec, inputs_of
-from fullconv.spec.train import BiasDecay, BiasFactors, OptimizerSpec, StageSpec, TrainSpec
+from fullconv.spec.optimizer import BiasDecay, BiasFactors, OptimizerSpec
+from fullconv.spec.train import StageSpec, TrainSpec
 
 __all__ = [
     "COLORS",

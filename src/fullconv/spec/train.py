@@ -2,95 +2,16 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fullconv.spec.base import Spec
 from fullconv.spec.loss import CROSS_ENTROPY, REGION_LOSSES, LossSpec
+from fullconv.spec.optimizer import OptimizerSpec
 
 STAGE_DIVISOR = 100
 """The learning rate of a stage that states none is the previous one's divided by this (paper, section 4.2)."""
 AUTO_BATCH = 8
 """Images that ``batch_size: auto`` stands for where no GPU's memory is to be filled."""
-
-
-class BiasFactors(Spec):
-    """Learning rate of biases as a multiple of their weights', for each part of the net; a bare number in YAML is for both.
-
-    Parameters
-    ----------
-    trunk, score
-        Of the backbone's layers and of the score layers; 2 in the reference.
-    """
-
-    trunk: PositiveFloat = 2.0
-    score: PositiveFloat = 2.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_both(cls, given: Any) -> Any:
-        return _for_both(given)
-
-
-class BiasDecay(Spec):
-    """Weight decay of biases for each part of the net; a bare number in YAML is for both.
-
-    Parameters
-    ----------
-    trunk, score
-        Of the backbone's layers and of the score layers; 0 in the reference.
-    """
-
-    trunk: NonNegativeFloat = 0.0
-    score: NonNegativeFloat = 0.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_both(cls, given: Any) -> Any:
-        return _for_both(given)
-
-
-def _for_both(given: Any) -> Any:
-    return {"trunk": given, "score": given} if isinstance(given, int | float) else given
-
-
-class OptimizerSpec(Spec):
-    """How weights follow gradients.
-
-    Parameters
-    ----------
-    name
-        ``sgd`` with momentum, or ``adamw``.
-    learning_rate
-        Learning rate of the trunk's weights in the first stage.
-    momentum
-        Momentum of SGD, in [0, 1).
-    weight_decay
-        Weight decay of convolutions; parameters of batch norm and learned upsampling have none.
-    bias_learning_rate_factor
-        Learning rate of biases as a multiple of their weights' (2 in the reference): a number, or one for each part, see
-        :class:`BiasFactors`.
-    bias_weight_decay
-        Weight decay of biases (0 in the reference, except in its AlexNet): a number, or one for each part, see
-        :class:`BiasDecay`.
-    score_learning_rate_factor
-        Learning rate of the score layers as a multiple of the trunk's.
-    schedule
-        How the learning rate changes over the steps of a stage: ``fixed`` (reference), ``poly`` ((1 - t)^0.9) or ``cosine`` (to
-        0).
-    warmup
-        Steps at the start of each stage in which the learning rate rises linearly from 0; with ``minutes`` a tenth of
-        the stage at most.
-    """
-
-    name: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: PositiveFloat = 1e-3
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: NonNegativeFloat = 5e-4
-    bias_learning_rate_factor: BiasFactors = BiasFactors()
-    bias_weight_decay: BiasDecay = BiasDecay()
-    score_learning_rate_factor: PositiveFloat = 1.0
-    schedule: Literal["fixed", "poly", "cosine"] = "fixed"
-    warmup: NonNegativeInt = 0
 
 
 class StageSpec(Spec):
@@ -185,6 +106,12 @@ class TrainSpec(Spec):
     precision
         ``auto``: bfloat16 where the processor computes it fast and float32 elsewhere, see :mod:`fullconv.training.precision`;
         what was chosen stands in the run's ``recipe.yaml``. The others are those of Lightning's ``Trainer``.
+    compile
+        Run the net through ``torch.compile``: some ten to sixty seconds at the start of each stage, and again for images of
+        another size; on a CPU it needs a C++ compiler. For long runs of one crop.
+    gradient_checkpointing
+        Keep fewer of the trunk's maps in memory and compute the others a second time: larger batches or crops fit, and a step
+        takes about a third longer.
     accelerator, devices, nodes
         Which kind of processor trains, how many of them in each machine, and how many machines; Lightning's ``Trainer`` takes
         them.
@@ -224,6 +151,8 @@ class TrainSpec(Spec):
     gradient_clip: PositiveFloat | None = None
     seed: NonNegativeInt = 0
     precision: Literal["auto", "64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true"] = "auto"
+    compile: bool = False
+    gradient_checkpointing: bool = False
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
     devices: PositiveInt | Literal["auto"] = "auto"
     nodes: PositiveInt = 1
@@ -253,6 +182,12 @@ class TrainSpec(Spec):
             raise ValueError(
                 f"epochs {self.epochs:g} and minutes {self.minutes:g} both say how long the run trains; give one of them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.compile and self.gradient_checkpointing:
+            raise ValueError("compile and gradient_checkpointing exclude each other; give one of them")
         return self
 
     @model_validator(mode="after")

@@ -2,15 +2,12 @@
 
 import functools
 import math
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
@@ -25,10 +22,10 @@ from fullconv.nn.fcn import FCN
 from fullconv.nn.losses.cross_entropy import equivalent_learning_rate
 from fullconv.spec import Recipe, StageSpec
 from fullconv.training.average import WeightAverage
-from fullconv.training.batch import batch_that_fits
 from fullconv.training.callbacks import StageWatch, WholeFile
 from fullconv.training.class_weights import class_weights, pixel_counts
 from fullconv.training.clock import StageClock
+from fullconv.training.fitting import fit
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import StopRequest
 from fullconv.training.log import MetricsFile
@@ -150,7 +147,7 @@ def train_stage(run: Run, index: int, model: FCN, first_step: int = 0) -> StageR
             run, clock, module.still_norms, [average, best, watch] if average else [best, watch], [*loggers, *run.loggers]
         )
         run.request.alone = trainer.world_size == 1
-        _fit(trainer, module, resume if resume.exists() else None)
+        fit(trainer, module, resume if resume.exists() else None)
         if average:
             average.apply(model)
         steps = trainer.global_step
@@ -241,42 +238,6 @@ def _trainer(run: Run, clock: StageClock, still: bool, callbacks: list[pl.Callba
     except (MisconfigurationException, ImportError, ValueError) as error:
         asked = {key: getattr(train, key) for key in ("accelerator", "devices", "nodes", "strategy", "precision")}
         raise TrainingError(f"this machine cannot train with {asked}: {' '.join(str(error).split())}") from error
-
-
-def _fit(trainer: pl.Trainer, module: TrainingModule, resume: Path | None) -> None:
-    try:
-        trainer.fit(module, ckpt_path=resume, weights_only=True)
-    except SystemExit as end:
-        if not isinstance(end.__context__, KeyboardInterrupt):
-            raise
-        # the second Ctrl-C, of which Lightning makes an exit without a word
-        raise KeyboardInterrupt("stopped at once, without the steps since the last save") from None
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(_out_of_memory(module)) from error
-    except torch.AcceleratorError as error:
-        said = str(error).splitlines()[0]
-        raise TrainingError(
-            f"the device does not compute any more: {said}; what was saved last is kept, go on with --resume"
-        ) from error
-    except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        if resume is None or trainer.global_step:
-            raise
-        damaged = isinstance(error, pickle.UnpicklingError | AttributeError | TypeError)  # torch would advise to unpickle it
-        reason = "it is damaged" if damaged else next(iter(str(error).splitlines()), type(error).__name__)
-        raise TrainingError(f"cannot go on from {resume}: {reason}; delete it to start the stage again") from error
-
-
-def _out_of_memory(module: TrainingModule) -> str:
-    """Return what to do: at most half the images at a time, in more parts, make the same steps."""
-    train = module.train_spec
-    if train.batch_size == 1:
-        return "the GPU's memory does not hold one image; set a smaller data.augment.crop or data.scale"
-    images = int(train.batch_size)
-    fewer = batch_that_fits(images)
-    return (
-        f"the GPU's memory does not hold {images} images; train.batch_size: {fewer} with train.accumulate: "
-        f"{train.accumulate * images // fewer} makes steps of the same size; train.batch_size: auto finds what fits"
-    )
 
 
 def _announce(run: Run, stage: StageSpec, model: FCN, clock: StageClock) -> None:
