@@ -29,6 +29,7 @@ from fullconv.inference.engines.choose import ENGINES
 from fullconv.inference.predictor import Predictor
 from fullconv.labels import VOC
 from fullconv.nn.fcn import FCN
+from fullconv.nn.losses.upsampled import pixel_factors, upsampled_cross_entropy
 from fullconv.spec import OptimizerSpec
 from fullconv.training.optimizer import build_optimizer
 
@@ -201,7 +202,8 @@ def plain_step(net: nn.Module, images: Tensor, target: Tensor) -> Callable[[], T
 def our_step(model: FCN, images: Tensor, target: Tensor, precision: str, compiled: bool) -> Callable[[], Tensor]:
     """Return a step as ``fullconv train`` does it."""
     model = model.train().cuda().to(memory_format=torch.channels_last)
-    net = torch.compile(model) if compiled else model
+    net = torch.compile(model.coarse) if compiled else model.coarse
+    layer, start = model.last_upsampling("semantic"), model.crop.start
     optimizer = build_optimizer(model, OptimizerSpec(learning_rate=1e-4), 1e-4)
     images, target = images.pin_memory(), target.pin_memory()
 
@@ -209,8 +211,8 @@ def our_step(model: FCN, images: Tensor, target: Tensor, precision: str, compile
         optimizer.zero_grad()
         given, truth = images.to("cuda", non_blocking=True), target.to("cuda", non_blocking=True)
         with torch.autocast("cuda", TYPES[precision], enabled=precision != "fp32"):
-            logits = net({"rgb": given})["semantic"]
-        loss = nn.functional.cross_entropy(logits.float(), truth)
+            coarse = net({"rgb": given})["semantic"]
+        loss = upsampled_cross_entropy(coarse, layer, start, truth, pixel_factors("mean", truth, None))
         loss.backward()
         optimizer.step()
         return loss.detach()
