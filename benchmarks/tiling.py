@@ -158,12 +158,12 @@ def large(name: str, side: int = 20_000, rows: int | None = None, limit: str = "
     begun, watch = time.process_time(), time.perf_counter()
     found = predict_large(predictor, read, size, lambda: how, order)
     mega, peak, megapixel = size[0] * size[1] / 2**20, status("VmHWM"), pixels(0, 0, 1024, 1024)
-    seconds, all_of_it = done[0] - begun - making[0], time.process_time() - begun
+    seconds, all_of_it, clock = done[0] - begun - making[0], time.process_time() - begun, time.perf_counter() - watch
     whole = min(growth(lambda: predictor.predict(megapixel))[1] for _ in range(3 if "vgg" not in name else 1))
     print(
-        f"{name}: {size[0]}×{size[1]} px in {seconds:.0f} s of a processor to the last band; beside them {making[0]:.0f} s for making "
-        f"the pixels and {all_of_it - seconds - making[0]:.0f} s for the PNG and verifying ({time.perf_counter() - watch:.0f} s by the "
-        f"clock). {seconds / mega:.2f} s a megapixel, a whole one {whole:.2f}: ratio {seconds / mega / whole:.2f}, work "
+        f"{name}: {size[0]}×{size[1]} px in {seconds:.0f} s of a processor to the last band; beside them {making[0]:.0f} s for "
+        f"making the pixels and {all_of_it - seconds - making[0]:.0f} s for the PNG and verifying ({clock:.0f} s by the clock). "
+        f"{seconds / mega:.2f} s a megapixel, a whole one {whole:.2f}: ratio {seconds / mega / whole:.2f}, work "
         f"{how.overhead:.3f}; peak {peak / 1e9:.2f} GB; {order.path.stat().st_size / 1e6:.1f} MB of PNG, "
         f"{int((found.counts > 0).sum())} classes"
     )

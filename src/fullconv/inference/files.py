@@ -104,7 +104,8 @@ def predict_files(
     Raises
     ------
     DataError
-        When there are results that were predicted in another way: by another model or head, with another CRF or values; when the model
+        When there are results that were predicted in another way: by another model or head, with another CRF or values; when
+        the model
         does not know the values of its masks; when files that were
         not predicted are where results would go, also with ``overwrite``.
     FullconvError

@@ -6,7 +6,7 @@ Letters: N images, C channels, h w map.
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fullconv.geometry.axis import AxisMap, Window
@@ -23,9 +23,9 @@ Place = tuple[fx.Node, int]
 def cuts_of(trunk: Trunk) -> Iterator[Place]:
     """Yield the last node of each stage of a trunk, in order, and which layer of its geometry it is.
 
-    Between two layers that compute with their neighbours, maps often shrink and grow. Of those that alone carry everything on the
-    smallest is where one stage ends, as rows of it are kept; the maps that scores are read from end one too. In front of a pooling
-    alone there is no cut: to pool an entry twice costs nothing.
+    Between two layers that compute with their neighbours, maps often shrink and grow. Of those that alone carry everything on
+    the smallest is where one stage ends, as rows of it are kept; the maps that scores are read from end one too. In front of a
+    pooling alone there is no cut: to pool an entry twice costs nothing.
     """
     numbers = _numbers(trunk)
     group: list[Place] = []
@@ -67,7 +67,7 @@ def _narrow_places(trunk: Trunk) -> Iterator[Place]:
 
 
 def _computes_with_neighbours(trunk: Trunk, layer: int) -> bool:
-    """Whether an output of a layer is computed, by more than a pooling, from inputs that its neighbour reads too, or from padding."""
+    """Whether a layer, other than a pooling, computes an output from inputs that the next one reads too, or from padding."""
     found = trunk.geometry.layers[layer]
     return "Pool" not in found.kind and any(_reads_neighbours(step) for step in found.maps)
 

@@ -15,11 +15,12 @@ from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.part import Read, read_batch
 from fullconv.nn.stages import Stage, input_of
 
+
 class Rows:
     """Rows of a map (1, C, h, w), from the first that is still needed to the last that is made.
 
-    They lie in one piece of memory, which is taken once and grows to the most that are ever needed together: many pieces that come
-    and go would leave gaps between them, which no other map fits into.
+    They lie in one piece of memory, which is taken once and grows to the most that are ever needed together: many pieces that
+    come and go would leave gaps between them, which no other map fits into.
     """
 
     def __init__(self) -> None:
