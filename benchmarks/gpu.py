@@ -42,18 +42,6 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ROUNDS = 10
 
 
-class Clock:
-    """What is left of the minutes that a run may take."""
-
-    def __init__(self, minutes: float) -> None:
-        self.end = time.monotonic() + 60 * minutes
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is to begin."""
-        return time.monotonic() > self.end
-
-
 class Took(NamedTuple):
     """Milliseconds of a run: the median, the least and the most."""
 
@@ -113,8 +101,8 @@ HEADS = {
 class Prediction:
     """The rows of the table of prediction, one engine after the other."""
 
-    def __init__(self, clock: Clock, add: Callable[[str], None]) -> None:
-        self.clock, self.add, self.best = clock, add, peaks()
+    def __init__(self, end: float, add: Callable[[str], None]) -> None:
+        self.end, self.add, self.best = end, add, peaks()
         generator = torch.Generator().manual_seed(0)
         self.images = {n: torch.randint(0, 256, (n, 3, *SIZE), dtype=torch.uint8, generator=generator) for n in (1, 8)}
         self.peer: dict[tuple[str, int], float] = {}
@@ -156,7 +144,7 @@ class Prediction:
         if name not in self.truths:
             self.truths[name] = plain_labels(Semantic(model), self.images[1])
         for precision in precisions:
-            if self.clock.over:
+            if time.monotonic() > self.end:
                 self.add(f"| {name} | {engine} {precision} | | left out: the time is over | | | | | |")
                 continue
             predictor = Predictor(ENGINES[engine](model, precision), {"semantic": VOC})
@@ -223,8 +211,8 @@ def our_step(model: FCN, images: Tensor, target: Tensor, precision: str, compile
 class Training:
     """The rows of the table of training."""
 
-    def __init__(self, clock: Clock, add: Callable[[str], None]) -> None:
-        self.clock, self.add = clock, add
+    def __init__(self, end: float, add: Callable[[str], None]) -> None:
+        self.end, self.add = end, add
         generator = torch.Generator().manual_seed(0)
         self.images = nn.functional.interpolate(torch.rand(8, 3, 12, 16, generator=generator) * 255, SIZE).to(torch.uint8)
         self.target = (self.images.sum(1, dtype=torch.int64) // 36).clamp(max=20)
@@ -232,7 +220,7 @@ class Training:
 
     def row(self, name: str, way: str) -> None:
         """Measure a net in a way, and add its row."""
-        if self.clock.over:
+        if time.monotonic() > self.end:
             self.add(f"| {name} | {way} | | left out: the time is over | | | | |")
             return
         torch.cuda.empty_cache()
@@ -274,7 +262,7 @@ def main() -> None:
     given = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("there is no CUDA card here; benchmarks/peers.py measures on a CPU")
-    clock, card = Clock(given.minutes), torch.cuda.get_device_name()
+    end, card = time.monotonic() + 60 * given.minutes, torch.cuda.get_device_name()
     rows: dict[str, list[str]] = {"predict": [], "train": []}
     about = f"{card}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}, {platform.machine()}, 375×500 pixels, 21 classes."
 
@@ -286,10 +274,10 @@ def main() -> None:
             lines += ["", f"### {title}", "", *HEADS[key], *rows[key]]
         given.out.write_text("\n".join(lines) + "\n")
 
-    prediction = Prediction(clock, functools.partial(add, "predict"))
+    prediction = Prediction(end, functools.partial(add, "predict"))
     best = ", ".join(f"{name} {value:.0f}" for name, value in prediction.best.items())
     about += f" Peak in 10¹² multiplications a second: {best} (fp32: TF32)."
-    training = Training(clock, functools.partial(add, "train"))
+    training = Training(end, functools.partial(add, "train"))
     # what takes long to compile comes last
     prediction.peers()
     for name in NETS:

@@ -1,5 +1,6 @@
 """Images of one size go through a GPU together, in whatever order they come."""
 
+import threading
 from collections import Counter
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fullconv.errors import DataError
-from fullconv.inference.pipeline import group_by_size
+from fullconv.inference.pipeline import group_by_size, in_background
 from fullconv.inference.rgbd import Loaded
 
 
@@ -38,3 +39,13 @@ def test_every_image_is_in_one_group_of_its_size(sides: list[int], most: int, he
 def test_batches_are_full_where_sizes_alternate() -> None:
     images = [(number, Loaded(np.zeros((2 + number % 2, 3, 3), np.uint8), {})) for number in range(32)]
     assert Counter(len(group) for group in group_by_size(iter(images), 8)) == {8: 4}
+
+
+def test_several_threads_keep_the_order_of_the_items() -> None:
+    together = threading.Barrier(4, timeout=10)
+
+    def squared(number: int) -> int:
+        together.wait()  # passes only where four are at work at once
+        return number * number
+
+    assert list(in_background(squared, range(16), ahead=8, threads=4)) == [number * number for number in range(16)]

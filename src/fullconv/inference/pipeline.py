@@ -18,8 +18,8 @@ HELD = 2**28
 """Bytes of images, as they are read, that wait for others of their size."""
 
 
-def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Generator[R, None, None]:
-    """Yield ``function(item)`` for each item in turn, computed by one thread, which is up to ``ahead`` items further on.
+def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int, threads: int = 1) -> Generator[R, None, None]:
+    """Yield ``function(item)`` for each item in turn, computed by threads, which are up to ``ahead`` items further on.
 
     The items themselves are computed by the thread that asks for results. When that stops early, what was begun is finished.
 
@@ -28,10 +28,10 @@ def in_background(function: Callable[[T], R], items: Iterable[T], ahead: int) ->
     >>> list(in_background(abs, iter([-1, 2, -3]), ahead=1))
     [1, 2, 3]
     """
-    with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[R]] = deque()
         for item in items:
-            waiting.append(thread.submit(function, item))
+            waiting.append(pool.submit(function, item))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:

@@ -5,6 +5,7 @@ gathers what was done.
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from fullconv.inference.remote import storing
 from fullconv.inference.rgbd import Depths, Loaded
 from fullconv.inference.segmentation import Segmentation, Values
 
+BESIDE_CARD = min(4, os.cpu_count() or 1)
+"""Threads that read, and as many that write, where a card computes: one reads some 200 photographs a second."""
 Predicted = tuple[NDArray[np.uint8], Segmentation]
 Todo = Mapping[Job, Sequence[str]]
 """Which results of each image to write, names of :data:`fullconv.inference.outputs.OUTPUTS`."""
@@ -77,19 +80,20 @@ def predict_jobs(predictor: Predictor, todo: Todo, how: How) -> Generator[Done, 
     """Yield what became of each image, as soon as its results are written; a broken image is one of them.
 
     Images keep their order where one at a time goes through the net. Reading is up to a batch ahead, in a thread of its own, and
-    so is writing.
+    so is writing; beside a card, each is in several.
 
     Raises
     ------
     FullconvError
         When a result cannot be written, as further ones could not either.
     """
-    images = in_background(lambda item: (item, read_job(item[0], predictor, how.depths)), todo.items(), ahead=how.together)
+    threads = 1 if predictor.device.type == "cpu" else BESIDE_CARD
+    images = in_background(lambda item: (item, read_job(item[0], predictor, how.depths)), todo.items(), how.together, threads)
     probabilities = not WITH_PROBABILITIES.isdisjoint(one for names in todo.values() for one in names)
     made = (
         pair for group in group_by_size(images, how.together) for pair in _predict_group(predictor, group, how, probabilities)
     )
-    done = in_background(lambda pair: _finish(*pair, how), made, ahead=1)
+    done = in_background(lambda pair: _finish(*pair, how), made, threads, threads)
     with contextlib.closing(done):  # when this is interrupted, what is being written becomes whole
         yield from done
 
