@@ -129,7 +129,7 @@ async def measure_overload(given: argparse.Namespace, files: list[bytes], furthe
     await server.ready()
     outcomes, took = await crowd(server.port, files, 8, min(given.seconds, 15))
     rate = counts(outcomes).get(200, 0) / took
-    usual = max((await segment(server.port, files[0])).seconds for _ in range(5))
+    usual = max([(await segment(server.port, files[0])).seconds for _ in range(5)])
     print(
         f"it holds {rate:.2f} images/s; an image alone takes at most {usual:.2f} s; now {4 * rate:.1f} come each second",
         flush=True,
