@@ -105,9 +105,8 @@ def predict_files(
     ------
     DataError
         When there are results that were predicted in another way: by another model or head, with another CRF or values; when
-        the model
-        does not know the values of its masks; when files that were
-        not predicted are where results would go, also with ``overwrite``.
+        the model does not know the values of its masks; when files that were not predicted are where results would go, also with
+        ``overwrite``.
     FullconvError
         When a result cannot be written, as further ones could not either; when an archive for VOC's server is asked for, and
         model or images are not VOC's.
@@ -118,9 +117,7 @@ def predict_files(
         check_plan([job.name.stem for job in jobs], predictor.labels[name])
     back = _way_back(predictor, name, values)
     check_threshold(predictor.threshold, predictor.labels[name], name)
-    way = describe_way(predictor, name, crf, values)
-    if digest := weights_digest(predictor, getattr(predictor.engine, "file", "")):
-        way += f"{MODEL}{digest[:12]}"
+    way = describe_way(predictor, name, crf, values) + by_model(predictor, getattr(predictor.engine, "file", ""))
     how = How(name, way, together, crf, depths, values)
     todo = _still_to_do(jobs, results_of_each(outputs), way, overwrite)
     outcome.skipped = [str(job.source) for job in jobs if job not in todo]
@@ -144,6 +141,12 @@ def describe_way(predictor: Predictor, head: str, crf: CRFSpec | None = None, va
     way += f", TTA {predictor.tta}" if predictor.tta is not None else ""
     way += f", precision {predictor.precision}" if predictor.precision != "fp32" else ""
     return way + (f", values {values}" if values != "labels" else "")
+
+
+def by_model(predictor: Predictor, file: str | Path) -> str:
+    """Return which model predicts, to stand behind :func:`describe_way`; ``file`` is that of an exported one."""
+    digest = weights_digest(predictor, file)
+    return f"{MODEL}{digest[:12]}" if digest else ""
 
 
 def _way_back(predictor: Predictor, head: str, values: Values) -> LabelMap | None:

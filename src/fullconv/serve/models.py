@@ -19,6 +19,7 @@ import numpy as np
 from fullconv.data.sample import RGB
 from fullconv.errors import FullconvError, SpecError, WeightsError, some
 from fullconv.inference.exported import ExportedEngine, is_exported
+from fullconv.inference.files import by_model
 from fullconv.inference.load import load
 from fullconv.inference.predictor import Predictor
 from fullconv.nn.find_checkpoint import find_checkpoint
@@ -51,11 +52,14 @@ class Model:
         The model, ready.
     said
         What its file says of it: ``model``, ``preprocessing`` and ``history``, as in a checkpoint's header.
+    told
+        Which model it is, as files of labels keep it.
     """
 
     name: str
     predictor: Predictor
     said: Mapping[str, Any]
+    told: str
 
     def describe(self, is_default: bool) -> dict[str, Any]:
         """Return what ``/v1/models`` says of it."""
@@ -183,11 +187,12 @@ def open_model(name: str, path: Path, settings: Settings) -> Model:
     if wanted != (RGB,):
         raise SpecError(f"{name} reads {', '.join(wanted)}, and a request brings one image: only models of {RGB} are served")
     predictor.predict_batch([{RGB: np.zeros((*WARM_UP, predictor.image.channels), np.uint8)}], probabilities=True)
+    told = by_model(predictor, path)
     if isinstance(predictor.engine, ExportedEngine):
-        return Model(name, predictor, predictor.engine.metadata)
+        return Model(name, predictor, predictor.engine.metadata, told)
     net = predictor.model
     said = {"model": net.spec.model_dump(mode="json"), "preprocessing": net.preprocessing}
-    return Model(name, predictor, said | {"history": (net.stored or {}).get("history", [])})
+    return Model(name, predictor, said | {"history": (net.stored or {}).get("history", [])}, told)
 
 
 def _load(path: Path, settings: Settings) -> Predictor:

@@ -223,7 +223,7 @@ class Service:
             seconds.labels("wait").observe(waited + work.started - work.arrived)
             seconds.labels("compute").observe(computed)
             self._seconds += 0.1 * (computed - self._seconds)
-        way = describe_way(model.predictor, how.head, how.crf)
+        way = describe_way(model.predictor, how.head, how.crf) + model.told
         with self._timed("encode"):
             # of an overlay the picture; other formats do not look at it
             picture = await self.in_thread(picture_of, image) if wanted.format == "overlay" else _NOTHING

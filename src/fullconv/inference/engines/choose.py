@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import os
-import warnings
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -96,9 +95,7 @@ def _named(model: FCN, name: str, precision: Precision, reason: str) -> Chosen:
 
 def _tf32() -> bool:
     """Return whether PyTorch rounds what convolutions in float32 read to TF32 on cards, as it does unless it is told not to."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about other ways to ask, which not every torch that is supported has
-        return bool(torch.backends.cudnn.allow_tf32)
+    return bool(torch.backends.cudnn.allow_tf32)
 
 
 def by_rule(device: torch.device, pixels: int | None) -> tuple[str, str]:
