@@ -72,7 +72,7 @@ def stages_of(trunk: Trunk) -> list[Stage]:
     >>> from fullconv.nn.build import build_model
     >>> trunk = build_model("fcn16s-minivgg", 2).trunks["rgb"]
     >>> [(str(stage.geometry.place(-1).stride), stage.level) for stage in stages_of(trunk)]
-    [('4', None), ('2', None), ('2', 1), ('2', None), ('1', 0)]
+    [('2', None), ('2', None), ('2', None), ('1', None), ('2', 1), ('1', None), ('2', None), ('1', 0)]
     """
     found: list[Stage] = []
     start = next(node for node in trunk.graph.graph.nodes if node.op == "placeholder")
