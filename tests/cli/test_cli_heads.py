@@ -72,7 +72,8 @@ def test_which_head_was_taken_is_said_when_none_was_given(
         assert main([command, str(joint), *options]) == 0
         assert said in capsys.readouterr().err
         assert main([command, str(joint), *options, "--head", "semantic"]) == 0
-        assert main([command, str(checkpoint), *options]) == 0
+        elsewhere = [str(tmp_path / "other") if option == str(tmp_path) else option for option in options]
+        assert main([command, str(checkpoint), *elsewhere]) == 0
         assert "the head is" not in capsys.readouterr().err
         assert main([command, str(joint), *options, "--head", "depth"]) == 1
         assert "error: the model has no head 'depth'; it has semantic, geometric\n" in capsys.readouterr().err
