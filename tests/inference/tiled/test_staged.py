@@ -168,7 +168,8 @@ def test_the_work_is_what_was_planned(case: str, most: float) -> None:
         parts = sum(1 for _ in how.parts(predictor, reader(image), size))
     assert parts == 2
     assert 1 <= how.overhead <= most
-    assert staged.multiplications / whole.multiplications == pytest.approx(how.overhead, rel=0.01)
+    # of a small image few rows are computed at once, and of those at both ends of a map fewer than was planned
+    assert staged.multiplications / whole.multiplications == pytest.approx(how.overhead, rel=0.03)
 
 
 def test_what_cannot_be_tiled_is_refused_in_words() -> None:

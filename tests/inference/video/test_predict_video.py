@@ -182,6 +182,10 @@ def test_what_is_no_video_is_told(predictor: Predictor, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(DataError, match=r"a.mp4: cannot be read as a video .* damaged, cut short"):
         VideoFile(path)
+    long = write_video(tmp_path / "long.mp4", list(range(0, 2000, 100)), codec="mpeg4", rate=Fraction(10))
+    long.write_bytes(long.read_bytes()[: long.stat().st_size * 6 // 10])
+    with pytest.raises(DataError, match=r"long.mp4: nothing in this file can be played; it is cut short"):
+        VideoFile(long)
     with pytest.raises(DataError, match=r"none.mp4: no such file"):
         VideoFile(tmp_path / "none.mp4")
     with pytest.raises(SpecError, match="does not say how fast they follow each other; give --fps"):

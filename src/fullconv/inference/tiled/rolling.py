@@ -70,6 +70,9 @@ class Source(Protocol):
 
     size: tuple[int, int]
 
+    def align(self, row: int) -> None:
+        """Have what is made at once begin with a row, and with others as far from it."""
+
     def start(self, row: int) -> None:
         """Begin with a row."""
 
@@ -89,6 +92,9 @@ class NormalisedImage:
     def __init__(self, predictor: Predictor, read: Read, size: tuple[int, int]) -> None:
         self._predictor, self._read, self.size = predictor, read, size
         (self._stream,) = predictor.model.trunks
+
+    def align(self, row: int) -> None:
+        """Do nothing, as nothing is made."""
 
     def start(self, row: int) -> None:
         """Do nothing, as any window can be read at any time."""
@@ -125,6 +131,10 @@ class Bordered:
 
     def _inside(self, entry: int, axis: int = 0) -> int:
         return min(max(entry - self._before, 0), self._source.size[axis])
+
+    def align(self, row: int) -> None:
+        """Have what is made at once begin with a row, and with others as far from it."""
+        self._source.align(row - self._before)
 
     def start(self, row: int) -> None:
         """Begin with a row."""
@@ -180,12 +190,25 @@ class RollingMap:
         self.size = (self._down.size, across.size)
         self._stride = int(self._down.stride)
         self._across = spans_of(across, wide)
-        self._end = 0
+        self._end = self._offset = 0
         self._maps, self.logits = Rows(), Rows()
+
+    def align(self, row: int) -> None:
+        """Have chunks begin with a row, and those of the map before with the first row that such a chunk reads.
+
+        Who begins in the middle of an image then begins with whole chunks of all maps, and makes no rows that nobody reads.
+        """
+        self._offset = row % self._chunk
+        middle = max(self._chunk_of(self.size[0] // 2), 0)
+        self._source.align(self._down.span(middle, min(middle + self._chunk, self.size[0])).begin)
+
+    def _chunk_of(self, row: int) -> int:
+        """Return the first row of the chunk that holds a row."""
+        return (row - self._offset) // self._chunk * self._chunk + self._offset
 
     def start(self, row: int) -> None:
         """Begin with the chunk that holds a row; chunks lie where they lie when an image is begun from the top."""
-        self._end = row // self._chunk * self._chunk
+        self._end = max(self._chunk_of(row), 0)
         self._source.start(self._span().begin)
 
     def start_no_later(self, row: int) -> None:
@@ -194,7 +217,7 @@ class RollingMap:
             self.start(row)
 
     def _span(self) -> Span:
-        return self._down.span(self._end, min(self._end + self._chunk, self.size[0]))
+        return self._down.span(self._end, min(self._chunk_of(self._end) + self._chunk, self.size[0]))
 
     def make(self, last: int) -> None:
         """Have all rows before ``last``."""

@@ -87,6 +87,7 @@ def predict_staged(
         levels, last = _rolling_maps(predictor, read, size, plan, name)
         steps = model.alignment.steps
         down, across = (Joining(steps, [level.size[axis] for level in levels]) for axis in (0, 1))
+        last.align(down.window(size[0] // 2 // STRIP * STRIP, size[0])[1][0][0])
         _start(levels, last, [a for a, _ in down.window(first_row, first_row + 1)[1]])
     for top in range(first_row, size[0], STRIP):
         bottom = min(top + STRIP, size[0])

@@ -263,10 +263,11 @@ def _opened(path: Path) -> Any:
 
 
 def _stream(container: Any, path: Path) -> Any:
+    kinds = {stream.type for stream in container.streams}
+    if kinds <= {"data"}:  # what an MP4 holds is said at its end, which one that was cut short lacks
+        raise DataError(f"{path}: nothing in this file can be played; it is cut short, damaged, or no video: copy it again")
     if not container.streams.video:
-        raise DataError(
-            f"{path}: no video in this file, only {', '.join(stream.type for stream in container.streams) or 'nothing'}"
-        )
+        raise DataError(f"{path}: no video in this file, only {', '.join(sorted(kinds))}")
     return container.streams.video[0]
 
 
