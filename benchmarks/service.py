@@ -157,9 +157,7 @@ async def measure_overload(given: argparse.Namespace, files: list[bytes], furthe
         f"memory {memory[0]:.0f} MB at first, {min(memory[half:]):.0f} to {max(memory[half:]):.0f} MB in the second half, "
         f"slope there {slope(times[half:], memory[half:]):+.1f} MB an hour, {server.memory():.0f} MB afterwards"
     )
-    print(
-        f"after the last image had come: all answered {emptied:.1f} s later, {recovered:.1f} s later one took {found.seconds:.2f} s"
-    )
+    print(f"after the last one came: all answered {emptied:.1f} s later, {recovered:.1f} s later one took {found.seconds:.2f} s")
     print(f"exit code {await server.end()}, lines of tracebacks in the log: {sum('Traceback' in line for line in server.log)}")
 
 

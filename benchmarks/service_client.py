@@ -5,6 +5,7 @@ machine with the server it takes less than a hundredth of what an image takes; e
 """
 
 import asyncio
+import atexit
 import contextlib
 import io
 import os
@@ -66,6 +67,7 @@ class Process:
         with log.open("wb") if log is not None else contextlib.nullcontext(subprocess.PIPE) as target:
             arguments = [sys.executable, *command]
             self.process = subprocess.Popen(arguments, stderr=target, text=True, env=os.environ | dict(environment or {}))
+        atexit.register(self.process.terminate)  # also where a measurement fails
         self.port, self.log, self._file = 0, [], log
 
     async def ready(self) -> float:
