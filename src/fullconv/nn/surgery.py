@@ -138,6 +138,10 @@ class StoppedError(Exception):
         self.reason = reason
 
 
+SHAPE_KEPT = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.SiLU, nn.Hardswish, nn.GELU, nn.Sigmoid, nn.Hardsigmoid, nn.Dropout)
+"""Layers of whose output the shape is known: without memory torch computes it by a dozen operations in Python."""
+
+
 class Shapes(fx.Interpreter):
     """A run of a graph without memory (meta tensors), in eval mode, whose values are kept by the names of the nodes.
 
@@ -185,7 +189,18 @@ class Shapes(fx.Interpreter):
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return a layer's output without calling the hooks that a user may have put on it."""
-        return self.fetch_attr(target).forward(*args, **kwargs)
+        layer = self.fetch_attr(target)
+        if len(args) == 1 and not kwargs and _keeps_shape(layer, args[0]):
+            return torch.empty_like(args[0])
+        return layer.forward(*args, **kwargs)
+
+
+def _keeps_shape(layer: nn.Module, given: Any) -> bool:
+    """Whether a layer's output has the shape and dtype of what it is given, and nothing can be wrong with that."""
+    if not isinstance(given, Tensor) or not given.is_floating_point():
+        return False
+    fits = type(layer) is nn.BatchNorm2d and given.dim() == 4 and given.shape[1] == layer.num_features
+    return fits or type(layer) in SHAPE_KEPT
 
 
 def _on_meta(tensor: Tensor) -> Tensor:
