@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fullconv.errors import TrainingError
+from fullconv.evaluation import METRICS
 from fullconv.files import replacing
 from fullconv.paper.demo.page import draw_stages, page_of
 from fullconv.paper.demo.start import AT_ONCE, SMALL, STAGES, Start, chosen_backbone, runs_of, start_from
@@ -20,8 +21,8 @@ from fullconv.paper.published import published
 from fullconv.spec.recipe import load_recipe
 from fullconv.training import Interrupted, RunResult, train
 
-METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 TITLES = ("pixel acc.", "mean acc.", "mean IU", "f.w. IU")
+"""The metrics as this table's narrow columns call them."""
 HEADER = ("net", *TITLES, *(f"paper: {title}" for title in TITLES))
 TOLD = {
     "fcn32s-fixed": "only the last layer trained (32s-fixed)",
@@ -42,7 +43,7 @@ class Demo:
     start
         The classifier, the proof, and what it says.
     scores
-        Percentages by stage, in the order of :data:`METRICS`.
+        Percentages by stage, in the order of :data:`fullconv.evaluation.METRICS`.
     seconds
         By part of the story.
     """
