@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from fullconv.geometry.known_shapes import KnownShapes
 from fullconv.geometry.layout import KEPT, Map, Maps
 
 
@@ -43,7 +44,8 @@ class Call:
     def run(self) -> Any:
         """Return what the operation gives, on the meta device."""
         args, kwargs = replaced_in((self.args, self.kwargs), Map, lambda one: one.tensor)
-        return self.function(*args, **kwargs)
+        with KnownShapes():
+            return self.function(*args, **kwargs)
 
 
 def leaves(value: Any) -> Iterator[Any]:

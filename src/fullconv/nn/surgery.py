@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
 from fullconv.errors import GeometryError
+from fullconv.geometry.known_shapes import KnownShapes
 from fullconv.geometry.trace import Tracer, node_names
 
 WEIGHTS = ("weight", "bias")
@@ -180,7 +181,7 @@ class Shapes(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """Return a node's value, and keep it."""
         try:
-            with torch.device("meta"):  # tensors that the net makes itself
+            with torch.device("meta"), KnownShapes():  # the first for tensors that the net makes itself
                 value = super().run_node(n)
         except Exception as error:  # layers raise what they like at shapes that do not fit
             raise StoppedError(n.name, _first_line(error)) from error
