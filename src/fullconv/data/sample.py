@@ -5,16 +5,18 @@ Letters: C channels, H height, W width.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision import tv_tensors
 
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
 
 RGB = "rgb"
 DEPTH = "depth"
@@ -46,8 +48,8 @@ class Sample:
     """
 
     name: str
-    inputs: dict[str, tv_tensors.Image]
-    targets: dict[str, tv_tensors.Mask]
+    inputs: "dict[str, tv_tensors.Image]"
+    targets: "dict[str, tv_tensors.Mask]"
 
     def __post_init__(self) -> None:
         sizes = {key: tuple(value.shape[-2:]) for key, value in (*self.inputs.items(), *self.targets.items())}
@@ -82,16 +84,17 @@ class Sample:
         >>> sample.inputs["rgb"].shape, sample.size
         (torch.Size([3, 4, 6]), (4, 6))
         """
+        from torchvision import tv_tensors  # only here: whoever predicts has arrays and no samples, and importing it takes long
+
         return cls(
             name,
-            {stream: _image(array) for stream, array in inputs.items()},
+            {stream: tv_tensors.Image(_tensor(_channels_first(array))) for stream, array in inputs.items()},
             {head: tv_tensors.Mask(_tensor(mask)) for head, mask in targets.items()},
         )
 
 
-def _image(array: NDArray[np.generic]) -> tv_tensors.Image:
-    channels_first = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    return tv_tensors.Image(_tensor(channels_first))
+def _channels_first(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
 def _tensor(array: NDArray[np.generic]) -> Tensor:

@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.models import shufflenetv2
-from torchvision.ops import stochastic_depth
 
 from fullconv.geometry import mixing, shaping, windows
 from fullconv.geometry.call import Call, Outcome, Rule
+from fullconv.geometry.kept_whole import functions_of_torchvision
 from fullconv.geometry.layout import Refused
 
 POINTWISE = (
@@ -79,9 +78,6 @@ FUNCTIONS: dict[str, Rule] = {
     "pad": windows.pad, "interpolate": windows.interpolate, "pixel_shuffle": windows.pixel_shuffle,
 }  # fmt: skip
 
-WRAPPED: dict[Any, Rule] = {stochastic_depth: shaping.unchanged, shufflenetv2.channel_shuffle: shaping.unchanged}
-"""Functions of others that torch.fx keeps whole."""
-
 ALIKE: dict[type[nn.Module], str] = {
     nn.ReLU: "relu", nn.ReLU6: "relu6", nn.LeakyReLU: "leaky_relu", nn.PReLU: "prelu", nn.RReLU: "rrelu", nn.ELU: "elu",
     nn.SELU: "selu", nn.CELU: "celu", nn.GELU: "gelu", nn.SiLU: "silu", nn.Mish: "mish", nn.Hardswish: "hardswish",
@@ -133,8 +129,8 @@ def kind_of(node: fx.Node) -> str:
 def function_rule(node: fx.Node) -> Rule | None:
     """Return the rule of a function or a method; ``None`` when there is none, or when it is another's function of that name."""
     target: Any = node.target
-    if target in WRAPPED:
-        return WRAPPED[target]
+    if target in functions_of_torchvision():
+        return shaping.unchanged
     kind = kind_of(node)
     if node.op == "call_function":
         homes = (operator, torch, F, torch._C._nn, torch.Tensor, torch.linalg)

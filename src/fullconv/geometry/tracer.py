@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.models import shufflenetv2
 
 from fullconv.errors import GeometryError
+from fullconv.geometry.kept_whole import functions_of_torchvision
 from fullconv.geometry.one_thread import TRACING, OneThreadTracer
 
 DROPOUTS: dict[Any, type[nn.Module]] = {
@@ -52,7 +52,7 @@ class Tracer(OneThreadTracer):
     """
 
     def __init__(self) -> None:
-        super().__init__(autowrap_functions=(shufflenetv2.channel_shuffle,))
+        super().__init__(autowrap_functions=functions_of_torchvision())
         self._numbers = itertools.count()
         self._flag: type[_Flag] = _Flag
         self._failed = ""

@@ -19,7 +19,7 @@ from fullconv.drawing import INK, PAPER, font_for
 from fullconv.errors import GeometryError, SpecError, WeightsError
 from fullconv.geometry.axis import Place
 from fullconv.inference.imagenet import imagenet_classes
-from fullconv.nn.backbones import SHIPPED, use_backbone
+from fullconv.nn.backbones import BACKBONES, use_backbone
 from fullconv.nn.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.nn.normalise import Normalise
 from fullconv.nn.weights import find_weights, transplant
@@ -71,7 +71,7 @@ def load_classifier(name: str, weights: str | None = None) -> tuple[DenseClassif
     """
     entry = use_backbone(name)
     classifier = entry.build().eval()
-    if weights is None and name not in SHIPPED and entry.pretrained is None:
+    if weights is None and name not in BACKBONES.shipped and entry.pretrained is None:
         return convolutionalize(classifier, (entry.native_side, entry.native_side)).eval(), Normalise(entry.preprocessing)
     found = find_weights(weights or name)
     try:

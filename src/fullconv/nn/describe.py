@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from rich.table import Table
-from torchvision import models
 
 from fullconv.errors import GeometryError
 from fullconv.geometry.axis import Place
@@ -175,8 +174,10 @@ def overview() -> dict[str, dict[str, Any]]:
 
 
 def _classifier_parameters(name: str) -> int:
-    if name in models.list_models(module=models):
-        return next(iter(models.get_model_weights(name))).meta["num_params"]
+    from fullconv.nn.backbones import torchvision_models  # only here, as the geometry of a net needs no torchvision
+
+    if name in torchvision_models.CLASSIFIERS:
+        return torchvision_models.parameters_of(name)
     with torch.device("meta"):
         return sum(p.numel() for p in BACKBONES[name].build().parameters())
 

@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from fullconv.geometry.rules import ALIKE, POINTWISE, UNCHANGED, WRAPPED, function_rule, kind_of
+from fullconv.geometry.kept_whole import functions_of_torchvision
+from fullconv.geometry.rules import ALIKE, POINTWISE, UNCHANGED, function_rule, kind_of
 from fullconv.nn import tail_layers as layers
 from fullconv.nn.surgery import MODULES
 from fullconv.nn.tail import BATCH, Meaning, Rule, Tail, WrongSizeError
@@ -209,7 +210,9 @@ def rule_for(tail: Tail, node: fx.Node) -> Rule:
 def _is_pointwise(node: fx.Node) -> bool:
     kind = kind_of(node)
     known = {*POINTWISE, *UNCHANGED}
-    return node.target in WRAPPED or (function_rule(node) is not None and (kind in known or kind.removeprefix("i") in known))
+    if node.target in functions_of_torchvision():
+        return True
+    return function_rule(node) is not None and (kind in known or kind.removeprefix("i") in known)
 
 
 def flattens(graph: fx.GraphModule, node: fx.Node) -> bool:

@@ -18,7 +18,7 @@ from fullconv.cli import main
 from fullconv.data.scenes.scenes import render
 from fullconv.inference.load import load
 from fullconv.nn.assemble import build_on_meta
-from fullconv.nn.backbones import BACKBONES, SHIPPED
+from fullconv.nn.backbones import BACKBONES
 from fullconv.serve.app import PAGE
 from fullconv.spec import ModelSpec
 
@@ -242,4 +242,4 @@ def test_the_files_are_small_and_nothing_comes_from_elsewhere() -> None:
 def test_backbones_of_the_explorer_are_all_there_are() -> None:
     menu = re.search(r'<select id="backbone">(.*?)</select>', (PAGE / "index.html").read_text("utf-8"))
     assert menu is not None
-    assert re.findall(r"<option[^>]*>([^<]+)", menu[1]) == [name for name in BACKBONES if name in SHIPPED]
+    assert re.findall(r"<option[^>]*>([^<]+)", menu[1]) == [name for name in BACKBONES if name in BACKBONES.shipped]

@@ -5,25 +5,29 @@ logits); :mod:`fullconv.nn.trunk` makes feature maps of it.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
 from fullconv.errors import SpecError, nearest
-from fullconv.nn.backbones import caffe, efficientnet_lite, minivgg, narrow, own_models, timm_models, torchvision_models
+from fullconv.nn.backbones import caffe, efficientnet_lite, minivgg, narrow, own_models, timm_models
 from fullconv.nn.backbones.classifier import Classifier, Pretrained
+from fullconv.nn.backbones.known import Backbones
 
 __all__ = ["BACKBONES", "Classifier", "Pretrained", "find_backbone", "use_backbone"]
 
-BACKBONES: dict[str, Classifier] = {
-    **minivgg.CLASSIFIERS,
-    **caffe.CLASSIFIERS,
-    **narrow.CLASSIFIERS,
-    **efficientnet_lite.CLASSIFIERS,
-    **torchvision_models.CLASSIFIERS,
-}
-SHIPPED = frozenset(BACKBONES)
+
+def _torchvisions() -> Mapping[str, Classifier]:
+    # importing torchvision takes about as long as torch itself, and our own nets need nothing of it
+    from fullconv.nn.backbones import torchvision_models
+
+    return torchvision_models.CLASSIFIERS
+
+
+OWN = minivgg.CLASSIFIERS | caffe.CLASSIFIERS | narrow.CLASSIFIERS | efficientnet_lite.CLASSIFIERS
+BACKBONES = Backbones(OWN, _torchvisions)
+"""All of them by name; those of torchvision are imported when one is asked for that is not our own."""
 NAME = re.compile(r"[A-Za-z0-9_.:/\-]+")
 
 
@@ -85,7 +89,7 @@ def use_backbone(name: str, given: Classifier | nn.Module | Callable[[], Any] | 
             return find_backbone(backbone)
         BACKBONES[backbone] = own_models.import_own(backbone)
         return BACKBONES[backbone]
-    if backbone in SHIPPED or backbone.startswith(timm_models.PREFIX) or not NAME.fullmatch(backbone):
+    if backbone in BACKBONES.shipped or backbone.startswith(timm_models.PREFIX) or not NAME.fullmatch(backbone):
         raise SpecError(
             f"a backbone of your own cannot be called {backbone!r}: accepted are letters, digits and _ . : / - and no name that "
             "fullconv or timm has"

@@ -41,6 +41,11 @@ def _preprocessing(name: str) -> Mapping[str, Any]:
     return {"channels": "RGB", "range": [0, 1], "mean": list(stated.mean), "std": list(stated.std)}
 
 
+def parameters_of(name: str) -> int:
+    """Return the number of a classifier's parameters, as torchvision states it with its weights."""
+    return next(iter(models.get_model_weights(name))).meta["num_params"]
+
+
 def _classifier(name: str) -> Classifier:
     weights = next(iter(models.get_model_weights(name)))
     return Classifier(
