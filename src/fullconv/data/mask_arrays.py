@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import io
 
 from fullconv.data.matlab import is_hdf5, open_hdf5, read_mat
 from fullconv.errors import DataError
@@ -78,6 +77,8 @@ def _chosen(path: str | os.PathLike[str], names: Sequence[str]) -> str:
 
 
 def _mat_array(path: str | os.PathLike[str]) -> NDArray[Any]:
+    from scipy import io  # late, as few masks are MATLAB files
+
     try:
         listed = io.whosmat(os.fspath(path))
     except Exception as error:  # a damaged file makes scipy's reader and zlib fail in many ways

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import io
 
 from fullconv.errors import DataError
 
@@ -21,6 +20,8 @@ def read_mat(path: str | os.PathLike[str], variable: str, *fields: str) -> NDArr
     DataError
         When the file is missing, damaged or of version 7.3, or lacks the variable or field.
     """
+    from scipy import io  # late, as few masks are MATLAB files
+
     _is_file(path)
     if is_hdf5(path):
         raise DataError(f"{path}: a MATLAB 7.3 file, and this data set has version 5; save it in MATLAB with -v7")

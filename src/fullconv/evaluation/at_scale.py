@@ -2,9 +2,9 @@
 
 A recipe's ``data.scale`` makes images and masks smaller or larger before the net learns them. The net then knows things at
 that size, so images are resized by the same factor and with the same filter before it sees them
-(:func:`fullconv.data.sample.resized`); its logits are brought back to the image's own height and width, bilinear between the
-centres of pixels (averaged over their footprint where they shrink), and only then become probabilities and labels. Metrics are
-those of labels at the images' own size, so that nets of different scales compare.
+(:func:`fullconv.data.joint_transform.resized`); its logits are brought back to the image's own height and width, bilinear
+between the centres of pixels (averaged over their footprint where they shrink), and only then become probabilities and labels.
+Metrics are those of labels at the images' own size, so that nets of different scales compare.
 
 Letters: N images, C channels, H height, W width, K classes.
 """
@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 
 import torch.nn.functional as F
 from torch import Tensor
-
-from fullconv.data.joint_transform import resized, scaled_size
 
 Net = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 """Images (N, C, H, W) by input to logits (N, K, H, W) by head."""
@@ -44,6 +42,8 @@ def logits_at_scale(net: Net, inputs: Mapping[str, Tensor], scale: float = 1.0) 
     """
     if scale == 1:
         return dict(net(inputs))
+    from fullconv.data.joint_transform import resized, scaled_size  # late, as most nets need nothing resized by torchvision
+
     height, width = next(iter(inputs.values())).shape[-2:]
     size = scaled_size((height, width), scale)
     found = net({name: resized(images, size) for name, images in inputs.items()})

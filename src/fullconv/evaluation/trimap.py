@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from fullconv.evaluation.report import or_none
 from fullconv.metrics import Absent, Metrics, metrics_of
@@ -36,6 +35,8 @@ def bands(labels: NDArray[np.integer], widths: Sequence[int] = WIDTHS) -> NDArra
     >>> bands(np.array([[0, 0, 0, 0, 0, 1]]), widths=(1, 3))
     array([[2, 2, 1, 1, 0, 0]], dtype=uint8)
     """
+    from scipy import ndimage  # late, as what predicts imports this package too
+
     highest, lowest = (found(labels, 3, mode="nearest") for found in (ndimage.maximum_filter, ndimage.minimum_filter))
     touching = highest != lowest
     if not touching.any():

@@ -10,7 +10,6 @@ from its middle.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from fullconv.data.depth.intrinsics import Intrinsics
 
@@ -79,5 +78,7 @@ def _fit(depth: NDArray[np.floating], known: NDArray[np.bool_], u: Array, v: Arr
 
 def _window_sums(values: Array, radius: int) -> Array:
     """Return the sum over the square window round every pixel, (H, W), exact for whole numbers; outside the image is nothing."""
+    from scipy import ndimage  # late: what reads images imports this module, and few of them have depth
+
     ones = np.ones(2 * radius + 1)  # a uniform filter would divide, and be no longer exact
     return ndimage.correlate1d(ndimage.correlate1d(values, ones, 0, mode="constant"), ones, 1, mode="constant")

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from fullconv.nn.fcn import FCN
 from fullconv.nn.stages import InSlices
@@ -68,6 +67,8 @@ def peak_of(module: nn.Module, *inputs: Any) -> int:
 
 def work_of(module: nn.Module, *inputs: Any) -> int:
     """Return the floating-point operations of a module's convolutions; parameters as of :func:`peak_of`."""
+    from torch.utils.flop_counter import FlopCounterMode  # late, as it imports triton
+
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(False), torch.no_grad(), counter:
         torch.func.functional_call(module, _on_meta(module), inputs)
