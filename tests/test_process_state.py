@@ -43,8 +43,8 @@ ALLOWED = {
     ("doctor/facts.py", "signal.signal"),
     ("doctor/facts.py", "warnings.filterwarnings"),
     # the process of a service, which has it to itself
-    ("serve/server.py", "signal.signal"),
-    ("serve/server.py", "torch.set_num_threads"),
+    ("serve/process.py", "signal.signal"),
+    ("serve/process.py", "torch.set_num_threads"),
     ("serve/server.py", "resource.setrlimit"),
     ("serve/batching.py", "torch.set_num_threads"),
     ("serve/workers.py", "signal.signal"),

@@ -11,8 +11,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from fullconv.serve import server
-from fullconv.serve.server import Connection
+from fullconv.serve import process
+from fullconv.serve.process import Connection
 
 QUIET = 0.6
 LARGE = 30_000_000
@@ -31,7 +31,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Of a server whose connections may be quiet for a short time only."""
-    before, server.HEAD_SECONDS = server.HEAD_SECONDS, QUIET
+    before, process.HEAD_SECONDS = process.HEAD_SECONDS, QUIET
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         running = uvicorn.Server(uvicorn.Config(application, http=Connection, ws="none", lifespan="off", log_config=None))
         thread = threading.Thread(target=running.run, args=([listening],))
@@ -39,7 +39,7 @@ def port() -> Iterator[int]:
         yield listening.getsockname()[1]
         running.should_exit = True
         thread.join()
-    server.HEAD_SECONDS = before
+    process.HEAD_SECONDS = before
 
 
 def seconds_until_closed(port: int, start: bytes, piece: bytes = b"") -> float:

@@ -1,10 +1,12 @@
 """``/docs``: what OpenAPI says, as a page without scripts, which needs nothing from elsewhere."""
 
 import base64
+import functools
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -13,7 +15,7 @@ STYLE = (
 )
 STYLE_HASH = f"'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
 """By which a browser knows that the style is the page's own."""
-_PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
+_PAGE = """\
 <!doctype html>
 <html lang="en">
 <head>
@@ -52,12 +54,19 @@ _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 {% endfor %}
 </body>
 </html>
-""")
+"""
 
 
 def docs_page(openapi: dict[str, Any]) -> str:
     """Return the page, HTML."""
-    return _PAGE.render(info=openapi["info"], paths=openapi["paths"], style=STYLE, values=_values)
+    return _page().render(info=openapi["info"], paths=openapi["paths"], style=STYLE, values=_values)
+
+
+@functools.cache
+def _page() -> "Template":
+    from jinja2 import Environment  # late, as the service need not wait for it
+
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE)
 
 
 def _values(schema: dict[str, Any]) -> str:

@@ -4,12 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fullconv.errors import SpecError
-from fullconv.inference.engines.choose import EngineName
-from fullconv.inference.engines.precision import Precision
 from fullconv.nn.hub import hub_address
 from fullconv.serve.limits import Limits
+
+if TYPE_CHECKING:  # who only keeps workers needs no torch
+    from fullconv.inference.engines.choose import EngineName
+    from fullconv.inference.engines.precision import Precision
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Of a model: it stands in addresses, headers and metrics."""
@@ -44,8 +47,8 @@ class Settings:
 
     models: tuple[tuple[str, str], ...]
     device: str = "auto"
-    engine: EngineName = "eager"
-    precision: Precision | None = None
+    engine: "EngineName" = "eager"
+    precision: "Precision | None" = None
     limits: Limits = field(default_factory=Limits)
     tokens: Path | None = None
     threads: int | None = None

@@ -21,7 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from fullconv.errors import DataError, SpecError
 from fullconv.serve.app import PAGE, create_app
 from fullconv.serve.problem import Problem
-from fullconv.serve.server import Server
+from fullconv.serve.process import Server
 from fullconv.serve.service import Service
 from fullconv.serve.view import View, thumbnail
 

@@ -69,7 +69,7 @@ class _Workers:
 
     def _start(self) -> BaseProcess:
         process = self._context.Process(target=self._work, args=(self._ready,))
-        with _no_hangup():
+        with no_hangup():
             process.start()
         return process
 
@@ -108,7 +108,7 @@ class _Workers:
 
 
 @contextlib.contextmanager
-def _no_hangup() -> Iterator[None]:
+def no_hangup() -> Iterator[None]:
     """Let SIGHUP do nothing, which a new process inherits: until it knows what to do with one, it would die of it."""
     if not hasattr(signal, "SIGHUP"):
         yield
