@@ -84,6 +84,8 @@ class Process:
         if self._file is None:
             threading.Thread(target=self.log.extend, args=(source,), daemon=True).start()
         while (await ask(self.port, "GET", "/readyz")).status != 200:
+            if self.process.poll() is not None:
+                raise SystemExit("the server ended before it was ready: " + "".join(self.log[-3:]))
             await asyncio.sleep(0.02)
         return time.monotonic() - self.begun
 

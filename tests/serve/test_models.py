@@ -14,7 +14,7 @@ from fullconv.inference.load import load
 from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
-from fullconv.serve.models import Models
+from fullconv.serve.models import Models, open_model
 from fullconv.serve.settings import Settings, named_models
 from fullconv.spec import ModelSpec
 
@@ -131,3 +131,10 @@ def test_what_cannot_be_served_is_refused_at_the_start(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "depth.safetensors", build_model(spec, {"semantic": 2}), {"semantic": LabelSet(("a", "b"))})
     with pytest.raises(SpecError, match="depth reads rgb, depth, and a request brings one image"):
         Models(Settings((("depth", str(tmp_path / "depth.safetensors")),))).load()
+
+
+def test_a_folder_that_takes_no_lock_is_said(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").touch()  # a file, in which nothing can be made
+    settings = Settings((("scenes", str(checkpoint)),), device="cpu", shared=tmp_path / "full" / "folder")
+    with pytest.raises(WeightsError, match=r"cannot share the weights of scenes in .*: Not a directory; make room there"):
+        open_model("scenes", checkpoint, settings)

@@ -182,7 +182,11 @@ def open_model(name: str, path: Path, settings: Settings) -> Model:
         predictor = _load(path, settings)
     else:
         version = hashlib.sha256(repr(_print_of(path)).encode()).hexdigest()[:16]
-        predictor = shared(lambda: _load(path, settings), settings.shared, name, version)
+        try:
+            predictor = shared(lambda: _load(path, settings), settings.shared, name, version)
+        except OSError as error:  # there is no room for the file that locks, or the folder is gone
+            reason = error.strerror or error
+            raise WeightsError(f"cannot share the weights of {name} in {settings.shared}: {reason}; make room there") from error
     wanted = tuple(predictor.engine.inputs)
     if wanted != (RGB,):
         raise SpecError(f"{name} reads {', '.join(wanted)}, and a request brings one image: only models of {RGB} are served")

@@ -83,7 +83,7 @@ def _work(settings: Settings, listening: socket.socket, workers: int, ready: Rea
     _allow_files()
     try:
         _serve(settings, listening, workers, ready)
-    except FullconvError as error:
+    except (FullconvError, OSError) as error:  # the second where a full disk takes no file to count in
         log.error("error: %s", error)
         sys.exit(CANNOT_START)
 
