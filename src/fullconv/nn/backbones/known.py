@@ -19,6 +19,7 @@ class Backbones(MutableMapping[str, Classifier]):
 
     Examples
     --------
+    >>> from torch import nn
     >>> known = Backbones({"a": Classifier(nn.Identity)}, lambda: {"b": Classifier(nn.Identity, 96)})
     >>> known["b"].native_side, list(known)
     (96, ['a', 'b'])
