@@ -1,4 +1,4 @@
-"""Every engine, in every precision, for five kinds of net at full width: it takes minutes, so `make test-engines` runs it alone."""
+"""Every engine, in every precision, for five nets at full width: it takes half an hour (`make test-engines`)."""
 
 from collections.abc import Iterator
 

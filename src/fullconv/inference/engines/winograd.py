@@ -1,9 +1,9 @@
 """Convolutions of 3×3 by Winograd's minimal filtering: a quarter of the multiplications, for maps of many channels.
 
-A tile of 4×4 outputs reads 6×6 inputs. Inputs and weights are taken to the values that the polynomials they stand for have at six
-points, in each direction. There a convolution is one product at each of the 36 places, and 36 products give 16 outputs, which take
-144 otherwise. The way there and back is the same for any number of channels on the other side, so many channels gain: on an AMD EPYC
-128 channels take 0.7 of the time that oneDNN's direct convolution takes, 256 half, 512 0.4 to 0.5.
+A tile of 4×4 outputs reads 6×6 inputs. Inputs and weights are taken to the values that the polynomials they stand for have at
+six points, in each direction. There a convolution is one product at each of the 36 places, and 36 products give 16 outputs, which
+take 144 otherwise. The way there and back is the same for any number of channels on the other side, so many channels gain: on an
+AMD EPYC 128 channels take 0.7 of the time that oneDNN's direct convolution takes, 256 half, 512 0.4 to 0.5.
 
 The points decide how exact this is. With 0, ±5/8, ±3/2 and infinity the largest error is about twice that of a direct convolution
 in float32; with the usual 0, ±1, ±2 it is three times as large again (tests/inference/engines/test_winograd.py).
