@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # one more than the two cores that the suite is measured on: some tests wait for a signal or for a process to end
 WORKERS ?= 3
 
-.PHONY: setup test test-lowest check demo docs pictures format bench-gpu
+.PHONY: setup test test-lowest test-engines check demo docs pictures format bench-gpu
 
 setup: $(STAMP)
 
@@ -24,6 +24,10 @@ test: $(STAMP)
 # the lowest versions that pyproject.toml allows, in an environment of their own; not in .ci/run, as it takes long
 test-lowest:
 	.ci/lowest
+
+# every engine and precision for five nets at full width; not in .ci/run, as it takes long
+test-engines: $(STAMP)
+	$(BIN)/python -m pytest -m long tests/inference/engines
 
 check: $(STAMP)
 	$(BIN)/ruff format --check

@@ -42,6 +42,11 @@ class Convolution(Protocol):
 
     weight: Tensor
 
+    @property
+    def work(self) -> int:
+        """Multiplications for one place of its map."""
+        ...
+
     def padded(self, maps: Tensor, padding: tuple[int, int]) -> Tensor:
         """Return what it gives with so many zeros around its input (vertical, horizontal) in place of its own."""
         ...
@@ -134,6 +139,12 @@ class Windowed:
         """Whether images of ``size`` (height, width) that are zero outside ``inside`` are computed in windows."""
         return self.plannable and self._plan(size, inside).saved >= LEAST
 
+    def computed(self, size: tuple[int, int], inside: Box) -> float:
+        """Return the share of the multiplications that convolutions are defined by that is computed; see :meth:`saves`."""
+        whole = _whole(self._sizes(size))
+        boxes = self._plan(size, inside).windows if self.saves(size, inside) else whole
+        return self._work(boxes) / max(self._work(whole, defined=True), 1)
+
     @property
     def kept(self) -> list[Plan]:
         """The plans of the last sizes, with their frames."""
@@ -155,8 +166,7 @@ class Windowed:
         GeometryError
             When the images are too small.
         """
-        every = self.geometry.sizes(size)
-        sizes = {node: every[place] for node, place in self.layer.items()}
+        sizes = self._sizes(size)
         windows = {node: self._changed(node, size, inside) or box_of(sizes[node]) for node in self.layer}
         reads: dict[fx.Node, Read] = {}
         for node in reversed(self.layer):
@@ -168,8 +178,12 @@ class Windowed:
         for node in self.layer:
             boxes = {reads[user].box if user in self.local else box_of(sizes[node]) for user in node.users}
             wanted[node] = frozenset(box for box in boxes if not windows[node].holds(box))
-        cost = [self._cost(boxes) for boxes in (windows, {node: box_of(size) for node, size in sizes.items()})]
-        return Plan(sizes, windows, reads, wanted, 1 - cost[0] / max(cost[1], 1))
+        saved = 1 - self._work(windows) / max(self._work(_whole(sizes)), 1)
+        return Plan(sizes, windows, reads, wanted, saved)
+
+    def _sizes(self, size: tuple[int, int]) -> dict[fx.Node, tuple[int, int]]:
+        every = self.geometry.sizes(size)
+        return {node: every[place] for node, place in self.layer.items()}
 
     def _changed(self, node: fx.Node, size: tuple[int, int], inside: Box) -> Box | None:
         """Return what the image can change of a map; ``None`` for all of it, or where the node is computed as a whole."""
@@ -185,9 +199,13 @@ class Windowed:
         vertical, horizontal = ((max(-low, 0), max(high - end, 0)) for (low, high), end in zip(spans, ends, strict=True))
         return Read(Box(rows, columns), (vertical, horizontal))
 
-    def _cost(self, boxes: Mapping[fx.Node, Box]) -> int:
-        weights = {node: part.weight for node, part in self.parts.items() if isinstance(part, (nn.Conv2d, Convolution))}
-        return sum(boxes[node].area * weight.shape.numel() for node, weight in weights.items() if node in boxes)
+    def _work(self, boxes: Mapping[fx.Node, Box], defined: bool = False) -> int:
+        """Return the multiplications in boxes of maps; those of the convolutions' definition, or of how they are computed."""
+        return sum(
+            boxes[node].area * (part.weight.numel() if defined or isinstance(part, nn.Conv2d) else part.work)
+            for node, part in self.parts.items()
+            if isinstance(part, (nn.Conv2d, Convolution)) and node in boxes
+        )
 
     def _maps(self, node: fx.Node) -> tuple[Any, Any]:
         return self.geometry.layers[self.layer[node]].maps
@@ -263,6 +281,10 @@ class _InWindows(_Whole):
         if window.holds(wanted):
             return self.env[node][(..., *wanted.inside(window))]
         return self.plan.frames[node, wanted].around(self.env[node])
+
+
+def _whole(sizes: Mapping[fx.Node, tuple[int, int]]) -> dict[fx.Node, Box]:
+    return {node: box_of(size) for node, size in sizes.items()}
 
 
 def _convolved(part: Any, maps: Tensor, beyond: tuple[Interval, Interval]) -> Tensor:

@@ -32,7 +32,9 @@ Conversion takes 6 to 12 s of a processor, and saves 0.07 s (fcn8s-efficientnet_
 pixels: it pays from 50 to 140 million on.
 """
 TYPICAL = (375, 500)
-"""Height and width in pixels of the photographs at which ``auto`` looks how much of a net lies in its window of influence."""
+"""Height and width in pixels of the photographs at which ``auto`` looks how many multiplications eager computes."""
+FEWER = 0.7
+"""The share of a net's multiplications up to which eager is as fast as openvino, which computes them all (docs/engines.md)."""
 
 
 class Chosen(NamedTuple):
@@ -51,8 +53,9 @@ def choose_engine(model: FCN, name: str = "auto", precision: Precision | None = 
         Is put in evaluation mode.
     name
         One of :data:`ENGINES`; or ``auto``: on a CPU openvino where it is installed, there are at least :data:`MANY` pixels, and
-        the net does not save as much by its window of influence (:mod:`fullconv.nn.window`); elsewhere eager; on CUDA eager in
-        bfloat16, or float16 where the card has no bfloat16, unless a precision is given.
+        eager computes more than :data:`FEWER` of the net's multiplications (:mod:`fullconv.nn.window`,
+        :mod:`fullconv.inference.engines.winograd`); elsewhere eager; on CUDA eager in bfloat16, or float16 where the card has no
+        bfloat16, unless a precision is given.
     precision
         ``fp32``, ``bf16`` or ``fp16``; by default ``fp32``, but for ``auto`` on CUDA.
     pixels
@@ -75,8 +78,8 @@ def choose_engine(model: FCN, name: str = "auto", precision: Precision | None = 
     if device.type == "cuda":
         precision = precision or torch_precisions(device)[1]
     name, reason = by_rule(device, pixels)
-    if name == "openvino" and EagerEngine(model).in_windows(TYPICAL):
-        name, reason = "eager", ", as it computes no more of this net's padding than an image can change (auto)"
+    if name == "openvino" and (share := EagerEngine(model, precision or "fp32").computed(TYPICAL)) <= FEWER:
+        name, reason = "eager", f", as it gets along with {share:.0%} of this net's multiplications (auto)"
     try:
         return _named(model, name, precision or "fp32", reason)
     except SpecError as error:

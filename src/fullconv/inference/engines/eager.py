@@ -1,8 +1,9 @@
 """The engine ``eager``: the net as PyTorch runs it, one operation after another. It needs nothing but PyTorch.
 
 What is done for it: batch normalisation is folded into convolutions, whose weights are brought into the precision once
-(:mod:`fullconv.inference.engines.folded`); on x86 processors weights are packed (:mod:`fullconv.inference.engines.packed`); of
-nets whose maps lie in good part where no pixel is seen, the rest alone is computed (:mod:`fullconv.nn.window`); and on a card,
+(:mod:`fullconv.inference.engines.folded`); on x86 processors weights are packed (:mod:`fullconv.inference.engines.packed`) and
+convolutions of many channels computed with a quarter of the multiplications (:mod:`fullconv.inference.engines.winograd`);
+of nets whose maps lie in good part where no pixel is seen, the rest alone is computed (:mod:`fullconv.nn.window`); and on a card,
 what is computed again and again for images of one shape is recorded (:mod:`fullconv.inference.engines.recorded`).
 """
 
@@ -14,11 +15,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fullconv.inference.engines.folded import folded
+from fullconv.inference.engines.folded import FoldedConv2d, folded
 from fullconv.inference.engines.net import NetEngine, Runtime
-from fullconv.inference.engines.packed import can_pack, packed
+from fullconv.inference.engines.packed import can_pack
 from fullconv.inference.engines.precision import TORCH_TYPES, check_torch_precision
 from fullconv.inference.engines.recorded import Recorded
+from fullconv.inference.engines.winograd import WinogradConv2d
 from fullconv.nn.fcn import FCN
 from fullconv.nn.frame import Box
 from fullconv.nn.trunk import Trunk
@@ -72,10 +74,10 @@ class EagerEngine(NetEngine):
             made = self._current()
         return made.run(batch)
 
-    def in_windows(self, size: tuple[int, int]) -> bool:
-        """Whether further images of (height, width) are computed in the windows that an image can change alone."""
+    def computed(self, size: tuple[int, int]) -> float:
+        """Return the share of the multiplications that define the trunks that is computed for images of (height, width)."""
         with self._lock, torch.no_grad():
-            return all(net.saves(*places(self.model, size)) for net in self._current().nets.values())
+            return max(net.computed(*places(self.model, size)) for net in self._current().nets.values())
 
     def _current(self) -> "_Made":
         """Return what is made of the net, made again where weights have changed."""
@@ -91,8 +93,8 @@ class EagerEngine(NetEngine):
     def _net(self, trunk: Trunk) -> Windowed:
         if {tensor.dtype for tensor in trunk.parameters()} != {torch.float32}:
             return Windowed(trunk.graph, trunk.geometry)
-        make = packed if can_pack(self.device) else folded
-        return Windowed(make(trunk.graph, TORCH_TYPES.get(self.precision, torch.float32)), trunk.geometry)
+        kind = WinogradConv2d if can_pack(self.device) else FoldedConv2d
+        return Windowed(folded(trunk.graph, TORCH_TYPES.get(self.precision, torch.float32), kind), trunk.geometry)
 
 
 class _Made(NamedTuple):

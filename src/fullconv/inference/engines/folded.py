@@ -71,6 +71,11 @@ class FoldedConv2d(nn.Module):
         """Return the weights as they are kept."""
         return weight.to(self.dtype, memory_format=torch.channels_last)
 
+    @property
+    def work(self) -> int:
+        """Multiplications for one place of its map."""
+        return self.weight.numel()
+
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps (N, C', h', w') from (N, C, h, w)."""
         return self.padded(F.pad(maps, self.before) if any(self.before) else maps, self.padding)
