@@ -2,9 +2,9 @@
 
 For 3×3 weights, a tile of 4×4 outputs reads 6×6 inputs. Inputs and weights are taken to the values that the polynomials they
 stand for have at six points, in each direction. There a convolution is one product at each of the 36 places, and 36 products give
-16 outputs, which take 144 otherwise. For the 7×7 of VGG16's fc6, 64 products give 4 outputs in place of 196. The way there and back
-is the same for any number of channels on the other side, so many channels gain: on an AMD EPYC a 3×3 convolution of 128 channels
-takes 0.7 of the time of oneDNN's direct one, of 256 half, of 512 0.4 to 0.5.
+16 outputs, which take 144 otherwise. For the 7×7 of VGG16's fc6, 64 products give 4 outputs in place of 196. The way there and
+back is the same for any number of channels on the other side, so many channels gain: on an AMD EPYC a 3×3 convolution of 128
+channels takes 0.7 of the time of oneDNN's direct one, of 256 half, of 512 0.4 to 0.5.
 
 The points decide how exact this is. With those below the largest error of a layer is 2 to 5 millionths of its largest value; that
 of a direct convolution in float32 is 1, and the usual points for 3×3, 0, ±1 and ±2, have 7 (test_winograd.py).
