@@ -27,13 +27,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fullconv.inference.engines.choose import ENGINES
+from fullconv.inference.engines.eager import EagerEngine
 from fullconv.inference.engines.precision import Precision
 from fullconv.inference.predictor import Predictor
 from fullconv.labels import VOC
 from fullconv.nn.build import build_model
 from fullconv.nn.fcn import FCN
-from fullconv.nn.frame import Box
-from fullconv.nn.window import Windowed
 
 CLASSES = 21
 PLAIN = "plain port"
@@ -101,17 +100,13 @@ def by_engine(name: str, image: Tensor) -> Way:
     """Return one of :data:`OURS`."""
     net, engine, precision = name.split()
     model = ours(net)
-    work = counted(lambda: model({"rgb": image}))
-    if engine == "eager":
-        height, width = image.shape[-2:]
-        trunk, before = model.trunks["rgb"], model.fit.padding.before
-        whole = model.fit(image).shape[-2:]
-        plan = Windowed(trunk.graph, trunk.geometry).plan(
-            (whole[0], whole[1]), Box((before, before + height - 1), (before, before + width - 1))
-        )
-        work -= plan.saved * counted(lambda: trunk(model.fit(image.float()))) if plan.saved >= 0.1 else 0
     chosen: Precision = precision  # type: ignore[assignment]  # one of three, of OURS or the command line
-    predictor = Predictor(ENGINES[engine](model, chosen), {"semantic": VOC})
+    run = ENGINES[engine](model, chosen)
+    work = counted(lambda: model({"rgb": image}))
+    if isinstance(run, EagerEngine):
+        height, width = image.shape[-2:]
+        work -= (1 - run.computed((height, width))) * counted(lambda: model.trunks["rgb"](model.fit(image.float())))
+    predictor = Predictor(run, {"semantic": VOC})
     return Way(lambda: predictor.labels_of({"rgb": image[0]}), work, precision)
 
 
