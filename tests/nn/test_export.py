@@ -140,6 +140,7 @@ def far(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning:torch.onnx")
+@pytest.mark.usefixtures("onnx_table")
 @pytest.mark.parametrize("name", NETS)
 def test_one_export_runs_at_every_size(name: str, tmp_path: Path) -> None:
     model = build(name)

@@ -33,7 +33,7 @@ def shallow() -> nn.Module:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shallow_backbone() -> Iterator[None]:
+def shallow_backbone(onnx_table: None) -> Iterator[None]:
     """A backbone of these tests alone; tests/nn/test_export.py has one of every kind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BACKBONES, "shallow", Classifier(shallow, 96))
