@@ -1,7 +1,9 @@
 """Shared by all tests: one torch thread, reproducible examples, the real photographs where they are."""
 
+import functools
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data are not at {folder}; set FULLCONV_SHARED_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_table() -> Iterator[None]:
+    """For every export torch reads its table of ONNX operators anew from source text, in half a second: here once."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
+        yield
 
 
 @pytest.fixture(scope="session")

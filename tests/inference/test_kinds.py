@@ -171,6 +171,10 @@ def test_three_hundred_files_of_every_kind_twenty_of_them_broken(checkpoint: Pat
     assert {Path(path).name for path in outcome.failed} == broken
     assert all(path in problem and "\n" not in problem for path, problem in outcome.failed.items())
     assert set(outcome.predicted) == set(truths)
+    labels_of: dict[bytes, Pixels] = {}  # many kinds hold the same pixels
     for path, truth in truths.items():
         with Image.open(out / Path(path).relative_to(folder).with_suffix(".png")) as labels:
-            np.testing.assert_array_equal(np.array(labels), predictor.predict(truth).labels)
+            key = bytes(truth.shape) + truth.tobytes()
+            if key not in labels_of:
+                labels_of[key] = predictor.predict(truth).labels
+            np.testing.assert_array_equal(np.array(labels), labels_of[key])

@@ -17,7 +17,9 @@ from fullconv.spec import DataSpec, ModelSpec
 
 ANIMALS = ("cat", "dog", "horse", "sheep")
 EACH = 20
+SIDES = {"vgg16": 64}
 SIDE = 96
+"""In pixels; VGG16, which takes twenty times as long as the others, tells smaller ones apart."""
 FOLDS = 5
 TELLS = 0.47
 """Chance is a fourth; of 80 photographs this is four and a half standard deviations above it."""
@@ -75,7 +77,8 @@ def test_a_trunk_tells_animals_apart(
     monkeypatch.setenv("FULLCONV_WEIGHTS", str(shared_data / "weights"))
     model = built(name)
     load_backbone_weights(model)
-    assert accuracy(model, animals) > TELLS
+    side = SIDES.get(name, SIDE)
+    assert accuracy(model, {label: resize(images, [side, side]) for label, images in animals.items()}) > TELLS
 
 
 @pytest.mark.realdata

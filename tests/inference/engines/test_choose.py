@@ -16,7 +16,9 @@ from fullconv.inference.engines.choose import MANY, choose_engine
 from fullconv.inference.engines.eager import EagerEngine
 from fullconv.inference.engines.openvino import OpenVinoEngine
 from fullconv.inference.engines.precision import torch_precisions
+from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
+from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.nn.fcn import FCN
 from fullconv.spec import ModelSpec
 
@@ -114,7 +116,13 @@ def test_bfloat16_is_offered_where_the_processor_has_it(
     assert torch_precisions(torch.device("cpu")) == known
 
 
-def test_load_takes_an_engine(checkpoint: Path) -> None:
+@pytest.mark.usefixtures("onnx_table")
+def test_load_takes_an_engine(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, checkpoint = build_model("fcn32s-minivgg", 3), tmp_path / "model.safetensors"
+    for parameter in net.score_parameters():
+        torch.nn.init.normal_(parameter)
+    save_checkpoint(checkpoint, net, {"semantic": LabelSet(("sky", "sea", "sand"))})
     plain = fullconv.load(checkpoint, "cpu")
     other = fullconv.load(checkpoint, "cpu", engine="auto")
     assert isinstance(plain.engine, EagerEngine)

@@ -27,16 +27,16 @@ LARGE = (1000, 1000)
 """The largest, of one image."""
 
 
-def build() -> FCN:
+def build(name: str = "fcn8s-minivgg") -> FCN:
     torch.manual_seed(0)
-    model = build_model(ModelSpec(name="fcn8s-minivgg"), {"semantic": 4}).eval()
+    model = build_model(ModelSpec(name=name), {"semantic": 4}).eval()
     for parameter in model.score_parameters():
         nn.init.normal_(parameter, std=0.01)
     return model.to(memory_format=torch.channels_last)
 
 
 @pytest.fixture(scope="module")
-def converted() -> tuple[FCN, bytes]:
+def converted(onnx_table: None) -> tuple[FCN, bytes]:
     """A net, and what it is as ONNX, which takes seconds to make."""
     model = build()
     return model, onnx_of(model)
@@ -62,7 +62,7 @@ def test_every_engine_gives_the_logits_and_labels_of_the_net(converted: tuple[FC
 def test_the_compiled_net_at_several_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the C++ of inductor, which takes a minute: what is traced, and what is made of it, is the same."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    model = build()
+    model = build("fcn32s-minivgg")  # tests/nn/test_export.py compiles nets with skips
     torch.compiler.reset()
     run = CompiledEngine(model)
     with torch.inference_mode():
@@ -78,7 +78,7 @@ def test_a_net_that_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=broken))
     torch.compiler.reset()
-    run = CompiledEngine(build())
+    run = CompiledEngine(build("fcn32s-minivgg"))
     said = pytest.raises(SpecError, match=r"torch.compile cannot compile .* it needs a C\+\+ compiler such as g\+\+")
     with torch.inference_mode(), said:
         run(image((64, 97)))

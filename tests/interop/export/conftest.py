@@ -2,17 +2,21 @@
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
+from torch import nn
 
 from fullconv.data import open_dataset
 from fullconv.interop.export import Exported, export_checkpoint
 from fullconv.interop.export.export import SUFFIX_OF
 from fullconv.labels import LabelSet
+from fullconv.nn.backbones import BACKBONES, Classifier
+from fullconv.nn.backbones.caffe import initialise
 from fullconv.nn.build import build_model
 from fullconv.nn.checkpoint import save_checkpoint
 from fullconv.spec import DataSpec, ModelSpec
@@ -20,12 +24,28 @@ from fullconv.spec import DataSpec, ModelSpec
 Make = Callable[..., Path]
 
 
+def shallow() -> nn.Module:
+    """The default's widths, with one convolution before each pool and no batch norm: a trace costs time by the layer."""
+    layers: list[nn.Module] = []
+    for given, out in pairwise((3, 12, 24, 48, 96, 128)):
+        layers += [nn.Conv2d(given, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return initialise(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shallow_backbone(onnx_table: None) -> Iterator[None]:
+    """A backbone of these tests alone; tests/nn/test_export.py has one of every kind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "shallow", Classifier(shallow, 96))
+        yield
+
+
 @pytest.fixture(scope="session")
 def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Writes a net with random score layers as a checkpoint."""
 
     def make(
-        name: str = "fcn32s-minivgg",
+        name: str = "fcn32s-shallow",
         heads: dict[str, int] | None = None,
         seed: int = 0,
         scale: float = 1.0,

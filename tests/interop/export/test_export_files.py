@@ -144,7 +144,7 @@ def test_pixels_in_labels_out(exported: Export, checkpoint: Path) -> None:
 
 
 def test_a_threshold_goes_into_the_file_and_into_the_graph(make_checkpoint: Make, tmp_path: Path) -> None:
-    checkpoint = make_checkpoint("fcn32s-minivgg", std=0.05)  # so that the net is not sure
+    checkpoint = make_checkpoint(std=0.05)  # so that the net is not sure
     image = photo()
     probability = fullconv.load(checkpoint, "cpu").predict(image, probabilities=True).probabilities
     assert probability is not None
@@ -161,7 +161,7 @@ def test_a_threshold_goes_into_the_file_and_into_the_graph(make_checkpoint: Make
 
 
 def test_the_scale_is_told_and_not_embedded(make_checkpoint: Make, tmp_path: Path) -> None:
-    checkpoint = make_checkpoint("fcn32s-minivgg", scale=0.5)
+    checkpoint = make_checkpoint(scale=0.5)
     out = tmp_path / "half.pt2"
     export_checkpoint(checkpoint, out, format="torch")
     image = photo()
@@ -171,7 +171,7 @@ def test_the_scale_is_told_and_not_embedded(make_checkpoint: Make, tmp_path: Pat
 
 
 def test_two_streams_and_two_heads(make_checkpoint: Make, tmp_path: Path) -> None:
-    checkpoint = make_checkpoint("fcn32s-minivgg", {"semantic": 7, "geometric": 3}, streams=("rgb", "hha"))
+    checkpoint = make_checkpoint(heads={"semantic": 7, "geometric": 3}, streams=("rgb", "hha"))
     out = tmp_path / "two.pt2"
     found = export_checkpoint(checkpoint, out, format="torch")
     assert list(found.metadata["inputs"]) == ["rgb", "hha"]
@@ -183,7 +183,7 @@ def test_two_streams_and_two_heads(make_checkpoint: Make, tmp_path: Path) -> Non
 
 
 def test_another_net_is_told_from_the_file(exported: Export, make_checkpoint: Make) -> None:
-    other = load_checkpoint(make_checkpoint("fcn8s-minivgg", {"semantic": 7}, seed=1)).model
+    other = load_checkpoint(make_checkpoint(heads={"semantic": 7}, seed=1)).model
     parity = measure(other, ExportedEngine(exported("torch")[0], "cpu"), "fp32", None)
     assert parity.fault is not None
     assert "logits differ by up to" in parity.fault
