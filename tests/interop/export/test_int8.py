@@ -1,5 +1,6 @@
 """int8: what is quantised, what is measured, and what is not written."""
 
+import importlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 import fullconv
 from fullconv.data.scenes.scenes import SEMANTIC, render
 from fullconv.errors import WeightsError
-from fullconv.interop.export import Exported, export_checkpoint
+from fullconv.interop.export import Exported, export_checkpoint, quantise
 from fullconv.interop.export.quantise import MARGIN, Calibration, quantised_onnx
 from fullconv.labelmap import LabelMap
 from fullconv.nn.build import build_model
@@ -114,3 +115,19 @@ def test_what_changes_too_many_labels_is_not_written(trained: Path, tmp_path: Pa
         export_checkpoint(trained, out, precision="int8", calibrate=plain, most_changed=0.0)
     assert out.read_bytes() == b"an older one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "plain"]
+
+
+def test_the_library_sends_no_usage_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    from openvino_telemetry.utils.sender import TelemetrySender
+
+    sent: list[object] = []
+    monkeypatch.setattr(TelemetrySender, "send", lambda self, *given: sent.append(given))
+    wrapper = importlib.import_module("nncf.telemetry.wrapper")
+    real = wrapper.NNCFTelemetry()  # under pytest the library takes another by itself
+    real._impl.consent = True  # as where nobody has opted out
+    monkeypatch.setattr(wrapper, "telemetry", real)
+    real.send_event("nncf", "quantize", "before")
+    assert len(sent) == 1
+    quantise.keep_nncf_to_itself()
+    real.send_event("nncf", "quantize", "after")
+    assert len(sent) == 1

@@ -6,6 +6,7 @@ to float32 one after the other: those in front as a rule, whose errors all other
 """
 
 import contextlib
+import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -106,6 +107,7 @@ def _quantised(
 ) -> Any:
     nncf = extra_module("nncf", "int8")
     nncf.set_log_level(logging.ERROR)
+    keep_nncf_to_itself()
     tail = _tail(nodes)
     convolutions = sum(kind in CONVOLUTIONS and name not in tail for name, kind, _, _ in nodes)
     checked = [(place, arrays(one)) for place, one in enumerate(calibration.checked)]
@@ -140,6 +142,13 @@ def _quantised(
                 num_ranking_workers=1,
             ),
         )
+
+
+def keep_nncf_to_itself() -> None:
+    """Let NNCF send no usage statistics, as it does without being asked wherever nobody has opted out for all of OpenVINO."""
+    telemetry = importlib.import_module("nncf.telemetry.wrapper").telemetry
+    if hasattr(telemetry, "_impl"):  # not where OpenVINO's package for that is missing
+        telemetry._impl.consent = False
 
 
 def _told(nodes: Sequence[Node]) -> str:
