@@ -19,6 +19,7 @@ from fullconv.formats.png_rows import GREY, PALETTE, RGB, Piece, pack, write_png
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.segmentation import Segmentation, Values
 from fullconv.inference.tiled.bands import Bands, unpacked
+from fullconv.inference.tiled.kept_rows import KeptRows
 from fullconv.inference.tiled.part import MAPS, Part, Read
 from fullconv.inference.tiled.plan import Cut, cut_of
 from fullconv.inference.tiled.verify import Verifier
@@ -53,7 +54,7 @@ class Order:
     Parameters
     ----------
     path
-        Of the labels, a PNG; ``.NAME.bands`` beside it holds what is finished until all is.
+        Of the labels, a PNG; ``.NAME.bands`` and ``.NAME.rows`` beside it hold what is finished until all is.
     maps
         Paths of further files, by the names in :data:`fullconv.inference.tiled.part.MAPS`.
     head
@@ -120,7 +121,10 @@ def predict_large(
     about = {"version": 1, "size": list(size), "way": order.way, "layers": ["labels", *order.maps], "identity": order.identity}
     begun = _begun(order.bands, about)
     how = cut_of(begun) if begun is not None else plan()
-    bands = Bands(order.bands, about | {"cut": how.key})
+    if begun is None and order.bands.exists():
+        order.say(f"{order.bands} is of another image, model or setting, and is begun again")
+    about |= {"cut": how.key}
+    bands, kept = Bands(order.bands, about), KeptRows(order.bands.with_suffix(".rows"), about, order.say)
     order.say(f"{size[0]}×{size[1]} px, {how.about}" + (f"; {bands.rows} rows were there already" if bands.rows else ""))
     try:
         verifier = Verifier(size, order.verify, bands.rows) if order.verify and bands.rows < size[0] else None
@@ -130,6 +134,7 @@ def predict_large(
             maps=tuple(order.maps),
             first_row=bands.rows,
             look=verifier.look if verifier else None,
+            between=kept,
         )
         for layers in _rows(parts, size[1]):
             bands.add(layers)
@@ -143,6 +148,7 @@ def predict_large(
     except BaseException:
         bands.close()
         raise
+    kept.remove()
     bands.remove()
     return Large(counts, bands.resumed, difference)
 
