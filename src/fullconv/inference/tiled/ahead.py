@@ -1,6 +1,6 @@
 """How far each stage is ahead of what is put out, so that every one of them goes on by as much from band to band.
 
-An image is put out in bands of :data:`STRIP` rows. For its last row a band needs rows of the maps further down, as far as the net
+An image is put out in bands, each of some strips. For its last row a band needs rows of the maps further down, as far as the net
 reaches; they are computed in chunks of a few rows. Chunks lie so that one of each stage ends where a band's needs end, and the stage
 behind it finds what its own chunk reads and no row more. Then each stage computes as many rows for a band as the band has (in entries
 of its own map), and between two bands nothing is kept but what is read twice: a convolution's few rows.
@@ -38,13 +38,12 @@ class Ahead:
         """Return how many are made when the image's rows above ``row`` are put out."""
         return self.rows + row // self.stride
 
-    @property
-    def bands(self) -> int:
-        """How many bands before the image's first row the stage begins, so that none of them takes more than one band does."""
-        return -(-self.rows * self.stride // STRIP)
+    def bands(self, band: int) -> int:
+        """Return how many bands before the image's first row the stage begins: so many that none of them takes more than others."""
+        return -(-self.rows * self.stride // band)
 
 
-def ahead_of(stages: Sequence[Stage], steps: tuple[Step, ...], chunks: Sequence[int]) -> list[Ahead]:
+def ahead_of(stages: Sequence[Stage], steps: tuple[Step, ...], chunks: Sequence[int], band: int) -> list[Ahead]:
     """Return how far each stage is ahead.
 
     Parameters
@@ -55,6 +54,8 @@ def ahead_of(stages: Sequence[Stage], steps: tuple[Step, ...], chunks: Sequence[
         Of the alignment of its levels, coarse to fine.
     chunks
         Rows that each stage computes at once.
+    band
+        Rows of the image in a band.
     """
     strides, plans, levels = [], [], {}
     stride = 1
@@ -63,14 +64,14 @@ def ahead_of(stages: Sequence[Stage], steps: tuple[Step, ...], chunks: Sequence[
         assert place is not None  # a map has one
         stride *= int(place.stride)
         strides.append(stride)
-    row = FAR * STRIP * stride  # a multiple of every stride
+    row = FAR * band * stride  # a multiple of every stride
     side = 2 * row
     for stage in stages:
         plans.append(AxisPlan(stage.geometry, 0, side + 2 * stage.around))
         side = plans[-1].size
         if stage.level is not None:
             levels[stage.level] = side
-    _, needs = Joining(steps, [levels[level] for level in sorted(levels)]).window(row - STRIP, row)
+    _, needs = Joining(steps, [levels[level] for level in sorted(levels)]).window(row - band, row)
     found, end = [], 0
     for i in range(len(stages) - 1, -1, -1):
         level = stages[i].level

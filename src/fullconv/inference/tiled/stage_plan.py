@@ -26,8 +26,8 @@ WORKING = 0.2
 TILE = 32_000_000
 """Bytes of a tile at work, at most: larger ones get their memory anew from the system each time, which took SqueezeNet a third of
 its time (benchmarks/tiling.py large)."""
-MOST = STRIP
-"""Rows of the image that a stage computes at once, at most: so that none computes more for a band than the band has."""
+MOST = 2 * STRIP
+"""Rows of the image that a stage computes at once, at most, and a band has then: who is stopped computes a band twice."""
 COPY = 100
 """Multiplications that take as long as to copy a weight."""
 ROWS = (32, 16, 8, 4)
@@ -97,9 +97,11 @@ def plan_stages(model: FCN, head: str, size: tuple[int, int], memory: int) -> tu
         chunks = max(tried)[1]
     wide = _widths(costs, chunks, memory)
     (trunk,) = model.trunks.values()
-    ahead = ahead_of(stages_of(trunk), model.alignment.steps, chunks)
+    band = max(STRIP, *(rows * cost.stride for rows, cost in zip(chunks, costs, strict=True) if rows < cost.size[0]))
+    plan = StagePlan(chunks, wide, -(-band // STRIP) * STRIP)
+    ahead = ahead_of(stages_of(trunk), model.alignment.steps, plan.chunks, plan.band)
     cuts = [len(range(each.rows % rows or rows, cost.size[0], rows)) for each, rows, cost in zip(ahead, chunks, costs, strict=True)]
-    return StagePlan(chunks, wide), _work(costs, cuts, wide), _bytes(costs, chunks, wide, model.heads[head])
+    return plan, _work(costs, cuts, wide), _bytes(costs, chunks, wide, model.heads[head])
 
 
 def _costs(model: FCN, head: str, size: tuple[int, int]) -> list[_Costs]:

@@ -35,10 +35,14 @@ class StagePlan:
         Rows, from the first stage to the last.
     wide
         Columns of a tile.
+    band
+        Rows of the image after which rows of maps are kept, a multiple of :data:`STRIP`. No stage computes more rows for a band
+        than it has, where its chunks divide it.
     """
 
     chunks: Sequence[int]
     wide: Sequence[int]
+    band: int = STRIP
 
 
 def can_stage(predictor: Predictor) -> bool:
@@ -59,7 +63,7 @@ def predict_staged(
     look: Look | None = None,
     between: KeptRows | None = None,
 ) -> Iterator[Part]:
-    """Yield the parts of an image's prediction, bands of :data:`STRIP` rows after one another, each as wide as :data:`WIDE` at most.
+    """Yield the parts of an image's prediction, :data:`STRIP` rows after one another, each as wide as :data:`WIDE` at most.
 
     Parameters and errors are those of :func:`fullconv.inference.tiled.windows.predict_windows`, and:
 
@@ -93,21 +97,21 @@ def predict_staged(
         at = None if between is None else between.restore(maps, first_row, predictor.device)
         if at is None:
             _start(levels, maps[-1], [a for a, _ in down.window(first_row, first_row + 1)[1]])
-            at = first_row - STRIP * max(each.ahead.bands for each in maps)
+            at = first_row - plan.band * max(each.ahead.bands(plan.band) for each in maps)
     for top in range(at, size[0], STRIP):
         bottom = min(top + STRIP, size[0])
         with torch.inference_mode():
             for each in reversed(maps):
                 each.make_for(bottom)
         if bottom > first_row:
-            yield from _band(predictor, levels, (down, across), (top, bottom), size[1], wanted)
+            yield from _strip(predictor, levels, (down, across), (top, bottom), size[1], wanted)
             for level, (a, _) in zip(levels, down.window(bottom, bottom + 1)[1], strict=True):
                 level.logits.drop(a)
-        if between is not None and bottom < size[0]:
+        if between is not None and bottom % plan.band == 0 and bottom < size[0]:
             between.keep(maps, bottom)
 
 
-def _band(
+def _strip(
     predictor: Predictor,
     levels: Sequence[RollingMap],
     joining: tuple[Joining, Joining],
@@ -115,7 +119,7 @@ def _band(
     width: int,
     wanted: Wanted,
 ) -> Iterator[Part]:
-    """Yield the parts of a band from left to right."""
+    """Yield the parts of a strip from left to right."""
     (down, across), (top, bottom) = joining, rows
     head = predictor.model.head(wanted.head)
     begin, needed = down.window(top, bottom)
@@ -144,7 +148,7 @@ def _rolling_maps(
     stages, fast = stages_of(trunk), _can_pack(predictor)
     if fast:
         stages = [replace(stage, net=packed(stage.net, torch.float32)) for stage in stages]
-    ahead = ahead_of(stages, model.alignment.steps, plan.chunks)
+    ahead = ahead_of(stages, model.alignment.steps, plan.chunks, plan.band)
     source: Source = padded_image(predictor, read, size)
     maps: list[RollingMap] = []
     scored: dict[int, RollingMap] = {}
