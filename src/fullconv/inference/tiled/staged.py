@@ -91,6 +91,8 @@ def predict_staged(
         )
     model = predictor.model
     check_local(model.geometry)
+    if first_row >= size[0]:
+        return
     with torch.inference_mode():
         maps, levels = _rolling_maps(predictor, read, size, plan, name)
         down, across = (Joining(model.alignment.steps, [level.size[axis] for level in levels]) for axis in (0, 1))
