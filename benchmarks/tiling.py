@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,7 +34,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from fullconv.cli.tiling import bytes_of
 from fullconv.data.images import read_image
@@ -171,37 +173,74 @@ def large(name: str, side: int = 20_000, rows: int | None = None, limit: str = "
 
 
 def kill() -> None:
-    """Kill a run half-way, begin it again, and compare with one that was never killed."""
+    """Kill a run half-way, begin it again, and compare with one that was never killed: its file, what was computed and read."""
     folder = Path(tempfile.mkdtemp())
-    digests = []
+    digests, kept = [], 0
     for run in ("once", "killed"):
-        process = subprocess.Popen([sys.executable, __file__, "part", str(folder / f"{run}.png")])
+        command = [sys.executable, __file__, "part", str(folder / f"{run}.png")]
+        process = subprocess.Popen(command)
         if run == "killed":
             bands = folder / f".{run}.bands"
-            while not bands.exists() or bands.read_bytes().count(b'"rows"') < 5:  # 5 of 10 bands
+            while not bands.exists() or bands.read_bytes().count(b'"rows"') < 5:  # 5 of 10 strips
                 time.sleep(0.05)
             process.send_signal(signal.SIGKILL)
             process.wait()
             assert not (folder / f"{run}.png").exists()
-            process = subprocess.Popen([sys.executable, __file__, "part", str(folder / f"{run}.png")])
+            kept = (folder / f".{run}.rows").stat().st_size
+            process = subprocess.Popen(command)
         assert process.wait() == 0
         digests.append(hashlib.sha256((folder / f"{run}.png").read_bytes()).hexdigest())
-    print(f"the same file: {digests[0] == digests[1]}")
+    (once, _), (killed, read_twice) = (_done(folder / f"{run}.log") for run in ("once", "killed"))
+    twice = [round((killed[stage] - entries) / entries * KILLED[0]) for stage, entries in sorted(once.items())]
+    print(
+        f"the same file: {digests[0] == digests[1]}; {kept / 1e6:.1f} MB of rows were kept; rows of the image computed twice by "
+        f"each stage: {', '.join(map(str, twice))}; read by both runs: {read_twice}"
+    )
+    shutil.rmtree(folder)
+
+
+KILLED = (2560, 1024)
+"""Size of the image whose prediction is killed."""
+
+
+def _done(log: Path) -> tuple[Counter[int], int]:
+    """Return how many entries each stage computed in all runs together, and how many rows of the image more than one run read."""
+    entries: Counter[int] = Counter()
+    runs: list[set[int]] = []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        kind, *numbers = line.split()
+        if kind == "run":
+            runs.append(set())
+        elif kind == "read":
+            runs[-1].update(range(*map(int, numbers)))
+        else:
+            entries[int(kind)] += int(numbers[0])
+    return entries, len(set.intersection(*runs)) if len(runs) > 1 else 0
 
 
 def part(path: str) -> None:
-    """Predict an image of ten bands; say how many rows of windows were read."""
+    """Predict an image of ten strips; log what is read and computed."""
     torch.set_num_threads(1)
-    predictor, size = made("fcn8s-squeezenet1_1"), (2560, 1024)
-    read_rows: set[int] = set()
+    predictor = made("fcn8s-squeezenet1_1")
+    nets: list[int] = []
+    with Path(path).with_suffix(".log").open("a", buffering=1, encoding="utf-8") as log:
+        log.write("run\n")
 
-    def read(top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:
-        read_rows.update(range(top, top + height))
-        return pixels(top, left, height, width)
+        def read(top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:
+            log.write(f"read {top} {top + height}\n")
+            return pixels(top, left, height, width)
 
-    order = Order(Path(path), "semantic", identity="benchmark", say=print)
-    found = predict_large(predictor, read, size, lambda: cut(predictor, size, 100_000_000), order)
-    print(f"{found.resumed} of {size[0]} rows were there; {len(read_rows)} rows of the image were read")
+        def count(module: nn.Module, inputs: object, found: object) -> None:
+            if isinstance(module, fx.GraphModule) and isinstance(found, Tensor) and found.device.type == "cpu":  # a stage
+                if id(module) not in nets:  # a tile of zeros
+                    nets.append(id(module))
+                else:
+                    log.write(f"{nets.index(id(module))} {found.shape[2] * found.shape[3]}\n")
+
+        register_module_forward_hook(count)
+        order = Order(Path(path), "semantic", identity="benchmark", say=print)
+        found = predict_large(predictor, read, KILLED, lambda: cut(predictor, KILLED, 100_000_000), order)
+    print(f"{found.resumed} of {KILLED[0]} rows were there")
 
 
 def peers(checkpoint: str, image: str, picture: str = "") -> None:

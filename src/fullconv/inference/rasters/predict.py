@@ -182,7 +182,7 @@ def _parts(
         if part.top + len(part.labels) > first:
             yield part.top, part.left, part.labels
     if verifier is not None:
-        difference = verifier.largest_difference(predictor, reader.read, head)
+        difference = verifier.largest_difference(predictor, reader.read, head, how)
         tiling.say(f"logits of {tiling.verify} windows, computed once more by themselves, differ by {difference:.1e} at most")
 
 

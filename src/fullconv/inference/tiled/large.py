@@ -142,7 +142,7 @@ def predict_large(
         if use is not None:
             use(bands)
         counts = _write(predictor, bands, size, order)
-        difference = verifier.largest_difference(predictor, read, order.head) if verifier else None
+        difference = verifier.largest_difference(predictor, read, order.head, how) if verifier else None
         if difference is not None:
             order.say(f"logits of {order.verify} windows, computed once more by themselves, differ by {difference:.1e} at most")
     except BaseException:
