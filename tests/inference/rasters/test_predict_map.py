@@ -147,6 +147,21 @@ def test_what_was_begun_in_another_way_does_not_go_on(predictor: Predictor, path
         predict_map(predictor, path, result, replace(other, weights="7"))
 
 
+def test_begun_in_tiles_and_given_again_without_it_is_whole(predictor: Predictor, path: Path, tmp_path: Path) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop(done: int, of: int) -> None:
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        predict_map(predictor, path, tmp_path / "a.tif", MapPlan(tiling=Tiling(tile=64)), stop)
+    found = predict_map(predictor, path, tmp_path / "a.tif", MapPlan())
+    once = predict_map(predictor, path, tmp_path / "b.tif", MapPlan())
+    np.testing.assert_array_equal(labels_in(found.labels), labels_in(once.labels))
+    assert not list(tmp_path.glob(".a*"))
+
+
 def test_an_unreadable_tile_is_told_with_its_place(predictor: Predictor, tmp_path: Path) -> None:
     path = write_map(tmp_path / "map.tif", blobs(96, 60, 4), compress="deflate")
     whole = path.read_bytes()

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from numpy.typing import NDArray
-from small_disk import files_of_at_most
 from torch import Tensor, fx, nn
 from torch.nn.modules.module import register_module_forward_hook
 
@@ -23,6 +22,7 @@ from fullconv.inference.tiled.staged import StagePlan
 from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
 from fullconv.nn.stages import stages_of
+from small_disk import files_of_at_most
 
 SIZE, BAND = (832, 32), 256
 

@@ -1,9 +1,9 @@
 """How far each stage is ahead of what is put out, so that every one of them goes on by as much from band to band.
 
 An image is put out in bands, each of some strips. For its last row a band needs rows of the maps further down, as far as the net
-reaches; they are computed in chunks of a few rows. Chunks lie so that one of each stage ends where a band's needs end, and the stage
-behind it finds what its own chunk reads and no row more. Then each stage computes as many rows for a band as the band has (in entries
-of its own map), and between two bands nothing is kept but what is read twice: a convolution's few rows.
+reaches; they are computed in chunks of a few rows. Chunks lie so that one of each stage ends where a band's needs end, and the
+stage behind it finds what its own chunk reads and no row more. Then each stage computes as many rows for a band as the band has
+(in entries of its own map), and between two bands nothing is kept but what is read twice: a convolution's few rows.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Ahead:
         return self.rows + row // self.stride
 
     def bands(self, band: int) -> int:
-        """Return how many bands before the image's first row the stage begins: so many that none of them takes more than others."""
+        """Return how many bands before the image's first row the stage begins, so that none takes more than others."""
         return -(-self.rows * self.stride // band)
 
 

@@ -10,8 +10,9 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -19,27 +20,10 @@ from torch import Tensor
 
 from fullconv.errors import FullconvError
 from fullconv.files import remove_unfinished, replacing
+from fullconv.inference.tiled.rolling import RollingMap
 
 VERSION = 1
 """Of the file."""
-
-
-class Rows(Protocol):
-    """Rows of a map."""
-
-    def held(self) -> tuple[int, Tensor | None]:
-        """Return the first row and all rows that are there, (h, w, C)."""
-
-    def hold(self, first: int, rows: Tensor | None) -> None:
-        """Take what :meth:`held` gave."""
-
-
-class Held(Protocol):
-    """A map of which some rows are held."""
-
-    end: int
-    maps: Rows
-    logits: Rows
 
 
 class KeptRows:
@@ -62,7 +46,7 @@ class KeptRows:
         self._full = False
         remove_unfinished(path)
 
-    def keep(self, maps: Sequence[Held], row: int) -> None:
+    def keep(self, maps: Sequence[RollingMap], row: int) -> None:
         """Keep what maps hold when the image's rows above ``row`` are put out; ``row`` may be negative.
 
         Where the disk has no room nothing is kept from then on, and that is said.
@@ -80,7 +64,9 @@ class KeptRows:
         except (OSError, FullconvError) as error:
             self._full = True
             self.remove()
-            self._say(f"what is computed for later rows is not kept ({error}); if this run is stopped, some of it is computed again")
+            self._say(
+                f"what is computed for later rows is not kept ({error}); if this run is stopped, some of it is computed again"
+            )
 
     def _write(self, file: BinaryIO, held: Sequence[tuple[int, Sequence[tuple[int, Tensor | None]]]], row: int) -> None:
         said = []
@@ -97,7 +83,7 @@ class KeptRows:
                 if rows is not None:
                     file.write(_bytes_of(rows))
 
-    def restore(self, maps: Sequence[Held], finished: int, device: torch.device) -> int | None:
+    def restore(self, maps: Sequence[RollingMap], finished: int, device: torch.device) -> int | None:
         """Give maps what was kept; return the row above which all are put out, or ``None`` where nothing can be gone on with.
 
         Parameters
@@ -136,17 +122,17 @@ class KeptRows:
 
 
 def _bytes_of(rows: Tensor) -> memoryview:
-    return memoryview(rows.cpu().contiguous().numpy()).cast("B")
+    return rows.cpu().contiguous().numpy().data.cast("B")
 
 
-def _read(file: BinaryIO, known: Sequence[Any], device: torch.device) -> Iterator[tuple[int, Tensor | None]]:
+def _read(file: BufferedReader, known: Sequence[Any], device: torch.device) -> Iterator[tuple[int, Tensor | None]]:
     for first, there in known:
         if there is None:
             yield int(first), None
             continue
         shape, dtype, checksum = there
         rows = np.empty(shape, dtype)
-        content = memoryview(rows).cast("B")
+        content = rows.data.cast("B")
         if file.readinto(content) != len(content) or zlib.crc32(content) != checksum:
             raise ValueError("it is damaged")
         yield int(first), torch.from_numpy(rows).to(device)

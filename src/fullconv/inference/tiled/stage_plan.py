@@ -13,8 +13,8 @@ from torch import nn
 
 from fullconv.errors import DataError
 from fullconv.geometry.tiles import AxisPlan
-from fullconv.inference.tiled.memory import SPARE, largest_weight, peak_of, work_of
 from fullconv.inference.tiled.ahead import STRIP, ahead_of
+from fullconv.inference.tiled.memory import SPARE, largest_weight, peak_of, work_of
 from fullconv.inference.tiled.staged import WIDE, StagePlan
 from fullconv.nn.fcn import FCN
 from fullconv.nn.stages import InSlices, stages_of
@@ -100,7 +100,9 @@ def plan_stages(model: FCN, head: str, size: tuple[int, int], memory: int) -> tu
     band = max(STRIP, *(rows * cost.stride for rows, cost in zip(chunks, costs, strict=True) if rows < cost.size[0]))
     plan = StagePlan(chunks, wide, -(-band // STRIP) * STRIP)
     ahead = ahead_of(stages_of(trunk), model.alignment.steps, plan.chunks, plan.band)
-    cuts = [len(range(each.rows % rows or rows, cost.size[0], rows)) for each, rows, cost in zip(ahead, chunks, costs, strict=True)]
+    cuts = [
+        len(range(each.rows % rows or rows, cost.size[0], rows)) for each, rows, cost in zip(ahead, chunks, costs, strict=True)
+    ]
     return plan, _work(costs, cuts, wide), _bytes(costs, chunks, wide, model.heads[head])
 
 

@@ -74,8 +74,8 @@ def predict_staged(
     first_row
         A multiple of :data:`STRIP`.
     between
-        Keeps the rows that stages have between two bands. They are put there as soon as more is asked for than a band's last part,
-        and an image that is begun further down goes on with them.
+        Keeps the rows that stages have between two bands, and an image that is begun further down goes on with them. They are
+        put there when more is asked for than a band's last part: whoever asks has put away what came before.
 
     Raises
     ------
@@ -94,23 +94,23 @@ def predict_staged(
     if first_row >= size[0]:
         return
     with torch.inference_mode():
-        maps, levels = _rolling_maps(predictor, read, size, plan, name)
+        rolling, levels = _rolling_maps(predictor, read, size, plan, name)
         down, across = (Joining(model.alignment.steps, [level.size[axis] for level in levels]) for axis in (0, 1))
-        at = None if between is None else between.restore(maps, first_row, predictor.device)
+        at = None if between is None else between.restore(rolling, first_row, predictor.device)
         if at is None:
-            _start(levels, maps[-1], [a for a, _ in down.window(first_row, first_row + 1)[1]])
-            at = first_row - plan.band * max(each.ahead.bands(plan.band) for each in maps)
+            _start(levels, rolling[-1], [a for a, _ in down.window(first_row, first_row + 1)[1]])
+            at = first_row - plan.band * max(each.ahead.bands(plan.band) for each in rolling)
     for top in range(at, size[0], STRIP):
         bottom = min(top + STRIP, size[0])
         with torch.inference_mode():
-            for each in reversed(maps):
+            for each in reversed(rolling):
                 each.make_for(bottom)
         if bottom > first_row:
             yield from _strip(predictor, levels, (down, across), (top, bottom), size[1], wanted)
             for level, (a, _) in zip(levels, down.window(bottom, bottom + 1)[1], strict=True):
                 level.logits.drop(a)
         if between is not None and bottom % plan.band == 0 and bottom < size[0]:
-            between.keep(maps, bottom)
+            between.keep(rolling, bottom)
 
 
 def _strip(
