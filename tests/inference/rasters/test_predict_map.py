@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio
@@ -99,6 +100,25 @@ def test_a_large_file_has_tiles_and_overviews_of_the_most_frequent_labels(path: 
         np.testing.assert_array_equal(file.read(1), labels)
         half = file.read(1, out_shape=(600, 520))
     np.testing.assert_array_equal(half, labels[1::2, 1::2])  # three of four pixels
+
+
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # within rasterio's tool
+def test_gdals_own_tool_reads_it(predictor: Predictor, path: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+    from rasterio.rio.main import main_group
+
+    def info(file: Path, *more: str) -> dict[str, Any]:
+        found = CliRunner().invoke(main_group, ["info", str(file), *more])
+        assert found.exit_code == 0, found.output
+        return json.loads(found.output)
+
+    result = predict_map(predictor, path, tmp_path / "labels.tif", MapPlan()).labels
+    said, source = info(result), info(path)
+    place = ("crs", "transform", "bounds", "shape", "lnglat")
+    assert [said[key] for key in place] == [source[key] for key in place]
+    expected = {"driver": "GTiff", "dtype": "uint8", "nodata": 255.0, "colorinterp": ["palette"], "descriptions": ["semantic"]}
+    assert {key: said[key] for key in expected} == expected
+    assert info(result, "--tags")["CLASS_1"] == "water"
 
 
 def _killed_after_two_rows(predictor: Predictor, path: Path, result: Path) -> None:
