@@ -1,9 +1,8 @@
-"""Images in parts: memory against its model, work, very large images, a kill in the middle, and what other ways of tiling change.
+"""Images in parts: memory against its model, work, very large images, and what other ways of tiling change.
 
     python benchmarks/tiling.py memory
     python benchmarks/tiling.py work
     python benchmarks/tiling.py large NET [SIDE [ROWS [MEMORY]]]
-    python benchmarks/tiling.py kill
     python benchmarks/tiling.py peers CHECKPOINT IMAGE [PICTURE]
 
 ``memory``  bytes that a window is said to take, and by how much the process grew at its peak
@@ -11,22 +10,17 @@
 ``large``   an image of SIDE×SIDE pixels (20000) that is made while it is read, with random weights and 21 classes: seconds a
             megapixel against those of an image of 1 megapixel whole, the process's peak, and windows computed once more. ROWS of
             it (all); MEMORY of the whole process (2GB).
-``kill``    the process is killed (SIGKILL) half-way and begun again: whether the file is the same, and what was computed twice
 ``peers``   the same net on the same image by MONAI's sliding windows (pip install monai), by mmsegmentation's slide rule (written
             from its description: windows with overlap, the last ones moved inward, logits averaged), and by exact tiles
 
 One thread; Linux.
 """
 
-import hashlib
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,8 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from torch import Tensor, fx, nn
-from torch.nn.modules.module import register_module_forward_hook
+from torch import Tensor, nn
 
 from fullconv.cli.tiling import bytes_of
 from fullconv.data.images import read_image
@@ -172,77 +165,6 @@ def large(name: str, side: int = 20_000, rows: int | None = None, limit: str = "
     shutil.rmtree(folder)
 
 
-def kill() -> None:
-    """Kill a run half-way, begin it again, and compare with one that was never killed: its file, what was computed and read."""
-    folder = Path(tempfile.mkdtemp())
-    digests, kept = [], 0
-    for run in ("once", "killed"):
-        command = [sys.executable, __file__, "part", str(folder / f"{run}.png")]
-        process = subprocess.Popen(command)
-        if run == "killed":
-            bands = folder / f".{run}.bands"
-            while not bands.exists() or bands.read_bytes().count(b'"rows"') < 5:  # 5 of 10 strips
-                time.sleep(0.05)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            assert not (folder / f"{run}.png").exists()
-            kept = (folder / f".{run}.rows").stat().st_size
-            process = subprocess.Popen(command)
-        assert process.wait() == 0
-        digests.append(hashlib.sha256((folder / f"{run}.png").read_bytes()).hexdigest())
-    (once, _), (killed, read_twice) = (_done(folder / f"{run}.log") for run in ("once", "killed"))
-    twice = [round((killed[stage] - entries) / entries * KILLED[0]) for stage, entries in sorted(once.items())]
-    print(
-        f"the same file: {digests[0] == digests[1]}; {kept / 1e6:.1f} MB of rows were kept; rows of the image computed twice by "
-        f"each stage: {', '.join(map(str, twice))}; read by both runs: {read_twice}"
-    )
-    shutil.rmtree(folder)
-
-
-KILLED = (2560, 1024)
-"""Size of the image whose prediction is killed."""
-
-
-def _done(log: Path) -> tuple[Counter[int], int]:
-    """Return how many entries each stage computed in all runs together, and how many rows of the image more than one run read."""
-    entries: Counter[int] = Counter()
-    runs: list[set[int]] = []
-    for line in log.read_text(encoding="utf-8").splitlines():
-        kind, *numbers = line.split()
-        if kind == "run":
-            runs.append(set())
-        elif kind == "read":
-            runs[-1].update(range(*map(int, numbers)))
-        else:
-            entries[int(kind)] += int(numbers[0])
-    return entries, len(set.intersection(*runs)) if len(runs) > 1 else 0
-
-
-def part(path: str) -> None:
-    """Predict an image of ten strips; log what is read and computed."""
-    torch.set_num_threads(1)
-    predictor = made("fcn8s-squeezenet1_1")
-    nets: list[int] = []
-    with Path(path).with_suffix(".log").open("a", buffering=1, encoding="utf-8") as log:
-        log.write("run\n")
-
-        def read(top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:
-            log.write(f"read {top} {top + height}\n")
-            return pixels(top, left, height, width)
-
-        def count(module: nn.Module, inputs: object, found: object) -> None:
-            if isinstance(module, fx.GraphModule) and isinstance(found, Tensor) and found.device.type == "cpu":  # a stage
-                if id(module) not in nets:  # a tile of zeros
-                    nets.append(id(module))
-                else:
-                    log.write(f"{nets.index(id(module))} {found.shape[2] * found.shape[3]}\n")
-
-        register_module_forward_hook(count)
-        order = Order(Path(path), "semantic", identity="benchmark", say=print)
-        found = predict_large(predictor, read, KILLED, lambda: cut(predictor, KILLED, 100_000_000), order)
-    print(f"{found.resumed} of {KILLED[0]} rows were there")
-
-
 def peers(checkpoint: str, image: str, picture: str = "") -> None:
     """Compare ways of tiling with the whole image, and draw where they differ."""
     torch.set_num_threads(1)
@@ -362,4 +284,4 @@ if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     command, *given = sys.argv[1:] or ["memory"]
     numbers = [int(each) if each.isdigit() else each for each in given]
-    {"memory": memory, "work": work, "large": large, "kill": kill, "part": part, "peers": peers}[command](*numbers)  # type: ignore[operator]  # as above
+    {"memory": memory, "work": work, "large": large, "peers": peers}[command](*numbers)  # type: ignore[operator]  # as above
