@@ -1,9 +1,8 @@
-"""Images in parts: memory against its model, work, very large images, a kill in the middle, and what other ways of tiling change.
+"""Images in parts: memory against its model, work, very large images, and what other ways of tiling change.
 
     python benchmarks/tiling.py memory
     python benchmarks/tiling.py work
     python benchmarks/tiling.py large NET [SIDE [ROWS [MEMORY]]]
-    python benchmarks/tiling.py kill
     python benchmarks/tiling.py peers CHECKPOINT IMAGE [PICTURE]
 
 ``memory``  bytes that a window is said to take, and by how much the process grew at its peak
@@ -11,18 +10,14 @@
 ``large``   an image of SIDE×SIDE pixels (20000) that is made while it is read, with random weights and 21 classes: seconds a
             megapixel against those of an image of 1 megapixel whole, the process's peak, and windows computed once more. ROWS of
             it (all); MEMORY of the whole process (2GB).
-``kill``    the process is killed (SIGKILL) half-way and begun again: whether the file is the same, and what was computed twice
 ``peers``   the same net on the same image by MONAI's sliding windows (pip install monai), by mmsegmentation's slide rule (written
             from its description: windows with overlap, the last ones moved inward, logits averaged), and by exact tiles
 
 One thread; Linux.
 """
 
-import hashlib
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -170,40 +165,6 @@ def large(name: str, side: int = 20_000, rows: int | None = None, limit: str = "
     shutil.rmtree(folder)
 
 
-def kill() -> None:
-    """Kill a run half-way, begin it again, and compare with one that was never killed."""
-    folder = Path(tempfile.mkdtemp())
-    digests = []
-    for run in ("once", "killed"):
-        process = subprocess.Popen([sys.executable, __file__, "part", str(folder / f"{run}.png")])
-        if run == "killed":
-            bands = folder / f".{run}.bands"
-            while not bands.exists() or bands.read_bytes().count(b'"rows"') < 5:  # 5 of 10 bands
-                time.sleep(0.05)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            assert not (folder / f"{run}.png").exists()
-            process = subprocess.Popen([sys.executable, __file__, "part", str(folder / f"{run}.png")])
-        assert process.wait() == 0
-        digests.append(hashlib.sha256((folder / f"{run}.png").read_bytes()).hexdigest())
-    print(f"the same file: {digests[0] == digests[1]}")
-
-
-def part(path: str) -> None:
-    """Predict an image of ten bands; say how many rows of windows were read."""
-    torch.set_num_threads(1)
-    predictor, size = made("fcn8s-squeezenet1_1"), (2560, 1024)
-    read_rows: set[int] = set()
-
-    def read(top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:
-        read_rows.update(range(top, top + height))
-        return pixels(top, left, height, width)
-
-    order = Order(Path(path), "semantic", identity="benchmark", say=print)
-    found = predict_large(predictor, read, size, lambda: cut(predictor, size, 100_000_000), order)
-    print(f"{found.resumed} of {size[0]} rows were there; {len(read_rows)} rows of the image were read")
-
-
 def peers(checkpoint: str, image: str, picture: str = "") -> None:
     """Compare ways of tiling with the whole image, and draw where they differ."""
     torch.set_num_threads(1)
@@ -323,4 +284,4 @@ if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     command, *given = sys.argv[1:] or ["memory"]
     numbers = [int(each) if each.isdigit() else each for each in given]
-    {"memory": memory, "work": work, "large": large, "kill": kill, "part": part, "peers": peers}[command](*numbers)  # type: ignore[operator]  # as above
+    {"memory": memory, "work": work, "large": large, "peers": peers}[command](*numbers)  # type: ignore[operator]  # as above

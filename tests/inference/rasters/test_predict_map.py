@@ -5,12 +5,11 @@ import multiprocessing
 import os
 import signal
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyogrio
 import pytest
 import rasterio
 import rasterio.features
@@ -23,10 +22,8 @@ from fullconv.data.rasters.settings import Percentiles
 from fullconv.errors import DataError, SpecError
 from fullconv.inference.digests import weights_digest
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.rasters.areas import class_areas, write_map_areas
 from fullconv.inference.rasters.geotiff import settings_of, write_labels
 from fullconv.inference.rasters.inputs import find_maps
-from fullconv.inference.rasters.polygons import write_geopackage, write_map_geojson
 from fullconv.inference.rasters.predict import MapPlan, predict_map
 from fullconv.inference.tiled.jobs import Tiling
 from fullconv.labels import LabelSet
@@ -101,6 +98,25 @@ def test_a_large_file_has_tiles_and_overviews_of_the_most_frequent_labels(path: 
     np.testing.assert_array_equal(half, labels[1::2, 1::2])  # three of four pixels
 
 
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # within rasterio's tool
+def test_gdals_own_tool_reads_it(predictor: Predictor, path: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+    from rasterio.rio.main import main_group
+
+    def info(file: Path, *more: str) -> dict[str, Any]:
+        found = CliRunner().invoke(main_group, ["info", str(file), *more])
+        assert found.exit_code == 0, found.output
+        return json.loads(found.output)
+
+    result = predict_map(predictor, path, tmp_path / "labels.tif", MapPlan()).labels
+    said, source = info(result), info(path)
+    place = ("crs", "transform", "bounds", "shape", "lnglat")
+    assert [said[key] for key in place] == [source[key] for key in place]
+    expected = {"driver": "GTiff", "dtype": "uint8", "nodata": 255.0, "colorinterp": ["palette"], "descriptions": ["semantic"]}
+    assert {key: said[key] for key in expected} == expected
+    assert info(result, "--tags")["CLASS_1"] == "water"
+
+
 def _killed_after_two_rows(predictor: Predictor, path: Path, result: Path) -> None:
     def kill(done: int, of: int) -> None:
         if done >= 128:
@@ -124,14 +140,16 @@ def test_a_killed_command_goes_on_where_it_was(predictor: Predictor, path: Path,
     assert predict_map(predictor, path, result, MapPlan(tiling=Tiling(tile=64))).written == []
 
 
+class StoppedError(Exception):
+    """Stands for a kill."""
+
+
+def stop(done: int, of: int) -> None:
+    raise StoppedError
+
+
 def test_what_was_begun_in_another_way_does_not_go_on(predictor: Predictor, path: Path, tmp_path: Path) -> None:
     result = tmp_path / "map-labels.tif"
-
-    class StoppedError(Exception):
-        pass
-
-    def stop(done: int, of: int) -> None:
-        raise StoppedError
 
     with pytest.raises(StoppedError):
         predict_map(predictor, path, result, MapPlan(tiling=Tiling(tile=64)), stop)
@@ -145,6 +163,26 @@ def test_what_was_begun_in_another_way_does_not_go_on(predictor: Predictor, path
         predict_map(predictor, path, result, MapPlan(tiling=Tiling(tile=64)))
     with pytest.raises(DataError, match="predicted with weights , and now with weights 7"):
         predict_map(predictor, path, result, replace(other, weights="7"))
+
+
+def test_stage_by_stage_it_goes_on_with_what_the_stages_held(predictor: Predictor, tmp_path: Path) -> None:
+    path, result = write_map(tmp_path / "map.tif", blobs(600, 40, 4)), tmp_path / "out" / "a.tif"
+    plan = MapPlan(tiling=Tiling(memory=10**10))
+    with pytest.raises(StoppedError):
+        predict_map(predictor, path, result, plan, stop)
+    assert sorted(each.name for each in result.parent.iterdir()) == [".a.tif.bands", ".a.tif.rows"]
+    assert predict_map(predictor, path, result, plan).went_on == 256
+    assert [each.name for each in result.parent.iterdir()] == ["a.tif"]
+    np.testing.assert_array_equal(labels_in(result), predictor.predict(read_image(path, BANDS)).labels)
+
+
+def test_begun_in_tiles_and_given_again_without_it_is_whole(predictor: Predictor, path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        predict_map(predictor, path, tmp_path / "a.tif", MapPlan(tiling=Tiling(tile=64)), stop)
+    found = predict_map(predictor, path, tmp_path / "a.tif", MapPlan())
+    once = predict_map(predictor, path, tmp_path / "b.tif", MapPlan())
+    np.testing.assert_array_equal(labels_in(found.labels), labels_in(once.labels))
+    assert not list(tmp_path.glob(".a*"))
 
 
 def test_an_unreadable_tile_is_told_with_its_place(predictor: Predictor, tmp_path: Path) -> None:
@@ -168,65 +206,6 @@ def test_percentiles_are_stored_as_numbers_that_give_the_same_labels(predictor: 
     np.testing.assert_array_equal(labels_in(tmp_path / "a.tif"), labels_in(tmp_path / "b.tif"))
     plain = predict_map(predictor, path, tmp_path / "c.tif", MapPlan())
     assert plain.settings["range"] == [[0, 3000]]
-
-
-@pytest.fixture
-def labelled(path: Path, tmp_path: Path) -> Path:
-    """Labels with a hole, a region of one pixel and one without a measurement."""
-    from fullconv.data.rasters.raster import Raster
-
-    labels = np.zeros((150, 100), np.uint8)
-    labels[10:20, 30:50], labels[12:15, 33:36] = 1, 2
-    labels[100, 7] = 2
-    labels[50:, 60:] = 255
-    write_labels(tmp_path / "labels.tif", labels, Raster(path), CLASSES, {}, "semantic")
-    return tmp_path / "labels.tif"
-
-
-def _geojson(labelled: Path) -> list[tuple[shapely.Geometry, dict]]:
-    path = labelled.with_suffix(".geojson")
-    assert write_map_geojson(path, labelled, CLASSES) == 3
-    content = json.loads(path.read_text())
-    assert content["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32633"
-    return [(shapely.geometry.shape(each["geometry"]), each["properties"]) for each in content["features"]]
-
-
-def _geopackage(labelled: Path) -> list[tuple[shapely.Geometry, dict]]:
-    path = labelled.with_suffix(".gpkg")
-    assert write_geopackage(path, labelled, CLASSES) == 3
-    about, _, geometry, fields = pyogrio.raw.read(path, layer="regions")
-    assert "32633" in about["crs"]
-    rows = zip(*fields, strict=True)
-    return [
-        (shapely.from_wkb(one), dict(zip(about["fields"], row, strict=True))) for one, row in zip(geometry, rows, strict=True)
-    ]
-
-
-@pytest.mark.parametrize("read", [_geojson, _geopackage])
-def test_polygons_lie_on_the_corners_of_pixels(labelled: Path, read: Callable[[Path], list]) -> None:
-    found = read(labelled)
-    single = next(shape for shape, about in found if about["pixels"] == 1)
-    corners = {tuple(np.round(TURNED @ corner, 6)) for corner in [(7, 100), (8, 100), (8, 101), (7, 101)]}
-    assert {tuple(np.round(corner, 6)) for corner in single.exterior.coords} == corners
-    middle = TURNED @ (7.5, 100.5)
-    np.testing.assert_allclose(single.centroid.coords[0], middle, atol=1e-6)
-    assert sorted((about["class"], about["pixels"], round(about["area"])) for _, about in found) == [
-        ("forest", 1, 100),
-        ("forest", 9, 900),
-        ("water", 191, 19100),
-    ]
-    drawn = rasterio.features.rasterize([(shape, about["label"]) for shape, about in found], (150, 100), transform=TURNED)
-    labels = labels_in(labelled)
-    np.testing.assert_array_equal(drawn, np.where(labels == 255, 0, labels))
-    assert all(shape.exterior.is_ccw for shape, _ in found)
-
-
-def test_areas_are_in_square_metres(labelled: Path, tmp_path: Path) -> None:
-    assert class_areas(labelled, CLASSES)["water"] == (191, pytest.approx(19100))
-    write_map_areas(tmp_path / "areas.csv", [labelled], CLASSES)
-    rows = (tmp_path / "areas.csv").read_text().splitlines()
-    assert rows[0] == "map,class,pixels,share,area"
-    assert rows[3] == f"labels,forest,10,{10 / (150 * 100 - 100 * 40):.6f},1000.00"
 
 
 def test_a_map_without_a_place_is_in_pixels_and_says_so(predictor: Predictor, tmp_path: Path) -> None:

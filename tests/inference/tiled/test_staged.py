@@ -18,10 +18,11 @@ from torchvision.ops import SqueezeExcitation
 from fullconv.errors import DataError, GeometryError, SpecError
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled import predict_windows
+from fullconv.inference.tiled.ahead import STRIP
 from fullconv.inference.tiled.part import Part
 from fullconv.inference.tiled.plan import cut
 from fullconv.inference.tiled.stage_plan import plan_stages
-from fullconv.inference.tiled.staged import STRIP, StagePlan, predict_staged
+from fullconv.inference.tiled.staged import StagePlan, predict_staged
 from fullconv.labels import LabelSet
 from fullconv.nn.build import build_model
 from fullconv.nn.stages import stages_of

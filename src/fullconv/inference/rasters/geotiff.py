@@ -8,7 +8,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,18 @@ FEWEST = 256
 """Pixels along the longer side of the coarsest overview, at most twice as many."""
 
 
-def write_labels(
-    path: Path, labels: NDArray[np.uint8], like: Raster, label_set: LabelSet, settings: Mapping[str, Any], band: str
-) -> None:
+class Rows(Protocol):
+    """Labels uint8 (height, width), of which a slice of rows is an array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width)."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.uint8]:
+        """Return rows."""
+
+
+def write_labels(path: Path, labels: Rows, like: Raster, label_set: LabelSet, settings: Mapping[str, Any], band: str) -> None:
     """Write labels (height, width) as a GeoTIFF: the whole file, or none.
 
     Parameters
@@ -107,7 +116,7 @@ def _add_overviews(path: Path, size: tuple[int, int]) -> None:
             file.build_overviews(levels, geo("rasterio.enums").Resampling.mode)
 
 
-def _check(path: Path, labels: NDArray[np.uint8]) -> None:
+def _check(path: Path, labels: Rows) -> None:
     """Read what was written: a disk that is full at the very end makes GDAL lose blocks without an error."""
     raster = Raster(path)
     height, width = labels.shape

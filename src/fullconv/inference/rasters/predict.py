@@ -1,8 +1,9 @@
 """A trained model, put to work on maps of any size: window by window, resumable, with the same grid as the map."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from fullconv.data.sample import RGB
 from fullconv.errors import DataError, GeometryError, SpecError
 from fullconv.inference.digests import differences, ends_digest
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.rasters.begun import BegunLabels, discard
 from fullconv.inference.rasters.geotiff import NODATA, settings_of, write_labels
 from fullconv.inference.rasters.polygons import crs_member, write_geopackage, write_map_geojson
 from fullconv.inference.threshold import check_threshold
+from fullconv.inference.tiled.begun import Begun, about_of, discard, has_rows
 from fullconv.inference.tiled.jobs import PLAIN, Tiling
 from fullconv.inference.tiled.memory import free_for
-from fullconv.inference.tiled.plan import cut, cut_of
+from fullconv.inference.tiled.plan import Cut, cut
 from fullconv.inference.tiled.verify import Verifier
 from fullconv.labels import LabelSet
 
@@ -132,7 +133,7 @@ def predict_map(
     outcome = MapOutcome(result, settings=_settings(predictor, reader, head, plan), notes=_notes(raster, plan))
     if plan.overwrite or not _is_there(result, outcome.settings):
         _compute(predictor, reader, head, plan, outcome, progress)
-    discard(result)
+    discard(_bands(result))
     for name in (name for name in POLYGONS if name in plan.outputs):
         suffix, write = POLYGONS[name]
         path = result.with_suffix(suffix)
@@ -143,47 +144,70 @@ def predict_map(
 
 
 def _compute(predictor: Predictor, reader: MapReader, head: str, plan: MapPlan, outcome: MapOutcome, progress: Progress) -> None:
-    size = reader.raster.size
-    begun = BegunLabels(outcome.labels, size, outcome.settings, afresh=plan.overwrite)
-    outcome.went_on = begun.rows
-    try:
-        for top, left, labels in _parts(predictor, reader, head, plan.tiling, begun):
-            height, width = labels.shape
-            begun.write(top, left, np.where(reader.valid(top, left, height, width), labels, np.uint8(NODATA)))
-            if left + width == size[1]:
-                begun.finish(top + height)
-                progress(top + height, size[0])
-        write_labels(outcome.labels, begun.labels(), reader.raster, predictor.labels[head], outcome.settings, head)
-    finally:
-        begun.close()
+    size, tiling = reader.raster.size, plan.tiling
+    about = (reader.raster, predictor.labels[head], outcome.settings, head)
+    if plan.overwrite:
+        discard(_bands(outcome.labels))
+    _check_begun(outcome)
+    if _is_whole(size, tiling):
+        labels = predictor.predict_batch([{RGB: reader.read(0, 0, *size)}], head)[0].labels
+        write_labels(outcome.labels, _measured(reader, 0, labels), *about)
+        progress(size[0], size[0])
+    else:
+        how, say = partial(_cut, predictor, reader, head, tiling), partial(_say, tiling, reader)
+        begun = Begun(_bands(outcome.labels), size, {"layers": ["labels"], "settings": outcome.settings}, how, say)
+        outcome.went_on = begun.bands.rows
+        verifier = Verifier(size, tiling.verify, begun.bands.rows) if tiling.verify and begun.bands.rows < size[0] else None
+        try:
+            for layers in begun.further_rows(predictor, reader.read, head=head, look=verifier.look if verifier else None):
+                begun.bands.add({"labels": _measured(reader, begun.bands.rows, layers["labels"])})
+                progress(begun.bands.rows, size[0])
+            if verifier is not None:
+                found = verifier.largest_difference(predictor, reader.read, head, begun.how)
+                tiling.say(f"logits of {tiling.verify} windows, computed once more by themselves, differ by {found:.1e} at most")
+            write_labels(outcome.labels, begun.bands.layer("labels", size[1]), *about)
+        finally:
+            begun.close()
     outcome.written.append(outcome.labels)
 
 
-def _parts(
-    predictor: Predictor, reader: MapReader, head: str, tiling: Tiling, begun: BegunLabels
-) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Yield (top, left, labels) row by row, from the first rows on that are not finished; small maps in one piece."""
-    size, first = reader.raster.size, begun.rows
-    small = max(size) <= LONGEST and size[0] * size[1] <= SMALL and tiling.memory is None
-    if (small if tiling.tile is None else max(size) <= tiling.tile) or first == size[0]:
-        if not first:
-            yield 0, 0, predictor.predict_batch([{RGB: reader.read(0, 0, *size)}], head)[0].labels
-        return
+def _bands(result: Path) -> Path:
+    """Return where finished rows are kept."""
+    return result.with_name(f".{result.name}.bands")
+
+
+def _check_begun(outcome: MapOutcome) -> None:
+    """Stop where labels were begun in another way, which the message says."""
+    path, now = _bands(outcome.labels), json.loads(json.dumps(outcome.settings))
+    before = about_of(path) or {}
+    if has_rows(path) and "settings" in before and before["settings"] != now:
+        raise DataError(
+            f"{outcome.labels} was begun with {differences(before['settings'], now)}; choose another --out, or --overwrite it"
+        )
+
+
+def _is_whole(size: tuple[int, int], tiling: Tiling) -> bool:
+    """Return whether a map is so small that it is computed in one piece."""
+    if tiling.tile is not None:
+        return max(size) <= tiling.tile
+    return max(size) <= LONGEST and size[0] * size[1] <= SMALL and tiling.memory is None
+
+
+def _measured(reader: MapReader, top: int, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return whole rows of labels without those of pixels that were not measured."""
+    return np.where(reader.valid(top, 0, *labels.shape), labels, np.uint8(NODATA))
+
+
+def _cut(predictor: Predictor, reader: MapReader, head: str, tiling: Tiling) -> Cut:
+    size = reader.raster.size
     try:
-        memory = free_for(predictor.device, tiling.memory)
-        how = cut_of(begun.cut) if begun.cut else cut(predictor, size, memory, head, tiling.tile, tiling.approximate)
+        return cut(predictor, size, free_for(predictor.device, tiling.memory), head, tiling.tile, tiling.approximate)
     except (GeometryError, SpecError) as error:
         raise SpecError(f"{error}; or let the map be computed whole, where memory allows: --tile {max(size)}") from error
-    begun.cut = how.key
-    tiling.say(f"{reader.raster.path}: {size[0]}×{size[1]} px, {how.about}")
-    verifier = Verifier(size, tiling.verify, first) if tiling.verify else None
-    look = verifier.look if verifier else None
-    for part in how.parts(predictor, reader.read, size, head=head, first_row=first, look=look):
-        if part.top + len(part.labels) > first:
-            yield part.top, part.left, part.labels
-    if verifier is not None:
-        difference = verifier.largest_difference(predictor, reader.read, head)
-        tiling.say(f"logits of {tiling.verify} windows, computed once more by themselves, differ by {difference:.1e} at most")
+
+
+def _say(tiling: Tiling, reader: MapReader, line: str) -> None:
+    tiling.say(f"{reader.raster.path}: {line}")
 
 
 def _is_there(result: Path, settings: Mapping[str, Any]) -> bool:

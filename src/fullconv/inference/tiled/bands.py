@@ -8,8 +8,9 @@ short by a kill is dropped and its band computed again. The results are written 
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -118,9 +119,16 @@ class Bands:
     def pieces(self, layer: str) -> Iterator[Piece]:
         """Yield all rows of a layer, from top to bottom."""
         for record in self._layers:
-            known = record[layer]
-            self._file.seek(known.at)
-            yield Piece(self._file.read(known.size), known.checksum, known.length)
+            yield self._piece(record[layer])
+
+    def _piece(self, known: _Layer) -> Piece:
+        self._file.seek(known.at)
+        return Piece(self._file.read(known.size), known.checksum, known.length)
+
+    def layer(self, name: str, width: int) -> "Layer":
+        """Return a layer of one byte a pixel, whose rows are read when they are looked at."""
+        known = [record[name] for record in self._layers]
+        return Layer([(each.length // (width + 1), partial(self._piece, each)) for each in known], width)
 
     def close(self) -> None:
         """Leave the file for another time."""
@@ -130,6 +138,31 @@ class Bands:
         """Delete the file, as its results are written."""
         self._file.close()
         self.path.unlink()
+
+
+class Layer:
+    """Rows uint8 (height, width) on a disk, of which a slice is an array.
+
+    Parameters
+    ----------
+    bands
+        How many rows each has, and what reads it.
+    width
+        Pixels in a row.
+    """
+
+    def __init__(self, bands: Sequence[tuple[int, Callable[[], Piece]]], width: int) -> None:
+        self._bands, self.shape = bands, (sum(rows for rows, _ in bands), width)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.uint8]:
+        """Return rows (n, width), one after another."""
+        first, last, _ = rows.indices(self.shape[0])
+        found, top = [np.empty((0, self.shape[1]), np.uint8)], 0
+        for height, read in self._bands:
+            if top < last and first < top + height:
+                found.append(unpacked(read(), self.shape[1])[max(first - top, 0) : last - top])
+            top += height
+        return np.concatenate(found)
 
 
 def unpacked(piece: Piece, width: int) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from fullconv.inference.results import Done, How, Todo, read_job
 from fullconv.inference.rgbd import Loaded
 from fullconv.inference.segmentation import Segmentation
 from fullconv.inference.tiled.bands import Bands
-from fullconv.inference.tiled.large import Order, check_outputs, fingerprint, labels_of, predict_large
+from fullconv.inference.tiled.large import Order, check_outputs, fingerprint, predict_large
 from fullconv.inference.tiled.memory import free_for, window_bytes
 from fullconv.inference.tiled.part import MAPS
 from fullconv.inference.tiled.plan import Cut, cut, fits_whole
@@ -178,7 +178,7 @@ def predict_in_parts(
     def further(bands: Bands) -> None:
         others = [name for name in names if name not in ("labels", *MAPS)]
         if others:
-            found = Segmentation(labels_of(bands, size[1]), None, predictor.labels[head], predictor.label_maps.get(head))
+            found = Segmentation(bands.layer("labels", size[1])[:], None, predictor.labels[head], predictor.label_maps.get(head))
             for name in others:
                 with replacing(_path(job.path(name))) as temporary:
                     OUTPUTS[name][1](Result(source, loaded.image, found, way, values), temporary)

@@ -4,7 +4,6 @@ Letters: H height, W width, K classes.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,9 @@ from fullconv.formats.png_rows import GREY, PALETTE, RGB, Piece, pack, write_png
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.segmentation import Segmentation, Values
 from fullconv.inference.tiled.bands import Bands, unpacked
-from fullconv.inference.tiled.part import MAPS, Part, Read
-from fullconv.inference.tiled.plan import Cut, cut_of
+from fullconv.inference.tiled.begun import Begun
+from fullconv.inference.tiled.part import MAPS, Read
+from fullconv.inference.tiled.plan import Cut
 from fullconv.inference.tiled.verify import Verifier
 
 TEXT = "fullconv"
@@ -53,7 +53,7 @@ class Order:
     Parameters
     ----------
     path
-        Of the labels, a PNG; ``.NAME.bands`` beside it holds what is finished until all is.
+        Of the labels, a PNG; ``.NAME.bands`` and ``.NAME.rows`` beside it hold what is finished until all is.
     maps
         Paths of further files, by the names in :data:`fullconv.inference.tiled.part.MAPS`.
     head
@@ -117,64 +117,26 @@ def predict_large(
     DataError, FullconvError
         When the image cannot be read or a result not be written; what is finished stays.
     """
-    about = {"version": 1, "size": list(size), "way": order.way, "layers": ["labels", *order.maps], "identity": order.identity}
-    begun = _begun(order.bands, about)
-    how = cut_of(begun) if begun is not None else plan()
-    bands = Bands(order.bands, about | {"cut": how.key})
-    order.say(f"{size[0]}×{size[1]} px, {how.about}" + (f"; {bands.rows} rows were there already" if bands.rows else ""))
+    about = {"way": order.way, "layers": ["labels", *order.maps], "identity": order.identity}
+    begun = Begun(order.bands, size, about, plan, order.say)
+    bands = begun.bands
     try:
         verifier = Verifier(size, order.verify, bands.rows) if order.verify and bands.rows < size[0] else None
-        parts = how.parts(
-            *(predictor, read, size),
-            head=order.head,
-            maps=tuple(order.maps),
-            first_row=bands.rows,
-            look=verifier.look if verifier else None,
-        )
-        for layers in _rows(parts, size[1]):
+        look = verifier.look if verifier else None
+        for layers in begun.further_rows(predictor, read, head=order.head, maps=tuple(order.maps), look=look):
             bands.add(layers)
             order.progress(bands.rows, size[0])
         if use is not None:
             use(bands)
         counts = _write(predictor, bands, size, order)
-        difference = verifier.largest_difference(predictor, read, order.head) if verifier else None
+        difference = verifier.largest_difference(predictor, read, order.head, begun.how) if verifier else None
         if difference is not None:
             order.say(f"logits of {order.verify} windows, computed once more by themselves, differ by {difference:.1e} at most")
     except BaseException:
-        bands.close()
+        begun.close()
         raise
-    bands.remove()
+    begun.remove()
     return Large(counts, bands.resumed, difference)
-
-
-def _begun(path: Path, about: Mapping[str, Any]) -> Any | None:
-    """Return how an earlier run cut the same image, where one was stopped."""
-    try:
-        with path.open("rb") as file:
-            said = json.loads(file.readline())
-        how = said.pop("cut")
-    except (OSError, ValueError, KeyError, AttributeError):
-        return None
-    return how if said == json.loads(json.dumps(dict(about))) else None
-
-
-def _rows(parts: Iterator[Part], width: int) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    """Yield whole rows of every layer, from parts that come from left to right."""
-    row: list[Part] = []
-    for part in parts:
-        row.append(part)
-        if part.left + part.labels.shape[1] == width:
-            yield {name: np.concatenate([_layer(each, name) for each in row], 1) for name in ("labels", *part.maps)}
-            row = []
-
-
-def _layer(part: Part, name: str) -> NDArray[np.uint8]:
-    return part.labels if name == "labels" else part.maps[name]
-
-
-def labels_of(bands: Bands, width: int) -> NDArray[np.uint8]:
-    """Return all labels uint8 (H, W)."""
-    return np.concatenate([unpacked(piece, width) for piece in bands.pieces("labels")])
 
 
 def _write(predictor: Predictor, bands: Bands, size: tuple[int, int], order: Order) -> NDArray[np.int64]:

@@ -18,7 +18,10 @@ from fullconv.inference.finite import check_finite
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.threshold import labels_at
 
-Read = Callable[[int, int, int, int], NDArray[np.generic] | Mapping[str, NDArray[np.generic]]]
+Pixels = NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
+"""Of a window, (height, width, C); or of each input by its name."""
+
+Read = Callable[[int, int, int, int], Pixels]
 """(top, left, height, width) to the pixels there, (height, width, C): uint8, or of each input by its name."""
 
 Look = Callable[[int, int, Tensor], None]

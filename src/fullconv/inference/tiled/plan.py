@@ -13,6 +13,7 @@ from fullconv.errors import DataError
 from fullconv.geometry.tiles import AxisPlan, check_local, overhead, spans, tiles
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.blended import OVERLAP, predict_blended
+from fullconv.inference.tiled.kept_rows import KeptRows
 from fullconv.inference.tiled.memory import largest_fitting, window_bytes
 from fullconv.inference.tiled.part import Part, Read, check_tileable
 from fullconv.inference.tiled.stage_plan import plan_stages, too_little
@@ -45,12 +46,17 @@ class Cut:
     memory: int
     approximate: bool = False
 
-    def parts(self, predictor: Predictor, read: Read, size: tuple[int, int], **how: Any) -> Iterator[Part]:
-        """Return the parts; see :func:`fullconv.inference.tiled.windows.predict_windows`."""
+    def parts(
+        self, predictor: Predictor, read: Read, size: tuple[int, int], *, between: KeptRows | None = None, **how: Any
+    ) -> Iterator[Part]:
+        """Return the parts; see :func:`fullconv.inference.tiled.windows.predict_windows`.
+
+        Stage by stage, rows of maps are kept ``between`` two bands; tiles have none.
+        """
         if isinstance(self.way, int):
             predict = predict_blended if self.approximate else predict_windows
             return predict(predictor, read, size, tile=self.way, **how)
-        return predict_staged(predictor, read, size, self.way, **how)
+        return predict_staged(predictor, read, size, self.way, between=between, **how)
 
     @property
     def about(self) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fullconv.geometry.tiles import AxisPlan, Span
 from fullconv.inference.predictor import Predictor
+from fullconv.inference.tiled.ahead import Ahead
 from fullconv.inference.tiled.part import Read, read_batch
 from fullconv.nn.stages import Stage, input_of
 
@@ -59,6 +60,17 @@ class Rows:
         found = self._view()[:, :, rows[0] - self._first : rows[1] - self._first, slice(*columns)]
         return found.clone(memory_format=torch.channels_last)
 
+    def held(self) -> tuple[int, Tensor | None]:
+        """Return the first row and all rows that are there, (h, w, C) in one piece; ``None`` where there are none."""
+        if self._memory is None or self._first == self._last:
+            return self._first, None
+        return self._first, self._memory[self._at : self._at + self._last - self._first]
+
+    def hold(self, first: int, rows: Tensor | None) -> None:
+        """Take what :meth:`held` gave, in place of what is there."""
+        self._first, self._last, self._at = first, first + (0 if rows is None else len(rows)), 0
+        self._memory = rows
+
     def drop(self, before: int) -> None:
         """Forget the rows before one."""
         gone = min(max(before, self._first), self._last) - self._first
@@ -69,9 +81,6 @@ class Source(Protocol):
     """What a stage reads."""
 
     size: tuple[int, int]
-
-    def align(self, row: int) -> None:
-        """Have what is made at once begin with a row, and with others as far from it."""
 
     def start(self, row: int) -> None:
         """Begin with a row."""
@@ -92,9 +101,6 @@ class NormalisedImage:
     def __init__(self, predictor: Predictor, read: Read, size: tuple[int, int]) -> None:
         self._predictor, self._read, self.size = predictor, read, size
         (self._stream,) = predictor.model.trunks
-
-    def align(self, row: int) -> None:
-        """Do nothing, as nothing is made."""
 
     def start(self, row: int) -> None:
         """Do nothing, as any window can be read at any time."""
@@ -131,10 +137,6 @@ class Bordered:
 
     def _inside(self, entry: int, axis: int = 0) -> int:
         return min(max(entry - self._before, 0), self._source.size[axis])
-
-    def align(self, row: int) -> None:
-        """Have what is made at once begin with a row, and with others as far from it."""
-        self._source.align(row - self._before)
 
     def start(self, row: int) -> None:
         """Begin with a row."""
@@ -181,26 +183,39 @@ class RollingMap:
         The score layer of its level.
     kept
         Whether a later stage reads it; otherwise its logits alone are kept.
+    ahead
+        By how much it is ahead of the image's rows that are put out, see :mod:`fullconv.inference.tiled.ahead`.
+
+    Attributes
+    ----------
+    end
+        How many rows are made.
+    maps, logits
+        Those of them that somebody still needs.
     """
 
-    def __init__(self, stage: Stage, source: Source, chunk: int, wide: int, score: nn.Module | None, kept: bool) -> None:
+    def __init__(
+        self, stage: Stage, source: Source, chunk: int, wide: int, score: nn.Module | None, kept: bool, ahead: Ahead
+    ) -> None:
         source = Bordered(source, stage.around, (stage.around, stage.around)) if stage.around else source
         self._stage, self._source, self._chunk, self._score, self._kept = stage, source, chunk, score, kept
         self._down, across = (AxisPlan(stage.geometry, axis, source.size[axis]) for axis in (0, 1))
         self.size = (self._down.size, across.size)
         self._stride = int(self._down.stride)
         self._across = spans_of(across, wide)
-        self._end = self._offset = 0
-        self._maps, self.logits = Rows(), Rows()
+        self.ahead, self._offset, self.end = ahead, ahead.rows % chunk, 0
+        self.maps, self.logits = Rows(), Rows()
 
-    def align(self, row: int) -> None:
-        """Have chunks begin with a row, and those of the map before with the first row that such a chunk reads.
+    def settle(self, channels: int) -> int:
+        """Compute a tile of zeros of so many channels, as most tiles are; return how many channels its map has.
 
-        Who begins in the middle of an image then begins with whole chunks of all maps, and makes no rows that nobody reads.
+        oneDNN chooses for the first tile how packed weights lie, and with it how sums are rounded. So all runs, wherever in the
+        image they begin, give the same numbers.
         """
-        self._offset = row % self._chunk
         middle = max(self._chunk_of(self.size[0] // 2), 0)
-        self._source.align(self._down.span(middle, min(middle + self._chunk, self.size[0])).begin)
+        down, across = self._down.span(middle, min(middle + self._chunk, self.size[0])), self._across[len(self._across) // 2]
+        window = torch.zeros(1, channels, down.end - down.begin, across.end - across.begin)
+        return int(self._stage.net(window.contiguous(memory_format=torch.channels_last)).shape[1])
 
     def _chunk_of(self, row: int) -> int:
         """Return the first row of the chunk that holds a row."""
@@ -208,20 +223,24 @@ class RollingMap:
 
     def start(self, row: int) -> None:
         """Begin with the chunk that holds a row; chunks lie where they lie when an image is begun from the top."""
-        self._end = max(self._chunk_of(row), 0)
+        self.end = max(self._chunk_of(row), 0)
         self._source.start(self._span().begin)
 
     def start_no_later(self, row: int) -> None:
         """Begin with that row's chunk where it comes before the one that was begun with."""
-        if row < self._end:
+        if row < self.end:
             self.start(row)
 
     def _span(self) -> Span:
-        return self._down.span(self._end, min(self._chunk_of(self._end) + self._chunk, self.size[0]))
+        return self._down.span(self.end, min(self._chunk_of(self.end) + self._chunk, self.size[0]))
+
+    def make_for(self, row: int) -> None:
+        """Have what is there in the middle of an image when its rows above ``row`` are put out; it may be negative."""
+        self.make(min(self.ahead.at(row), self.size[0]))
 
     def make(self, last: int) -> None:
         """Have all rows before ``last``."""
-        while self._end < last:
+        while self.end < last:
             self._make_chunk()
 
     def _make_chunk(self) -> None:
@@ -231,21 +250,21 @@ class RollingMap:
             found = self._stage.net(self._source.window((down.begin, down.end), (across.begin, across.end)))
             found = found[:, :, _kept(down, self._stride), _kept(across, self._stride)]
             scored = None if self._score is None else self._score(found)
-            for rows, maps in ((self._maps, found if self._kept else None), (self.logits, scored)):
+            for rows, maps in ((self.maps, found if self._kept else None), (self.logits, scored)):
                 if maps is not None:
                     if number == 0:
                         rows.make(down.first, down.last, self.size[1], maps)
                     rows.put(down.first, across.first, maps)
-        self._end = down.last
-        self._source.drop(self._span().begin if self._end < self.size[0] else self._source.size[0])
+        self.end = down.last
+        self._source.drop(self._span().begin if self.end < self.size[0] else self._source.size[0])
 
     def window(self, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
         """Return (1, C, h, w) of rows and columns, ends left out."""
-        return self._maps.window(rows, columns)
+        return self.maps.window(rows, columns)
 
     def drop(self, before: int) -> None:
         """Forget the rows of the map, not of its logits, before one."""
-        self._maps.drop(before)
+        self.maps.drop(before)
 
 
 def _kept(span: Span, stride: int) -> slice:

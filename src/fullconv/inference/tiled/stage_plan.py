@@ -13,8 +13,9 @@ from torch import nn
 
 from fullconv.errors import DataError
 from fullconv.geometry.tiles import AxisPlan
+from fullconv.inference.tiled.ahead import STRIP, ahead_of
 from fullconv.inference.tiled.memory import SPARE, largest_weight, peak_of, work_of
-from fullconv.inference.tiled.staged import STRIP, WIDE, StagePlan
+from fullconv.inference.tiled.staged import WIDE, StagePlan
 from fullconv.nn.fcn import FCN
 from fullconv.nn.stages import InSlices, stages_of
 
@@ -25,8 +26,8 @@ WORKING = 0.2
 TILE = 32_000_000
 """Bytes of a tile at work, at most: larger ones get their memory anew from the system each time, which took SqueezeNet a third of
 its time (benchmarks/tiling.py large)."""
-MOST = 512
-"""Rows of the image that a stage computes at once, at most: of those that it had, a run that was stopped computes some again."""
+MOST = 2 * STRIP
+"""Rows of the image that a stage computes at once, at most, and a band has then: who is stopped computes a band twice."""
 COPY = 100
 """Multiplications that take as long as to copy a weight."""
 ROWS = (32, 16, 8, 4)
@@ -95,7 +96,14 @@ def plan_stages(model: FCN, head: str, size: tuple[int, int], memory: int) -> tu
             break
         chunks = max(tried)[1]
     wide = _widths(costs, chunks, memory)
-    return StagePlan(chunks, wide), _work(costs, chunks, wide), _bytes(costs, chunks, wide, model.heads[head])
+    (trunk,) = model.trunks.values()
+    band = max(STRIP, *(rows * cost.stride for rows, cost in zip(chunks, costs, strict=True) if rows < cost.size[0]))
+    plan = StagePlan(chunks, wide, -(-band // STRIP) * STRIP)
+    ahead = ahead_of(stages_of(trunk), model.alignment.steps, plan.chunks, plan.band)
+    cuts = [
+        len(range(each.rows % rows or rows, cost.size[0], rows)) for each, rows, cost in zip(ahead, chunks, costs, strict=True)
+    ]
+    return plan, _work(costs, cuts, wide), _bytes(costs, chunks, wide, model.heads[head])
 
 
 def _costs(model: FCN, head: str, size: tuple[int, int]) -> list[_Costs]:
@@ -178,22 +186,27 @@ def _widths(costs: Sequence[_Costs], chunks: Sequence[int], memory: int) -> list
 
 
 def _bytes(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int], classes: int) -> int:
-    kept, ahead = 0.0, 0.0
+    kept, ahead = 0.0, 0
     # from the last stage on: how many rows of the image each map is ahead of what has been put out
     for i in range(len(costs) - 1, -1, -1):
         cost = costs[i]
-        ahead += chunks[i] * cost.stride
         kept += cost.logits * (ahead + 2 * STRIP + 64) / cost.stride
         if i + 1 < len(costs):
             following = costs[i + 1]
-            kept += cost.row * min(chunks[i + 1] * following.own + following.halo[0] + chunks[i], cost.size[0])
-        ahead += cost.halo[0] * cost.stride / cost.own
+            kept += cost.row * min(_together(chunks[i + 1] * following.own, chunks[i]) + following.halo[0], cost.size[0])
+        ahead += cost.halo[0] * cost.stride // cost.own
     work = [
         cost.fixed + cost.entry * (rows * cost.own + cost.halo[0]) * (columns * cost.own + cost.halo[1])
         for cost, rows, columns in zip(costs, chunks, wide, strict=True)
     ]
     last = 4 * classes * STRIP * min(WIDE, costs[0].size[1] * costs[0].stride) * 3
     return int(kept + max(*work, last)) + sum(cost.packed for cost in costs)
+
+
+def _together(read: int, made: int) -> int:
+    """Return how many rows are held where so many are read at once, and so many made: both end together, from time to time."""
+    more, fewer = max(read, made), min(read, made)
+    return more if more % fewer == 0 else more + fewer
 
 
 def _least(costs: Sequence[_Costs], chunks: Sequence[int], classes: int) -> int:
@@ -210,14 +223,15 @@ def _price(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int]) 
         math.ceil(cost.size[0] / rows) * math.ceil(cost.size[1] / columns)
         for cost, rows, columns in zip(costs, chunks, wide, strict=True)
     )
-    return _work(costs, chunks, wide) + sum(cost.copies * count for cost, count in zip(costs, tiles, strict=True))
+    cuts = [cost.size[0] / rows if rows < cost.size[0] else 0 for cost, rows in zip(costs, chunks, strict=True)]
+    return _work(costs, cuts, wide) + sum(cost.copies * count for cost, count in zip(costs, tiles, strict=True))
 
 
-def _work(costs: Sequence[_Costs], chunks: Sequence[int], wide: Sequence[int]) -> float:
-    """Return the work as a multiple of the whole image's."""
+def _work(costs: Sequence[_Costs], cuts: Sequence[float], wide: Sequence[int]) -> float:
+    """Return the work as a multiple of the whole image's, from how often the rows of each map are cut."""
     return sum(
         cost.work
-        * (1 + cost.twice[0] / (rows * cost.own) * (rows < cost.size[0]))
+        * (1 + cost.twice[0] * count / (cost.size[0] * cost.own))
         * (1 + cost.twice[1] / (columns * cost.own) * (columns < cost.size[1]))
-        for cost, rows, columns in zip(costs, chunks, wide, strict=True)
+        for cost, count, columns in zip(costs, cuts, wide, strict=True)
     )

@@ -15,12 +15,12 @@ from fullconv.geometry.tiles import check_local
 from fullconv.inference.engines.eager import EagerEngine
 from fullconv.inference.engines.packed import can_pack, packed
 from fullconv.inference.predictor import Predictor
+from fullconv.inference.tiled.ahead import STRIP, ahead_of
+from fullconv.inference.tiled.kept_rows import KeptRows
 from fullconv.inference.tiled.part import Look, Part, Read, Wanted, check_tileable, part_of
 from fullconv.inference.tiled.rolling import RollingMap, Source, padded_image
-from fullconv.nn.stages import Joining, Score, Stage, joined_rows, stages_of
+from fullconv.nn.stages import Joining, Score, joined_rows, stages_of
 
-STRIP = 256
-"""Rows of logits that are upsampled at once."""
 WIDE = 2048
 """Columns of logits that are upsampled at once."""
 
@@ -35,10 +35,14 @@ class StagePlan:
         Rows, from the first stage to the last.
     wide
         Columns of a tile.
+    band
+        Rows of the image after which rows of maps are kept, a multiple of :data:`STRIP`. No stage computes more rows for a band
+        than it has, where its chunks divide it.
     """
 
     chunks: Sequence[int]
     wide: Sequence[int]
+    band: int = STRIP
 
 
 def can_stage(predictor: Predictor) -> bool:
@@ -57,6 +61,7 @@ def predict_staged(
     maps: Collection[str] = (),
     first_row: int = 0,
     look: Look | None = None,
+    between: KeptRows | None = None,
 ) -> Iterator[Part]:
     """Yield the parts of an image's prediction, :data:`STRIP` rows after one another, each as wide as :data:`WIDE` at most.
 
@@ -68,6 +73,9 @@ def predict_staged(
         From :func:`fullconv.inference.tiled.stage_plan.plan_stages`.
     first_row
         A multiple of :data:`STRIP`.
+    between
+        Keeps the rows that stages have between two bands, and an image that is begun further down goes on with them. They are
+        put there when more is asked for than a band's last part: whoever asks has put away what came before.
 
     Raises
     ------
@@ -83,57 +91,85 @@ def predict_staged(
         )
     model = predictor.model
     check_local(model.geometry)
+    if first_row >= size[0]:
+        return
     with torch.inference_mode():
-        levels, last = _rolling_maps(predictor, read, size, plan, name)
-        steps = model.alignment.steps
-        down, across = (Joining(steps, [level.size[axis] for level in levels]) for axis in (0, 1))
-        last.align(down.window(size[0] // 2 // STRIP * STRIP, size[0])[1][0][0])
-        _start(levels, last, [a for a, _ in down.window(first_row, first_row + 1)[1]])
-    for top in range(first_row, size[0], STRIP):
+        rolling, levels = _rolling_maps(predictor, read, size, plan, name)
+        down, across = (Joining(model.alignment.steps, [level.size[axis] for level in levels]) for axis in (0, 1))
+        at = None if between is None else between.restore(rolling, first_row, predictor.device)
+        if at is None:
+            _start(levels, rolling[-1], [a for a, _ in down.window(first_row, first_row + 1)[1]])
+            at = first_row - plan.band * max(each.ahead.bands(plan.band) for each in rolling)
+    for top in range(at, size[0], STRIP):
         bottom = min(top + STRIP, size[0])
         with torch.inference_mode():
-            begin, rows = down.window(top, bottom)
-            for level, (_, end) in zip(levels, rows, strict=True):
-                level.make(end)
-        for left in range(0, size[1], WIDE):
-            right = min(left + WIDE, size[1])
-            with torch.inference_mode():
-                edge, columns = across.window(left, right)
-                logits = [level.logits.window(*pair) for level, *pair in zip(levels, rows, columns, strict=True)]
-                there = (
-                    (down.start + top - begin, down.start + bottom - begin),
-                    (down.start + left - edge, down.start + right - edge),
-                )
-                found = part_of(predictor, joined_rows(model.head(name), logits, *there), wanted, (top, left))
-            yield found
-        for level, (a, _) in zip(levels, down.window(bottom, bottom + 1)[1], strict=True):
-            level.logits.drop(a)
+            for each in reversed(rolling):
+                each.make_for(bottom)
+        if bottom > first_row:
+            yield from _strip(predictor, levels, (down, across), (top, bottom), size[1], wanted)
+            for level, (a, _) in zip(levels, down.window(bottom, bottom + 1)[1], strict=True):
+                level.logits.drop(a)
+        if between is not None and bottom % plan.band == 0 and bottom < size[0]:
+            between.keep(rolling, bottom)
+
+
+def _strip(
+    predictor: Predictor,
+    levels: Sequence[RollingMap],
+    joining: tuple[Joining, Joining],
+    rows: tuple[int, int],
+    width: int,
+    wanted: Wanted,
+) -> Iterator[Part]:
+    """Yield the parts of a strip from left to right."""
+    (down, across), (top, bottom) = joining, rows
+    head = predictor.model.head(wanted.head)
+    begin, needed = down.window(top, bottom)
+    with torch.inference_mode():
+        for level, (_, end) in zip(levels, needed, strict=True):
+            level.make(end)
+    for left in range(0, width, WIDE):
+        right = min(left + WIDE, width)
+        with torch.inference_mode():
+            edge, columns = across.window(left, right)
+            logits = [level.logits.window(*pair) for level, *pair in zip(levels, needed, columns, strict=True)]
+            there = (
+                (down.start + top - begin, down.start + bottom - begin),
+                (down.start + left - edge, down.start + right - edge),
+            )
+            found = part_of(predictor, joined_rows(head, logits, *there), wanted, (top, left))
+        yield found
 
 
 def _rolling_maps(
     predictor: Predictor, read: Read, size: tuple[int, int], plan: StagePlan, head: str
-) -> tuple[list[RollingMap], RollingMap]:
-    """Return the maps that are scored, coarse to fine, and the last of all."""
+) -> tuple[list[RollingMap], list[RollingMap]]:
+    """Return the maps of all stages in order, and those that are scored, coarse to fine."""
     model = predictor.model
     (trunk,) = model.trunks.values()
-    stages = _fast(predictor, stages_of(trunk))
+    stages, fast = stages_of(trunk), _can_pack(predictor)
+    if fast:
+        stages = [replace(stage, net=packed(stage.net, torch.float32)) for stage in stages]
+    ahead = ahead_of(stages, model.alignment.steps, plan.chunks, plan.band)
     source: Source = padded_image(predictor, read, size)
+    maps: list[RollingMap] = []
     scored: dict[int, RollingMap] = {}
-    for stage, chunk, wide in zip(stages, plan.chunks, plan.wide, strict=True):
+    channels = sum(model.channels_of(each) for each in model.inputs)
+    for stage, chunk, wide, before in zip(stages, plan.chunks, plan.wide, ahead, strict=True):
         score = None if stage.level is None else Score(model.head(head), stage.level)
-        made = RollingMap(stage, source, chunk, wide, score, kept=stage is not stages[-1])
+        made = RollingMap(stage, source, chunk, wide, score, stage is not stages[-1], before)
+        if fast:
+            channels = made.settle(channels)
         if stage.level is not None:
             scored[stage.level] = made
+        maps.append(made)
         source = made
-    return [scored[level] for level in sorted(scored)], scored[0]
+    return maps, [scored[level] for level in sorted(scored)]
 
 
-def _fast(predictor: Predictor, stages: list[Stage]) -> list[Stage]:
-    """Return stages whose convolutions are packed as those of the whole net are, where that can be."""
-    weights = {parameter.dtype for parameter in predictor.model.parameters()}
-    if not can_pack(predictor.device) or weights != {torch.float32}:
-        return stages
-    return [replace(stage, net=packed(stage.net, torch.float32)) for stage in stages]
+def _can_pack(predictor: Predictor) -> bool:
+    """Whether the stages' convolutions can be packed as those of the whole net are."""
+    return can_pack(predictor.device) and {parameter.dtype for parameter in predictor.model.parameters()} == {torch.float32}
 
 
 def _start(levels: Sequence[RollingMap], last: RollingMap, rows: Sequence[int]) -> None:

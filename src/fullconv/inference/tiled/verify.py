@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fullconv.geometry.tiles import AxisPlan
 from fullconv.inference.predictor import Predictor
-from fullconv.inference.tiled.part import Read, read_batch
+from fullconv.inference.tiled.part import Pixels, Read, read_batch
+from fullconv.inference.tiled.plan import Cut, cut, fits_whole
 from fullconv.inference.tiled.staged import can_stage
 from fullconv.nn.stages import Stage, stages_of
 
@@ -57,32 +58,62 @@ class Verifier:
                     kept = self._seen[i] = torch.full((len(logits), height, width), torch.nan)
                 kept[:, a - row : b - row, c - column : d - column] = logits[:, a - top : b - top, c - left : d - left].cpu()
 
-    def largest_difference(self, predictor: Predictor, read: Read, head: str) -> float:
-        """Return the largest difference of any logit in any window; infinite where a part was never seen."""
-        geometry = predictor.model.geometry
+    def largest_difference(self, predictor: Predictor, read: Read, head: str, how: Cut) -> float:
+        """Return the largest difference of any logit in any window; infinite where a part was never seen.
+
+        Parameters
+        ----------
+        how
+            How the image was cut. A window takes no more memory than its parts did: it is computed whole where that is enough,
+            and else in parts of its own, which lie elsewhere than the image's.
+        """
         found = 0.0
         for (row, column), seen in zip(self._places, self._seen, strict=True):
             if seen is None:
                 return float("inf")
-            sides = []
-            for axis, first in enumerate((row, column)):
-                plan = AxisPlan(geometry, axis, self._size[axis])
-                span = plan.span(first, first + self._sides[axis])
-                more = MORE * plan.period
-                begin, end = max(span.begin - more, 0), min(span.end + more, self._size[axis])
-                if end == self._size[axis]:  # where the image ends its padding depends on where the window begins
-                    begin = min(begin, plan.span(first, self._size[axis]).begin)
-                sides.append((begin, end, first))
-            (top, bottom, row), (left, right, column) = sides
-            with torch.inference_mode():
-                logits = _logits(predictor, read_batch(predictor, read, top, left, bottom - top, right - left), head)[0].cpu()
-            whole = logits[:, row - top : row - top + seen.shape[1], column - left : column - left + seen.shape[2]]
-            difference = (whole - seen).abs()
+            sides = self._window(predictor, row, column)
+            (top, bottom), (left, right) = sides
+            begun = seen.new_full((len(seen), bottom - top, right - left), torch.nan)
+
+            def read_here(first: int, start: int, height: int, width: int, top: int = top, left: int = left) -> Pixels:
+                return read(top + first, left + start, height, width)
+
+            whole = _logits(predictor, read_here, begun, head, how)
+            difference = (whole[:, row - top :, column - left :][:, : seen.shape[1], : seen.shape[2]] - seen).abs()
             found = max(found, float(difference.max()) if not difference.isnan().any() else float("inf"))
         return found
 
+    def _window(self, predictor: Predictor, row: int, column: int) -> list[tuple[int, int]]:
+        """Return first and last (left out) row and column of the pixels that a window is computed from."""
+        sides = []
+        for axis, first in enumerate((row, column)):
+            plan = AxisPlan(predictor.model.geometry, axis, self._size[axis])
+            span = plan.span(first, first + self._sides[axis])
+            more = MORE * plan.period
+            begin, end = max(span.begin - more, 0), min(span.end + more, self._size[axis])
+            if end == self._size[axis]:  # where the image ends its padding depends on where the window begins
+                begin = min(begin, plan.span(first, self._size[axis]).begin)
+            sides.append((begin, end))
+        return sides
 
-def _logits(predictor: Predictor, batch: Mapping[str, Tensor], head: str) -> Tensor:
+
+def _logits(predictor: Predictor, read: Read, found: Tensor, head: str, how: Cut) -> Tensor:
+    """Fill and return the logits (K, h, w) of a window."""
+    size = (found.shape[1], found.shape[2])
+    if fits_whole(predictor, head, size, how.memory) or how.approximate:
+        with torch.inference_mode():
+            return _whole(predictor, read_batch(predictor, read, 0, 0, *size), head)[0].cpu()
+
+    def look(top: int, left: int, logits: Tensor) -> None:
+        found[:, top : top + logits.shape[1], left : left + logits.shape[2]] = logits.cpu()
+
+    own = how if isinstance(how.way, int) else cut(predictor, size, how.memory, head)
+    for _ in own.parts(predictor, read, size, head=head, look=look):
+        pass
+    return found
+
+
+def _whole(predictor: Predictor, batch: Mapping[str, Tensor], head: str) -> Tensor:
     """Return the logits (1, K, h, w) of a window: by PyTorch as it is where nothing speaks against it.
 
     An engine may first copy all weights, for which the memory of an image in parts has no room.
