@@ -17,7 +17,7 @@ BUDGET = 0.012
 
 
 class Small(Context):
-    """A context whose recipes have twelve training and four validation scenes, a quarter as large, or what they ask for themselves."""
+    """A context whose recipes have twelve training and four validation scenes, a quarter as large, or what they ask for."""
 
     def recipe(self, name: str, seed: int = 0, overrides: Mapping[str, Any] | None = None) -> Recipe:
         recipe = super().recipe(name, seed, overrides)

@@ -261,16 +261,16 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
 
 
 def _finish(run: Run, records: list[dict[str, Any]], trained: FCN | None) -> None:
-    """Put the last stage's model and tables in front, draw curves and predictions; ``trained`` is that model where it is at hand."""
+    """Put the last stage's model and tables in front, draw curves and predictions; ``trained`` is that model if it is at hand."""
     last = run.folder.stage(records[-1]["stage"])
     for source in sorted(last.iterdir()):
         if source.is_file() and not source.name.startswith("."):
             with replacing(run.folder.path / source.name) as temporary:
                 shutil.copyfile(source, temporary)
-    # a file gives float32, and constants of the net that are not rounded as they are in one trained in half precision
-    as_stored = trained is not None and next(trained.parameters()).dtype == torch.float32
-    model = trained if trained is not None and as_stored else load_checkpoint(run.folder.model).model
-    model.eval()
+    # a file gives float32, which a net trained in half or double precision is not
+    if trained is None or next(trained.parameters()).dtype != torch.float32:
+        trained = load_checkpoint(run.folder.model).model
+    model = trained.eval()
     draw_curves(run.folder.path / "curves.png", run.log, records)
     for head in model.heads:
         with replacing(run.folder.path / f"{head_name('predictions', head, model)}.png") as temporary:
