@@ -38,6 +38,7 @@ FORBIDDEN = {
     "plt.figure",
     "plt.subplots",
 }
+LAST = {name.rpartition(".")[2] for name in FORBIDDEN}
 ALLOWED = {
     # a worker process of our own, not the caller's
     ("doctor/facts.py", "signal.signal"),
@@ -84,10 +85,11 @@ def changes_in(text: str) -> set[str]:
     """Return the forbidden calls of a source, and assignments to ``os.environ[…]``."""
     found = set()
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in FORBIDDEN:
-            found.add(name)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LAST:
+            found |= {ast.unparse(node.func)} & FORBIDDEN
         targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
-        found |= {"os.environ[…]" for target in targets if ast.unparse(target).startswith("os.environ[")}
+        entries = (target for target in targets if isinstance(target, ast.Subscript))
+        found |= {"os.environ[…]" for target in entries if ast.unparse(target).startswith("os.environ[")}
     return found
 
 

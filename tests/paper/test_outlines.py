@@ -9,6 +9,7 @@ from in_small import Small
 from made_scores import net
 from rich.console import Console
 
+from fullconv.crf import tune
 from fullconv.crf.mean_field import CRFSpec
 from fullconv.data.scenes.scenes import Scenes
 from fullconv.evaluation.trimap import WIDTHS
@@ -51,6 +52,7 @@ def test_the_experiment_end_to_end(small: Small, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(outlines, "plan", tiny)
     monkeypatch.setattr(outlines, "TUNED_ON", 2)
     monkeypatch.setattr(outlines, "DEFAULT", CRFSpec(iterations=2))
+    monkeypatch.setattr(tune, "FACTORS", (2.0,))  # of the search's two rounds the coarse one
     said = io.StringIO()
     context, out = replace(small, seeds=2, console=Console(file=said)), small.out
     found = run_experiment("outlines", context, budget=0.006)

@@ -103,8 +103,14 @@ def test_real_data_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert (recipe.data.name, recipe.data.val) == ("voc2011", "val")
 
 
-def test_two_nets_are_compared_where_the_third_has_no_weights() -> None:
-    rows = [row for item, backbone in NETS.items() for row in table1._architecture(item, backbone)]
+@pytest.fixture(scope="module")
+def architectures() -> tuple[Row, ...]:
+    """What is counted of the three nets."""
+    return tuple(row for item, backbone in NETS.items() for row in table1._architecture(item, backbone))
+
+
+def test_two_nets_are_compared_where_the_third_has_no_weights(architectures: tuple[Row, ...]) -> None:
+    rows = list(architectures)
     rows += [Row(item, "forward relative to VGG16", (0.3,), "", "", paper=0.24) for item in NETS]
     two = {"FCN-AlexNet": net(30.0), "FCN-VGG16": net(40.0)}
     claim = table1._claims(Finding(tuple(rows)), two)[0]
@@ -121,8 +127,10 @@ def test_two_nets_are_compared_where_the_third_has_no_weights() -> None:
         ((40.0, 41.0, 42.0), (44.0, 46.0, 47.0), False),
     ],
 )
-def test_the_best_is_best_beyond_chance(vgg: tuple[float, ...], google: tuple[float, ...], holds: bool | None) -> None:
+def test_the_best_is_best_beyond_chance(
+    vgg: tuple[float, ...], google: tuple[float, ...], holds: bool | None, architectures: tuple[Row, ...]
+) -> None:
     scores = {"FCN-AlexNet": net(30.0, 30.0, 30.0), "FCN-VGG16": net(*vgg), "FCN-GoogLeNet": net(*google)}
-    rows = [row for item, backbone in NETS.items() for row in table1._architecture(item, backbone)]
+    rows = list(architectures)
     rows += [Row(item, "forward relative to VGG16", (0.3,), "", "", paper=0.24) for item in NETS]
     assert table1._claims(Finding(tuple(rows)), scores)[0].holds is holds

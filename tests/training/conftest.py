@@ -1,4 +1,4 @@
-"""Runs that take about a second: eight scenes of 48x64 pixels, ten steps."""
+"""Runs that take about a second: eight scenes of 32x48 pixels, ten steps."""
 
 import io
 from collections.abc import Callable
@@ -14,14 +14,14 @@ TINY: dict[str, Any] = {
     "name": "tiny",
     "model": {"name": "fcn16s-minivgg"},
     "data": {
-        "size": [48, 64],
+        "size": [32, 48],
         "count": 8,
         "val_count": 5,
-        "augment": {"flip": True, "scale": [0.8, 1.2], "color": 0.3, "crop": [40, 40]},
+        "augment": {"flip": True, "scale": [0.8, 1.2], "color": 0.3, "crop": [32, 32]},
     },
     "train": {
         "stages": [{"stride": 32, "steps": 6}, {"stride": 16, "steps": 4, "learning_rate": 1e-3}],
-        "batch_size": 4,
+        "batch_size": 2,
         "keep": "last",
         "loggers": [],
         "optimizer": {"learning_rate": 1e-2},

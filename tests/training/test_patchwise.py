@@ -68,7 +68,7 @@ def test_sampling_changes_what_is_learned(tiny: Tiny, tmp_path: Path, quiet: Con
 
 
 def test_a_batch_that_is_no_whole_number_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(SpecError, match=r"batch_size / loss_sampling must be a whole number of images; 4 / 0.3 is 13.333"):
+    with pytest.raises(SpecError, match=r"batch_size / loss_sampling must be a whole number of images; 2 / 0.3 is 6.66"):
         tiny(train={"loss_sampling": 0.3})
     with pytest.raises(SpecError, match=r"train.loss_sampling"):
         tiny(train={"loss_sampling": 0})

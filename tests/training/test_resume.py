@@ -1,5 +1,7 @@
 import io
+import itertools
 import resource
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +132,15 @@ def test_a_full_disk_keeps_the_last_save(
     same(whole, tmp_path / "out")
 
 
+@pytest.fixture(scope="module")
+def stopped(unbroken: tuple[Recipe, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
+    """A run that was stopped in its first stage."""
+    calls, out = itertools.count(), tmp_path_factory.mktemp("stopped") / "out"
+    with pytest.raises(Interrupted):
+        train(unbroken[0], out, console=Console(quiet=True), stop_when=lambda: next(calls) >= 2)
+    return unbroken[0], out
+
+
 def _zipped(content: object) -> bytes:
     file = io.BytesIO()
     torch.save(content, file)
@@ -137,28 +148,20 @@ def _zipped(content: object) -> bytes:
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut", _zipped([1])])
-def test_a_damaged_resume_file(
-    unbroken: tuple[Recipe, Path], content: bytes, before_step: Before, tmp_path: Path, quiet: Console
-) -> None:
-    recipe, out = unbroken[0], tmp_path / "out"
-    before_step(2, lambda: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(Interrupted):
-        train(recipe, out, console=quiet)
+def test_a_damaged_resume_file(stopped: tuple[Recipe, Path], content: bytes, tmp_path: Path, quiet: Console) -> None:
+    recipe, out = stopped[0], shutil.copytree(stopped[1], tmp_path / "out")
     (out / "stage-32s" / "resume.ckpt").write_bytes(content)
     with pytest.raises(TrainingError, match=r"cannot go on from .*resume.ckpt: .*; delete it to start the stage again") as raised:
         train(recipe, out, resume=True, console=quiet)
     assert "weights_only" not in str(raised.value)  # no advice to unpickle what may be anything
 
 
-def test_a_resume_file_runs_no_code(unbroken: tuple[Recipe, Path], before_step: Before, tmp_path: Path, quiet: Console) -> None:
+def test_a_resume_file_runs_no_code(stopped: tuple[Recipe, Path], tmp_path: Path, quiet: Console) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[object, ...]]:
             return Path.touch, (tmp_path / "evil",)
 
-    recipe, out = unbroken[0], tmp_path / "out"
-    before_step(2, lambda: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(Interrupted):
-        train(recipe, out, console=quiet)
+    recipe, out = stopped[0], shutil.copytree(stopped[1], tmp_path / "out")
     torch.save({"state_dict": Evil()}, out / "stage-32s" / "resume.ckpt")
     with pytest.raises(TrainingError, match="cannot go on from"):
         train(recipe, out, resume=True, console=quiet)

@@ -20,21 +20,36 @@ from fullconv.spec import ModelSpec, Recipe
 from fullconv.training.folder import RunFolder
 from fullconv.training.interrupt import Interrupted
 from fullconv.training.module import TrainingModule
-from fullconv.training.run import train
+from fullconv.training.run import RunResult, train
 from fullconv.training.start import set_statistics, starting_model
 
 Tiny = Callable[..., Recipe]
 OTHER = {"channels": "BGR", "range": [0, 255], "mean": [10.0, 20.0, 30.0], "std": [50.0, 60.0, 70.0]}
 
 
+def a_classifier(folder: Path) -> Path:
+    torch.manual_seed(3)
+    tensors = {name: tensor for name, tensor in minivgg().state_dict().items() if tensor.is_floating_point()}
+    path = folder / "classifier.safetensors"
+    save_file(tensors, path, {"preprocessing": json.dumps(OTHER)})
+    return path
+
+
 @pytest.fixture
 def classifier(tmp_path: Path) -> Path:
     """Weights of a classifier that was trained on images prepared in another way than the backbone's own."""
-    torch.manual_seed(3)
-    tensors = {name: tensor for name, tensor in minivgg().state_dict().items() if tensor.is_floating_point()}
-    path = tmp_path / "classifier.safetensors"
-    save_file(tensors, path, {"preprocessing": json.dumps(OTHER)})
-    return path
+    return a_classifier(tmp_path)
+
+
+def from_classifier(tiny: Tiny, path: Path) -> Recipe:
+    return tiny(model={"weights": str(path)}, data={"mean": {"rgb": (1, 2, 3)}})
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """An unbroken run from a classifier's weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    return train(from_classifier(tiny, a_classifier(folder)), folder / "whole", console=Console(quiet=True))
 
 
 def before_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[], None]) -> None:
@@ -58,10 +73,16 @@ def killed() -> None:
     [(3, lambda: signal.raise_signal(signal.SIGINT), Interrupted), (1, killed, SystemExit), (3, killed, SystemExit)],
 )
 def test_a_run_goes_on_when_its_weights_are_gone(
-    step: int, action: Callable[[], None], ends: type[BaseException], classifier: Path, tiny: Tiny, tmp_path: Path, quiet: Console
+    step: int,
+    action: Callable[[], None],
+    ends: type[BaseException],
+    whole: RunResult,
+    classifier: Path,
+    tiny: Tiny,
+    tmp_path: Path,
+    quiet: Console,
 ) -> None:
-    recipe = tiny(model={"weights": str(classifier)}, data={"mean": {"rgb": (1, 2, 3)}})
-    whole = train(recipe, tmp_path / "whole", console=quiet)
+    recipe = from_classifier(tiny, classifier)
     with pytest.MonkeyPatch.context() as patch:
         before_step(patch, step, action)
         with pytest.raises(ends):

@@ -80,7 +80,7 @@ def _draw_worst(folder: Path, number: int, study: Study, dataset: Dataset, head:
         sample = dataset[index]
         row = sample.picture, sample.targets[head].numpy(), prediction
         with replacing(folder / f"worst-{number}-{place}.png") as temporary:
-            prediction_grid([row], study.report.labels).save(temporary, format="PNG")
+            prediction_grid([row], study.report.labels).save(temporary, format="PNG", compress_level=1)
 
 
 def _page(evaluation: Evaluation) -> Page:

@@ -55,7 +55,7 @@ def spread_out(dataset: Dataset, count: int = DRAWN) -> list[int]:
 def draw_comparisons(path: Path, rows: Sequence[Comparison], labels: LabelSet) -> None:
     """Draw images beside their ground truth and what was found, a line each, into a PNG."""
     with replacing(path) as temporary:
-        comparison_grid(rows, labels).save(temporary, format="PNG")
+        comparison_grid(rows, labels).save(temporary, format="PNG", compress_level=1)
 
 
 def draw_nets(path: Path, nets: Mapping[str, FCN], dataset: Dataset, head: str) -> Picture:

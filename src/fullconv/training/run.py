@@ -25,6 +25,7 @@ from fullconv.files import replacing
 from fullconv.lock import alone_in
 from fullconv.nn.backbones import use_backbone
 from fullconv.nn.checkpoint import load_checkpoint, save_checkpoint
+from fullconv.nn.fcn import FCN
 from fullconv.spec import Recipe
 from fullconv.training.accumulate import check_parts
 from fullconv.training.batch import with_batch_size
@@ -235,7 +236,7 @@ def _train(run: Run, leads: bool) -> RunResult:
             _save_stage(run, result, records)
     run.console.print(stage_table(records))
     if leads:
-        _finish(run, records)
+        _finish(run, records, result.model if result else None)
     return RunResult(run.folder.path, records, sum(record["seconds"] for record in records))
 
 
@@ -259,19 +260,24 @@ def _save_stage(run: Run, result: StageResult, records: list[dict[str, Any]]) ->
     run.folder.resume_file(result.record["stage"]).unlink(missing_ok=True)
 
 
-def _finish(run: Run, records: list[dict[str, Any]]) -> None:
-    """Put the last stage's model and tables in front, draw curves and predictions."""
+def _finish(run: Run, records: list[dict[str, Any]], trained: FCN | None) -> None:
+    """Put the last stage's model and tables in front, draw curves and predictions; ``trained`` is that model if it is at hand."""
     last = run.folder.stage(records[-1]["stage"])
     for source in sorted(last.iterdir()):
         if source.is_file() and not source.name.startswith("."):
             with replacing(run.folder.path / source.name) as temporary:
                 shutil.copyfile(source, temporary)
-    model = load_checkpoint(run.folder.model).model
+    # a file gives float32, which a net trained in half or double precision is not
+    if trained is None or next(trained.parameters()).dtype != torch.float32:
+        trained = load_checkpoint(run.folder.model).model
+    model = trained.eval()
     draw_curves(run.folder.path / "curves.png", run.log, records)
     for head in model.heads:
         with replacing(run.folder.path / f"{head_name('predictions', head, model)}.png") as temporary:
-            draw_predictions(model, run.validation.dataset, head, run.recipe.data.scale).save(temporary, format="PNG")
-    limits = verdict(facts_of(run, model.eval(), records))
+            draw_predictions(model, run.validation.dataset, head, run.recipe.data.scale).save(
+                temporary, format="PNG", compress_level=1
+            )
+    limits = verdict(facts_of(run, model, records))
     for limit in limits:
         run.console.print(f"what limits this run: {limit}", highlight=False, soft_wrap=True, markup=False)
     told = {"recipe": run.recipe.name, "finished": True, "stages": records}

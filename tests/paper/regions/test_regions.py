@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from in_small import BUDGET, Small, assert_trained_as_planned
+from in_small import BUDGET, SIZE, Small, assert_trained_as_planned
 from made_scores import PIXELS, from_hits, net
 from rich.console import Console
 
@@ -267,7 +267,7 @@ def test_the_experiment_in_small(small: Small, monkeypatch: pytest.MonkeyPatch) 
         assert 0 <= rows[method, "mean IU"][0] <= 100
     assert rows["regions, classified", "seconds an image, features"] > rows["boxes, classified", "seconds an image, features"]
     assert (small.out / "T3/methods.png").stat().st_size > 5000
-    training, validation = (open_dataset(DataSpec(count=12, val_count=4, size=(96, 128)), split) for split in ("train", "val"))
+    training, validation = (open_dataset(DataSpec(count=12, val_count=4, size=SIZE), split) for split in ("train", "val"))
     for lesson_of, place in zip(lessons, spread_out(training, 2), strict=True):  # nothing is learned from held-out images
         np.testing.assert_array_equal(lesson_of.truth, training[place].targets["semantic"])
         assert len(lesson_of.described.proposals) == len(propose(training[place].picture, 200))
