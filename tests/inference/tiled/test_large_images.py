@@ -211,6 +211,15 @@ def test_memory_without_a_tile_decides_by_itself(predictor: Predictor, tmp_path:
         assert np.array_equal(np.asarray(labels), whole.labels)
 
 
+def test_a_small_image_does_not_fit_beside_large_weights(tmp_path: Path) -> None:
+    """Of a net whose weights take hundreds of megabytes, which an engine copies, the size of the image says little."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    heavy = Predictor(build_model("fcn32s-alexnet", {"semantic": 2}), {"semantic": LabelSet(("no", "yes"))})
+    jobs, taken = find_jobs([str(tmp_path / "a.png")], tmp_path / "out"), int(-free_for(heavy.device, 0) / SHARE)
+    assert too_large(heavy, "semantic", jobs, Tiling(memory=taken + 300_000_000)) == set(jobs)
+    assert too_large(heavy, "semantic", jobs, Tiling(memory=taken + 600_000_000)) == set()
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process's peak since a moment")
 def test_no_more_memory_is_taken_than_was_allowed(predictor: Predictor, tmp_path: Path) -> None:
     size = (1600, 1700)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from fullconv.inference.engines.packed import PackedConv2d
 
@@ -89,6 +89,23 @@ FILTERINGS = {
     7: Filtering(7, 2, (0, 1 / 2, -1 / 2, 1, -1, 2, -2)),
 }
 """By the weights in a direction."""
+
+
+def filtering_of(convolution: "nn.Conv2d | WinogradConv2d") -> Filtering | None:
+    """Return what a convolution in float32 gains by: square weights of a known size, stride 1, many channels on both sides."""
+    made, read, height, width = convolution.weight.shape
+    plain = tuple(convolution.stride) == tuple(convolution.dilation) == (1, 1) and convolution.groups == 1
+    return FILTERINGS.get(height) if plain and height == width and min(made, read) >= LEAST_CHANNELS else None
+
+
+def kept_bytes(module: nn.Module) -> int:
+    """Return the bytes that packed and moved weights of a module's convolutions take in float32, beside their own."""
+    found = 0
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            filtering = filtering_of(part)
+            found += 4 * part.weight.numel() * (filtering.read**2 if filtering else 1) // (filtering.taps**2 if filtering else 1)
+    return found
 
 
 class Tiling(NamedTuple):
@@ -179,12 +196,8 @@ class WinogradConv2d(PackedConv2d):
 
     @property
     def filtering(self) -> Filtering | None:
-        """What it gains by: where weights are square, of a known size, stride 1, in float32, with many channels on both sides."""
-        made, read, height, width = self.weight.shape
-        plain = self.stride == [1, 1] and self.dilation == [1, 1] and self.groups == 1
-        known = self.activation in ("none", "relu") and self.dtype == torch.float32
-        gains = plain and known and height == width and min(made, read) >= LEAST_CHANNELS
-        return FILTERINGS.get(height) if gains else None
+        """What it gains by; ``None`` where it does not."""
+        return filtering_of(self) if self.activation in ("none", "relu") and self.dtype == torch.float32 else None
 
     @property
     def work(self) -> int:

@@ -74,7 +74,7 @@ def too_large(predictor: Predictor, head: str, jobs: Sequence[Job], tiling: Tili
             raise DataError(f"{why}, so images cannot be cut into parts; leave --tile and --max-memory out")
         return set()
     fits = functools.cache(lambda size, memory: fits_whole(predictor, head, size, memory))
-    a_pixel = functools.cache(lambda: window_bytes(predictor.model, head, (1024, 1024)) / 1024**2)
+    about = functools.cache(lambda: _about(predictor, head))
     found = set()
     for job in jobs:
         if not (isinstance(job.source, Path) and isinstance(job.out, Path)):
@@ -90,10 +90,18 @@ def too_large(predictor: Predictor, head: str, jobs: Sequence[Job], tiling: Tili
             memory = free_for(predictor.device, tiling.memory) - READING * pixels
             clear = pixels <= SMALL and tiling.memory is None
             # most images fit by far, and need no closer look
-            parts = not clear and 2 * a_pixel() * pixels > memory and not fits((height, width), _rounded(memory))
+            far = clear or about()[0] + 2 * about()[1] * pixels <= memory
+            parts = not far and not fits((height, width), _rounded(memory))
         if parts:
             found.add(job)
     return found
+
+
+def _about(predictor: Predictor, head: str) -> tuple[float, float]:
+    """Return the bytes that any image takes, and those of each of its pixels, about."""
+    small, large = (window_bytes(predictor.model, head, (side, side)) for side in (256, 1024))
+    a_pixel = (large - small) / (1024**2 - 256**2)
+    return small - a_pixel * 256**2, a_pixel
 
 
 def _only_whole(predictor: Predictor) -> str | None:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fullconv.inference.engines.packed import can_pack
+from fullconv.inference.engines.winograd import kept_bytes
 from fullconv.nn.fcn import FCN
 from fullconv.nn.stages import InSlices
 from fullconv.nn.upsample import Deconvolution
@@ -98,7 +100,10 @@ class _Predicting(nn.Module):
 
 
 def window_bytes(model: FCN, head: str, size: tuple[int, int], strip: int = 256) -> int:
-    """Return the bytes that predicting a window of (height, width) pixels takes at most, beside the weights.
+    """Return the bytes that predicting a window of (height, width) pixels takes at most, beside the weights of the model.
+
+    On x86 processors that is with a copy of all weights of convolutions, as an engine computes with
+    (:mod:`fullconv.inference.engines.packed`).
 
     Examples
     --------
@@ -107,7 +112,8 @@ def window_bytes(model: FCN, head: str, size: tuple[int, int], strip: int = 256)
     True
     """
     images = {name: torch.empty(1, model.channels_of(name), *size, dtype=torch.uint8, device="meta") for name in model.inputs}
-    return int(peak_of(_Predicting(model, head, strip), images) * (1 + SPARE)) + largest_weight(model)
+    copied = kept_bytes(model) if can_pack(next(model.parameters()).device) else 0
+    return int(peak_of(_Predicting(model, head, strip), images) * (1 + SPARE)) + largest_weight(model) + copied
 
 
 def largest_weight(module: nn.Module) -> int:
