@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fullconv.geometry.known_shapes import KnownShapes
 
 SMALL = st.integers(1, 4)
+NUMPYS: Any = np.int64(2)
 
 
 def both(function: Callable[..., Tensor], *values: Any) -> tuple[Any, Any]:
@@ -64,9 +65,9 @@ def test_poolings(size: tuple[int, int], kernel: tuple[int, int], stride: int, p
         (torch.empty_like, (torch.zeros(2, 3, 4, 5).permute(0, 2, 3, 1),)),
         (F.conv2d, (torch.zeros(1, 3, 5, 5), torch.zeros(2, 3, 3, 3), None, 1, "same")),
         (F.conv2d, (torch.zeros(1, 3, 5, 5), torch.zeros(2, 3, 3, 3), torch.zeros(2, dtype=torch.float64))),
-        (F.conv2d, (torch.zeros(1, 3, 5, 5), torch.zeros(2, 3, 3, 3), None, np.int64(2))),
-        (nn.MaxPool2d(np.int64(2)), (torch.zeros(1, 3, 5, 5),)),
-        (nn.MaxPool2d(2, np.int64(1)), (torch.zeros(1, 3, 5, 5),)),
+        (F.conv2d, (torch.zeros(1, 3, 5, 5), torch.zeros(2, 3, 3, 3), None, NUMPYS)),
+        (nn.MaxPool2d(NUMPYS), (torch.zeros(1, 3, 5, 5),)),
+        (nn.MaxPool2d(2, NUMPYS), (torch.zeros(1, 3, 5, 5),)),
         (nn.MaxPool2d(2, ()), (torch.zeros(1, 3, 5, 5),)),
         (nn.MaxPool2d((2, 2, 2)), (torch.zeros(1, 3, 5, 5),)),
         (F.adaptive_avg_pool2d, (torch.zeros(2, 3, 5, 4), (1,))),
