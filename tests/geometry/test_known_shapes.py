@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from fullconv.geometry.known_shapes import KnownShapes
 
 SMALL = st.integers(1, 4)
+NUMPYS: Any = np.int64(2)
 
 
 def both(function: Callable[..., Tensor], *values: Any) -> tuple[Any, Any]:
@@ -62,6 +64,13 @@ def test_poolings(size: tuple[int, int], kernel: tuple[int, int], stride: int, p
         (lambda a, b: a + b, (torch.zeros(2, 3), torch.zeros(2, 4))),
         (torch.empty_like, (torch.zeros(2, 3, 4, 5).permute(0, 2, 3, 1),)),
         (F.conv2d, (torch.zeros(1, 3, 5, 5), torch.zeros(2, 3, 3, 3), None, 1, "same")),
+        (F.conv2d, (torch.zeros(1, 3, 5, 5), torch.zeros(2, 3, 3, 3), torch.zeros(2, dtype=torch.float64))),
+        (F.conv2d, (torch.zeros(1, 3, 5, 5), torch.zeros(2, 3, 3, 3), None, NUMPYS)),
+        (nn.MaxPool2d(NUMPYS), (torch.zeros(1, 3, 5, 5),)),
+        (nn.MaxPool2d(2, NUMPYS), (torch.zeros(1, 3, 5, 5),)),
+        (nn.MaxPool2d(2, ()), (torch.zeros(1, 3, 5, 5),)),
+        (nn.MaxPool2d((2, 2, 2)), (torch.zeros(1, 3, 5, 5),)),
+        (F.adaptive_avg_pool2d, (torch.zeros(2, 3, 5, 4), (1,))),
     ],
 )
 def test_other_operations(function: Callable[..., Tensor], values: tuple[Any, ...]) -> None:
@@ -74,4 +83,6 @@ def test_what_is_named_or_unusual_is_left_to_torch() -> None:
     with KnownShapes():
         assert torch.empty_like(maps, device="cpu").device.type == "cpu"
         assert torch.add(maps, maps, alpha=2).shape == maps.shape
+        with pytest.warns(UserWarning, match="deprecated"):
+            assert torch.add(maps, 2, maps).shape == maps.shape
         assert nn.functional.conv2d(input=maps, weight=torch.zeros(2, 3, 3, 3, device="meta")).shape == (1, 2, 6, 6)

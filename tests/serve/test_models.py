@@ -138,3 +138,11 @@ def test_a_folder_that_takes_no_lock_is_said(checkpoint: Path, tmp_path: Path) -
     settings = Settings((("scenes", str(checkpoint)),), device="cpu", shared=tmp_path / "full" / "folder")
     with pytest.raises(WeightsError, match=r"cannot share the weights of scenes in .*: Not a directory; make room there"):
         open_model("scenes", checkpoint, settings)
+
+
+def test_of_several_the_one_that_cannot_be_loaded_is_named(checkpoint: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"garbage")
+    models = Models(Settings((("net", str(checkpoint)), ("other", str(broken)))))
+    with pytest.raises(WeightsError, match=rf"^{broken}: the checkpoint is no \.safetensors file; give"):
+        models.load()

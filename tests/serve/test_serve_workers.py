@@ -85,6 +85,13 @@ def test_none_that_can_start(tmp_path: Path) -> None:
     assert Kept(tmp_path).end() == (1, "a worker could not start; the line before says why")
 
 
+def test_a_signal_while_the_first_is_started(tmp_path: Path) -> None:
+    (tmp_path / "interrupted").touch()
+    kept = Kept(tmp_path)
+    assert kept.end() == (0, "")
+    assert not kept.noted("ready")
+
+
 def test_workers_do_not_outlive_their_keeper(kept: Kept) -> None:
     until(lambda: len(kept.noted("ready")) == 2)
     kept.keeper.kill()

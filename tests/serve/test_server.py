@@ -118,6 +118,17 @@ def test_a_process_reloads_drains_and_ends_well(checkpoint: Path, tmp_path: Path
     assert not any("Traceback" in line for line in log)
 
 
+def test_a_signal_before_it_serves_ends_it_well(checkpoint: Path) -> None:
+    """While it imports what serves; who keeps services would take any other exit code for a failure."""
+    command = [sys.executable, "-m", "fullconv", "serve", str(checkpoint), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "listening on" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.read().endswith("INFO stopped\n")
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

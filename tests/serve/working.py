@@ -44,11 +44,26 @@ def note(folder: Path, what: str) -> None:
         file.write(f"{what}\n")
 
 
+class Interrupted:
+    """The same work, of which the process that keeps them gets SIGTERM while it hands it to the first worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, ready: workers.Ready) -> None:
+        """Work."""
+        work(self.folder, ready)
+
+    def __getstate__(self) -> dict[str, Path]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return vars(self)
+
+
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     workers.PAUSE, workers.LONG_PAUSE = 0.05, 0.1
     try:
-        workers.run_workers(functools.partial(work, place), 2)
+        workers.run_workers(Interrupted(place) if (place / "interrupted").exists() else functools.partial(work, place), 2)
     except SpecError as error:
         sys.exit(str(error))
     assert FOLDER not in os.environ

@@ -50,17 +50,30 @@ def _convolution(
 ) -> Tensor | None:  # fmt: skip
     if isinstance(padding, str) or maps.dim() != 4 or weight.dim() != 4 or maps.dtype != weight.dtype:
         return None
-    out = weight.shape[0]
-    if maps.shape[1] != weight.shape[1] * groups or out % groups or (bias is not None and tuple(bias.shape) != (out,)):
+    out, pairs = weight.shape[0], _pairs(stride, padding, dilation)
+    if pairs is None or maps.shape[1] != weight.shape[1] * groups or out % groups or not _is_bias(bias, weight):
         return None
-    sides = zip(maps.shape[2:], weight.shape[2:], _pair(stride), _pair(padding), _pair(dilation), strict=True)
-    usual = min(_pair(stride)) > 0 and min(_pair(padding)) >= 0 and min(_pair(dilation)) > 0
-    size = [(n + 2 * pad - d * (k - 1) - 1) // s + 1 for n, k, s, pad, d in sides] if usual else [0]
+    strides, pads, dilations = pairs
+    if min(*strides, *dilations) < 1 or min(pads) < 0:
+        return None
+    sides = zip(maps.shape[2:], weight.shape[2:], strides, pads, dilations, strict=True)
+    size = [(n + 2 * pad - d * (k - 1) - 1) // s + 1 for n, k, s, pad, d in sides]
     return maps.new_empty((maps.shape[0], out, *size)) if min(size) > 0 else None
 
 
-def _pair(given: Pair) -> tuple[int, ...]:
-    return (given, given) if isinstance(given, int) else (*given, *given)[:2]
+def _is_bias(value: Tensor | None, weight: Tensor) -> bool:
+    """Whether it is none, or one number for each output."""
+    return value is None or (tuple(value.shape) == tuple(weight.shape[:1]) and value.dtype == weight.dtype)
+
+
+def _pairs(*given: Any) -> list[tuple[int, int]] | None:
+    """Return each as (vertical, horizontal), or nothing where one is other than a number, or one or two of them.
+
+    NumPy's numbers, for example, are taken by some layers and not by others, which torch knows.
+    """
+    found = [tuple(each) if isinstance(each, (tuple, list)) else (each,) for each in given]
+    usual = all(len(each) in (1, 2) and all(type(number) is int for number in each) for each in found)
+    return [(each[0], each[-1]) for each in found] if usual else None
 
 
 def _pooling(
@@ -69,8 +82,11 @@ def _pooling(
 ) -> Tensor | None:  # fmt: skip
     if maps.dim() != 4 or any(further.values()):  # indices are asked for too
         return None
-    kernel, pads, dilations = _pair(kernel_size), _pair(padding), _pair(dilation)
-    strides = kernel if stride is None or stride == [] else _pair(stride)
+    as_kernel = stride is None or (isinstance(stride, Sequence) and not stride)
+    pairs = _pairs(kernel_size, kernel_size if as_kernel else stride, padding, dilation)
+    if pairs is None or not isinstance(ceil_mode, bool):
+        return None
+    kernel, strides, pads, dilations = pairs
     if min(*kernel, *strides, *dilations) < 1 or any(not 0 <= 2 * pad <= k for pad, k in zip(pads, kernel, strict=True)):
         return None
     size = []
@@ -84,18 +100,18 @@ def _pooling(
 
 def _dense(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
     fits = weight.dim() == 2 and values.dim() > 1 and values.dtype == weight.dtype and values.shape[-1] == weight.shape[1]
-    if not fits or (bias is not None and tuple(bias.shape) != (weight.shape[0],)):
+    if not fits or not _is_bias(bias, weight):
         return None
     return values.new_empty((*values.shape[:-1], weight.shape[0]))
 
 
 def _average(maps: Tensor, output_size: Any) -> Tensor | None:
-    whole = output_size in (1, (1, 1), [1, 1])
+    whole = _pairs(output_size) == [(1, 1)] and output_size not in ((1,), [1])
     return maps.new_empty((*maps.shape[:2], 1, 1)) if whole and maps.dim() == 4 else None
 
 
-def _sum(first: Any, second: Any) -> Tensor | None:
-    if not (isinstance(first, Tensor) and isinstance(second, Tensor)):
+def _sum(first: Any, second: Any, *further: Any) -> Tensor | None:
+    if further or not (isinstance(first, Tensor) and isinstance(second, Tensor)):
         return None
     return _same(first) if first.shape == second.shape and first.dtype == second.dtype else None
 

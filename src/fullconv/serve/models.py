@@ -203,13 +203,21 @@ def _load(path: Path, settings: Settings) -> Predictor:
     """Return the model of a file, of which nothing is needed any more afterwards."""
     how = settings.device, None, settings.engine, settings.precision
     try:
-        return load(path.read_bytes(), *how) if not is_exported(path) and path.is_file() else _load_copy(path, how)
+        return _load_content(path, how) if not is_exported(path) and path.is_file() else _load_copy(path, how)
     except OSError as error:  # it cannot be read, or the disk has no room for the copy
         raise WeightsError(
             f"cannot load {path}: {error.strerror or error}; make it readable, and room in the folder for temporary files"
         ) from error
     except MemoryError as error:
         raise WeightsError(f"no memory for {path}; serve fewer or smaller models") from error
+
+
+def _load_content(path: Path, how: tuple[Any, ...]) -> Predictor:
+    content = path.read_bytes()
+    try:
+        return load(content, *how)
+    except WeightsError as error:  # of the content, whose file it does not know
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def _load_copy(path: Path, how: tuple[Any, ...]) -> Predictor:

@@ -44,20 +44,23 @@ def run(settings: Settings, host: str, port: int, workers: int = 1) -> None:
     FullconvError
         When the port is taken, or a model cannot be loaded.
     """
-    _allow_files()
-    with _listen(host, port) as listening:
-        set_up_log()
-        log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, listening.getsockname()[1])
-        if workers == 1:
-            with (
-                no_hangup()
-            ):  # which asks for the models' files to be looked at, and until they are loaded there is nothing to do
-                _serve(settings, listening)
-        else:
-            with tempfile.TemporaryDirectory(prefix="fullconv-weights-", ignore_cleanup_errors=True) as folder:
-                shared = dataclasses.replace(settings, shared=Path(folder))
-                run_workers(functools.partial(_work, shared, listening, workers), workers)
-        log.info("stopped")
+    with contextlib.suppress(KeyboardInterrupt):  # one that comes before what serves is imported and answers to it
+        _allow_files()
+        with _listen(host, port) as listening:
+            set_up_log()
+            log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, listening.getsockname()[1])
+            _run(settings, listening, workers)
+    log.info("stopped")
+
+
+def _run(settings: Settings, listening: socket.socket, workers: int) -> None:
+    if workers == 1:
+        with no_hangup():  # it asks for the models' files to be looked at, and until they are loaded none need be
+            _serve(settings, listening)
+    else:
+        with tempfile.TemporaryDirectory(prefix="fullconv-weights-", ignore_cleanup_errors=True) as folder:
+            shared = dataclasses.replace(settings, shared=Path(folder))
+            run_workers(functools.partial(_work, shared, listening, workers), workers)
 
 
 def _serve(settings: Settings, listening: socket.socket, workers: int = 1, ready: Ready | None = None) -> None:

@@ -65,13 +65,16 @@ class _Workers:
         self._context = multiprocessing.get_context("spawn")  # torch's threads do not live through a fork
         self._ready = self._context.Event()
         self._is_stopping = False
-        self._processes = [self._start() for _ in range(count)]
+        self._count = count
+        self._processes: list[BaseProcess] = []
 
-    def _start(self) -> BaseProcess:
+    def _start(self, place: int) -> None:
         process = self._context.Process(target=self._work, args=(self._ready,))
         with no_hangup():
             process.start()
-        return process
+        self._processes[place : place + 1] = [process]
+        if self._is_stopping:  # a signal that came meanwhile has not been passed on to it
+            process.terminate()
 
     def send(self, number: int, frame: FrameType | None) -> None:
         """Pass a signal on."""
@@ -82,7 +85,11 @@ class _Workers:
                     os.kill(process.pid, signal.SIGTERM if self._is_stopping else number)
 
     def run(self) -> None:
+        """Start the processes, and keep as many until a signal that was passed on ends them."""
         failed = False
+        for place in range(self._count):
+            if not self._is_stopping:
+                self._start(place)
         while not self._is_stopping:
             wait([process.sentinel for process in self._processes], timeout=PAUSE)
             dead = [place for place, process in enumerate(self._processes) if not process.is_alive()]
@@ -104,7 +111,7 @@ class _Workers:
         if not self._is_stopping:  # since the pause began
             log.error("a worker died (%s); another one takes its place", gone.exitcode)
             mark_process_dead(gone.pid)  # it has no queue and no memory any more
-            self._processes[place] = self._start()
+            self._start(place)
 
 
 @contextlib.contextmanager

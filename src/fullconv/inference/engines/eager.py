@@ -30,7 +30,8 @@ from fullconv.nn.window import Windowed
 class EagerEngine(NetEngine):
     """A net in evaluation mode, in the layout of memory that convolutions are fastest in.
 
-    Weights may be changed in place at any time; the next image is computed with the new ones. It gives no gradient.
+    Weights may be changed in place at any time, though not through ``.data``, where PyTorch does not count it; the next image is
+    computed with the new ones. It gives no gradient.
 
     Parameters
     ----------
