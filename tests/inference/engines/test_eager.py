@@ -46,3 +46,13 @@ def test_every_image_of_a_size_gets_the_logits_of_the_net(precision: str, model:
 
     with torch.inference_mode():
         check()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_net_in_other_numbers_as_a_whole(dtype: torch.dtype) -> None:
+    net = build_model("fcn8s-minivgg", 2).eval().to(dtype)
+    images = torch.randint(0, 256, (1, 3, 37, 50), dtype=torch.uint8)
+    with torch.inference_mode():
+        found, truth = EagerEngine(net)({"rgb": images})["semantic"], net(images)["semantic"]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, truth.float(), rtol=0, atol=1e-5 + 2 * torch.finfo(dtype).eps * float(truth.abs().max()))

@@ -65,4 +65,5 @@ class NetEngine:
 
     def _rows(self, head: str, maps: Tensor, first: int, last: int, width: int) -> Tensor:
         upsample, start = self.model.last_upsampling(head), self.model.crop.start
-        return upsample.rows(maps, start + first, start + last)[..., start : start + width]
+        maps = maps.to(upsample.weight.dtype)  # a net may have been brought into other numbers as a whole
+        return upsample.rows(maps, start + first, start + last)[..., start : start + width].float()
