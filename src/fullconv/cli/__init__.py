@@ -154,5 +154,8 @@ def _usage(error: CycloptsError) -> str:
     if near := hint_for(error):
         return near
     command = " ".join((app.name[0], *(error.command_chain or ())))
-    hint = "" if isinstance(error, UnknownCommandError) else f"; see `{command} --help`"
-    return f"{' '.join(str(error).split()).rstrip('.')}{hint}"
+    hint = "" if isinstance(error, UnknownCommandError) else f"`{command} --help`"
+    said = " ".join(str(error).split()).rstrip(".")
+    if not hint:
+        return said
+    return f"{said} See {hint}" if said.endswith("?") else f"{said}; see {hint}"

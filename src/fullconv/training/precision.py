@@ -30,7 +30,7 @@ class Choice(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"precision: {self.precision}, as {self.reason} (train.precision: auto)"
+        return f"precision: {'bfloat16' if self.precision == BFLOAT16 else 'float32'} ({self.precision}), as {self.reason} (train.precision: auto)"
 
 
 @dataclass(frozen=True)
