@@ -103,7 +103,9 @@ def test_people_are_told_what_happens(finished: tuple[Recipe, RunResult, str]) -
     assert "weights: random, as the recipe names none" in text
     assert "stage 32s: fcn32s-minivgg" in text
     # 4 crops of 40x40 pixels a step
-    assert "learning rate 0.01 for a loss that is the mean over valid pixels, which equals 1.6e-06 for their sum (at 40×40)" in text
+    assert (
+        "learning rate 0.01 for a loss that is the mean over valid pixels, which equals 1.6e-06 for their sum (at 40×40)" in text
+    )
     assert "weights: those of stage 32s; the new skip's score layers start at zero" in text
     assert "mean IU" in text
 

@@ -22,9 +22,8 @@ class FilledHelp(DefaultFormatter):
 
     def __call__(self, console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
         """Print a table of commands or parameters."""
-        for entry in panel.entries:
-            entry.description = _filled(entry.description)
-        super().__call__(console, options, panel)
+        entries = [entry.copy(description=_filled(entry.description)) for entry in panel.entries]
+        super().__call__(console, options, panel.copy(entries=entries))
 
 
 def _filled(description: Any) -> Any:
@@ -37,11 +36,11 @@ def _filled(description: Any) -> Any:
 
 
 def joined_lines(text: str) -> str:
-    """Return ``text`` with one line for each paragraph; empty lines, which part paragraphs, stay.
+    r"""Return ``text`` with one line for each paragraph; empty lines, which part paragraphs, stay.
 
     Examples
     --------
-    >>> joined_lines("An image that cannot be read\\nis reported.\\n\\nThe exit code is 1.")
-    'An image that cannot be read is reported.\\n\\nThe exit code is 1.'
+    >>> joined_lines("An image that cannot be read\nis reported.\n\nThe exit code is 1.")
+    'An image that cannot be read is reported.\n\nThe exit code is 1.'
     """
     return re.sub(r"(?<!\n)\n(?!\n)", " ", text)

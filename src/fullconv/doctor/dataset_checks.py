@@ -143,7 +143,9 @@ def sizes(context: Context) -> Iterator[Finding]:
         what = f"all images are {most[0]}×{most[1]} (H×W)"
     else:
         low, high = (tuple(pick(side) for side in zip(*found, strict=True)) for pick in (min, max))
-        spans = (f"{least} px" if least == largest else f"{least} to {largest} px" for least, largest in zip(low, high, strict=True))
+        spans = (
+            f"{least} px" if least == largest else f"{least} to {largest} px" for least, largest in zip(low, high, strict=True)
+        )
         usual = f", {100 * count / len(found):.0f} % of them {most[0]}×{most[1]} (H×W)" if count > 1 else ""
         what = f"images are {' high and '.join(spans)} wide{usual}"
     crop = crop_for((height, width))

@@ -258,8 +258,8 @@ def _announce(run: Run, stage: StageSpec, model: FCN, clock: StageClock) -> None
     run.console.print(
         f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {length} of "
         f"{train.images_per_step} images, drawn from {len(run.training)}{patches}\n"
-        f"learning rate {given:.3g} for a loss that is the {reduction} over valid pixels, which equals {equal:.2g} for their {other} "
-        f"(at {height}×{width}){loss}{added}",
+        f"learning rate {given:.3g} for a loss that is the {reduction} over valid pixels, which equals "
+        f"{equal:.2g} for their {other} (at {height}×{width}){loss}{added}",
         highlight=False,
         soft_wrap=True,
     )

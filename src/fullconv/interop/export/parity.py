@@ -127,7 +127,9 @@ class Parity:
         for size in self.sizes:
             logits = () if size.logits is None else (f"{size.logits:.1e}",)
             share = f"{100 * size.changed / size.pixels:.3g} %"
-            rows.add_row(str(size.images), f"{size.height}×{size.width}", *logits, share, f"{100 * size.ties / size.pixels:.3g} %")
+            rows.add_row(
+                str(size.images), f"{size.height}×{size.width}", *logits, share, f"{100 * size.ties / size.pixels:.3g} %"
+            )
         return rows
 
 
