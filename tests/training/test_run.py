@@ -99,7 +99,8 @@ def test_the_log_has_every_measurement(finished: tuple[Recipe, RunResult, str]) 
 
 def test_people_are_told_what_happens(finished: tuple[Recipe, RunResult, str]) -> None:
     text = finished[2]
-    assert re.search(r"^precision: (float32 \(32-true\)|bfloat16 \(bf16-mixed\)), as .* \(train.precision: auto\)$", text, re.MULTILINE)
+    said = r"^precision: (float32 \(32-true\)|bfloat16 \(bf16-mixed\)), as .* \(train.precision: auto\)$"
+    assert re.search(said, text, re.MULTILINE)
     assert "weights: random, as the recipe names none" in text
     assert "stage 32s: fcn32s-minivgg" in text
     # 4 crops of 40x40 pixels a step
