@@ -44,7 +44,7 @@ def doctor(scratch: Path) -> dict[str, Image.Image]:
         _run("init", "scenes")
         _run("data", "show", "scenes.yaml", "--data.augment.color", "0.4", "--out", "samples.png")
     masks = root / "masks"
-    shutil.copy(masks / "scene_003.png", masks / "scene_009.png")
+    shutil.copy(masks / "scene_003.png", masks / "scene_008.png")
     with Image.open(masks / "scene_005.png") as mask:
         values, palette = Image.fromarray(np.asarray(mask)), mask.getpalette()
     smoothed = values.resize((96, 72)).resize(values.size, Image.Resampling.BILINEAR)

@@ -85,7 +85,7 @@ def test_minutes_end_the_stages_and_the_schedule_fits_them(
         assert 2 <= sum("semantic_mean_iu" in row for row in own) <= 11
         assert own[-1]["step"] == stage["steps"]
     # the second stage drew on where the first had ended, not where the recipe's steps would have
-    assert "0.02 minutes with steps of 2 images of 8" in quiet.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "0.02 minutes with steps of 2 images, drawn from 8" in quiet.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
 
 
 def test_a_clock_goes_on_from_an_older_versions_state() -> None:

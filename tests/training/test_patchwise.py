@@ -33,7 +33,7 @@ def test_a_step_draws_the_enlarged_batch(tiny: Tiny, tmp_path: Path, quiet: Cons
         result = train(recipe, tmp_path / "out", console=quiet)
     assert set(sizes) == {4}
     assert [stage["images"] for stage in result.stages] == [24, 16]
-    assert "6 steps of 4 images of 8, each patch kept with probability 0.5" in quiet.file.getvalue()  # type: ignore[attr-defined]
+    assert "6 steps of 4 images, drawn from 8, each patch kept with probability 0.5" in quiet.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_resumes_bit_for_bit(tiny: Tiny, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch) -> None:

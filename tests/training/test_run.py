@@ -99,11 +99,14 @@ def test_the_log_has_every_measurement(finished: tuple[Recipe, RunResult, str]) 
 
 def test_people_are_told_what_happens(finished: tuple[Recipe, RunResult, str]) -> None:
     text = finished[2]
-    assert re.search(r"^precision: (32-true|bf16-mixed), as .* \(train.precision: auto\)$", text, re.MULTILINE)
+    said = r"^precision: (float32 \(32-true\)|bfloat16 \(bf16-mixed\)), as .* \(train.precision: auto\)$"
+    assert re.search(said, text, re.MULTILINE)
     assert "weights: random, as the recipe names none" in text
     assert "stage 32s: fcn32s-minivgg" in text
     # 2 crops of 32x32 pixels a step
-    assert "learning rate 0.01 for the mean over valid pixels = 4.9e-06 for their sum (at 32×32)" in text
+    assert (
+        "learning rate 0.01 for a loss that is the mean over valid pixels, which equals 4.9e-06 for their sum (at 32×32)" in text
+    )
     assert "weights: those of stage 32s; the new skip's score layers start at zero" in text
     assert "mean IU" in text
 

@@ -26,6 +26,7 @@ from fullconv.cli.examples import epilogue, examples_of
 from fullconv.cli.export import export
 from fullconv.cli.geometry import geometry
 from fullconv.cli.heatmap import heatmap
+from fullconv.cli.help_text import FilledHelp
 from fullconv.cli.import_ import import_
 from fullconv.cli.init import init
 from fullconv.cli.models import models
@@ -57,6 +58,7 @@ app = App(
     help="Fully convolutional networks for semantic segmentation: train, evaluate, predict, and see why they work.",
     version=lambda: metadata.version("fullconv"),
     help_format="plaintext",
+    help_formatter=FilledHelp(),
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # training says in it how to go on
 )
@@ -152,5 +154,8 @@ def _usage(error: CycloptsError) -> str:
     if near := hint_for(error):
         return near
     command = " ".join((app.name[0], *(error.command_chain or ())))
-    hint = "" if isinstance(error, UnknownCommandError) else f"; see `{command} --help`"
-    return f"{' '.join(str(error).split()).rstrip('.')}{hint}"
+    hint = "" if isinstance(error, UnknownCommandError) else f"`{command} --help`"
+    said = " ".join(str(error).split()).rstrip(".")
+    if not hint:
+        return said
+    return f"{said} See {hint}" if said.endswith("?") else f"{said}; see {hint}"

@@ -61,4 +61,4 @@ def heatmap(
         facts = {"class": found.class_index, "name": title, "peak": found.peak, "windows": list(found.windows), "out": str(out)}
         show(json.dumps(facts))
     else:
-        log(f"{title}: peak probability {found.peak:.2f} among {found.windows[0]}×{found.windows[1]} windows; {out}")
+        log(f"{title}: peak probability {found.peak:.2f} among {found.windows[0]}×{found.windows[1]} windows; drawn in {out}")

@@ -91,7 +91,7 @@ def _laid_over(image: NDArray[np.uint8], truth: NDArray[np.integer], labels: Lab
     rows, columns = np.indices(truth.shape)
     hatch = (rows + columns) // HATCH % 2 == 0
     ignored = truth == labels.ignore_index
-    mixed[ignored] = image[ignored]
+    mixed[ignored] = 0.4 * image[ignored] + 0.6 * 255  # lighter than the stripes, whatever the image is
     mixed[ignored & hatch] = IGNORED
     mixed[truth == UNKNOWN] = STRANGE
     return mixed

@@ -143,8 +143,11 @@ def sizes(context: Context) -> Iterator[Finding]:
         what = f"all images are {most[0]}×{most[1]} (H×W)"
     else:
         low, high = (tuple(pick(side) for side in zip(*found, strict=True)) for pick in (min, max))
-        usual = f"{100 * count / len(found):.0f} % of them {most[0]}×{most[1]}"
-        what = f"images are {low[0]} to {high[0]} px high and {low[1]} to {high[1]} px wide, {usual} (H×W)"
+        spans = (
+            f"{least} px" if least == largest else f"{least} to {largest} px" for least, largest in zip(low, high, strict=True)
+        )
+        usual = f", {100 * count / len(found):.0f} % of them {most[0]}×{most[1]} (H×W)" if count > 1 else ""
+        what = f"images are {' high and '.join(spans)} wide{usual}"
     crop = crop_for((height, width))
     at = f" at data.scale {scale:g}" if scale != 1 else ""
     fix = f"data.augment.crop: [{crop}, {crop}] with train.batch_size: {BATCH} suits them{at}"

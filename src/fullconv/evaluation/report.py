@@ -87,7 +87,10 @@ class Report:
         total = max(int(self.matrix.matrix.sum()), 1)
         known = dict.fromkeys(METRICS, (math.nan, math.nan)) | dict(intervals or {})
         parts = [f"{title} {estimate(getattr(result, key), known[key])}" for key, title in METRICS.items()]
-        caption = f"{' · '.join(parts[:2])}\n{' · '.join(parts[2:])}"  # two lines fit below the narrow columns
+        if intervals:
+            caption = "\n".join((*parts, "in parentheses: 95 % interval over images"))
+        else:
+            caption = f"{' · '.join(parts[:2])}\n{' · '.join(parts[2:])}"  # two lines fit below the narrow columns
         if one := self.of_class():
             caption = f"{' · '.join(f'{escape(title)} {percent(value)}' for title, value in one.items())}\n{caption}"
         table = Table(title=f"{escape(self.dataset)}, {self.images} images", caption=caption, show_footer=True)

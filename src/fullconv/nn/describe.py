@@ -141,7 +141,7 @@ def _caption(found: dict[str, Any]) -> str:
         parts.append(
             f"{len(found['global_layers'])} layers see the whole image: {first}{' …' if len(found['global_layers']) > 3 else ''}"
         )
-    return " · ".join(parts)
+    return "\n".join(parts)
 
 
 def _extents(found: dict[str, Any]) -> list[str]:

@@ -30,7 +30,8 @@ class Choice(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"precision: {self.precision}, as {self.reason} (train.precision: auto)"
+        name = "bfloat16" if self.precision == BFLOAT16 else "float32"
+        return f"precision: {name} ({self.precision}), as {self.reason} (train.precision: auto)"
 
 
 @dataclass(frozen=True)

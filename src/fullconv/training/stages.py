@@ -67,10 +67,11 @@ class Run:
             return None
         shares = draw_shares(self._class_pixels)
         most, least = shares.max(), shares.min()
+        often = f"{most / least:.1f} times as often as those with frequent classes alone"
+        if most / least < 1.05:
+            often = "as often as others: all images hold much the same classes"
         self.console.print(
-            f"balanced sampling: images with the rarest class are drawn {most / least:.1f} times as often as others",
-            highlight=False,
-            soft_wrap=True,
+            f"balanced sampling: images with the rarest classes are drawn {often}", highlight=False, soft_wrap=True
         )
         return shares
 
@@ -256,9 +257,9 @@ def _announce(run: Run, stage: StageSpec, model: FCN, clock: StageClock) -> None
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.console.print(
         f"stage {stage_name(stage)}: {model.spec.name}, {trained:,} trained parameters, {length} of "
-        f"{train.images_per_step} images of {len(run.training)}{patches}\n"
-        f"learning rate {given:.3g} for the {reduction} over valid pixels = {equal:.2g} for their {other} "
-        f"(at {height}×{width}){loss}{added}",
+        f"{train.images_per_step} images, drawn from {len(run.training)}{patches}\n"
+        f"learning rate {given:.3g} for a loss that is the {reduction} over valid pixels, which equals "
+        f"{equal:.2g} for their {other} (at {height}×{width}){loss}{added}",
         highlight=False,
         soft_wrap=True,
     )

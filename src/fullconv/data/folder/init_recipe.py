@@ -240,7 +240,7 @@ def _value(entry: object) -> str:
 TEMPLATE = """\
 # {name}: written by `fullconv init`; read it, change what is wrong, then
 #   fullconv train {recipe}
-# Found: {pairs} pairs to train on; {looked} masks were looked into, half of them {height} px high or more, half {width} px wide.
+# Found: {pairs} pairs to train on; {looked} masks were looked into; the median size is {height}×{width} px (height × width).
 {said}
 model:
 {backbone}

@@ -43,6 +43,11 @@ def write_map_areas(path: Path, labelled: Iterable[Path], label_set: LabelSet) -
             found = class_areas(each, label_set)
             total = max(1, sum(pixels for pixels, _ in found.values()))
             table.writerows(
-                [each.stem, name, pixels, f"{pixels / total:.6f}", "" if area is None else f"{area:.2f}"]
+                [each.stem, name, pixels, f"{pixels / total:.6f}", "" if area is None else _written(area)]
                 for name, (pixels, area) in found.items()
             )
+
+
+def _written(area: float) -> str:
+    """Return an area with six digits at least: where the map's unit is a degree, a whole field is less than 0.01."""
+    return f"{area:.2f}" if area >= 1000 else f"{area:.6g}"

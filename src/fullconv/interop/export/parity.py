@@ -121,12 +121,15 @@ class Parity:
     def table(self) -> Table:
         """Return a row for each size."""
         rows = Table("images", "size", title=f"the file beside the checkpoint, {self.precision}")
-        for heading in ("largest difference of logits", "labels changed", "of these ties"):
+        headings = ("largest difference of logits",) * (self.logits is not None) + ("labels changed", "of these ties")
+        for heading in headings:
             rows.add_column(heading, justify="right")
         for size in self.sizes:
-            logits = "" if size.logits is None else f"{size.logits:.1e}"
+            logits = () if size.logits is None else (f"{size.logits:.1e}",)
             share = f"{100 * size.changed / size.pixels:.3g} %"
-            rows.add_row(str(size.images), f"{size.height}×{size.width}", logits, share, f"{100 * size.ties / size.pixels:.3g} %")
+            rows.add_row(
+                str(size.images), f"{size.height}×{size.width}", *logits, share, f"{100 * size.ties / size.pixels:.3g} %"
+            )
         return rows
 
 
