@@ -36,7 +36,7 @@ def test_a_run_with_all_of_it_resumes_bit_for_bit(tiny: Callable[..., Recipe], t
     recipe = tiny(**ALL)
     whole = train(recipe, tmp_path / "whole", console=quiet)
     said = quiet.file.getvalue()  # type: ignore[attr-defined]
-    assert "balanced sampling: images with the rarest class are drawn " in said
+    assert "balanced sampling: images with the rarest classes are drawn " in said
     assert "; loss: cross_entropy + 0.5 × dice + 0.1 × lovasz" in said
     start = TrainingModule.on_train_batch_start
 
