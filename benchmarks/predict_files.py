@@ -2,16 +2,12 @@
 
     python benchmarks/predict_files.py FOLDER [COUNT] [ROUNDS] [NAME]
 
-The model is an untrained net with 21 classes: NAME, fcn8s-squeezenet1_1 by default. The ways take turns, each writes label maps
-and overlays of the same COUNT pictures, and the median of ROUNDS is given; peak memory is that of a process of its own. "Plain
-net" is the net as it is in a loop of one's own, "plain loop" the same with a Predictor.
-
-Measured with VOC's photographs in twelve formats and one thread of torch on two cores of an AMD EPYC that others kept busy: a
-plain loop 2.8 images/s, with only reading in the background 2.6, only writing 2.8, both (as it is) 3.1, medians of nine rounds of
-12 pictures; in fours nothing is gained. Peak memory 911 MiB for 50 pictures, 959 MiB for 300.
+The model is NAME: an installed one, voc-subset by default, or a checkpoint's file; or a net such as fcn8s-squeezenet1_1,
+untrained, whose label maps are as ragged as they come and take long to pack. The ways take turns, each writes label maps and
+overlays of the same COUNT pictures, and the median of ROUNDS is given; peak memory is that of a process of its own (on Linux).
+"Plain net" is the net as it is in a loop of one's own, "plain loop" the same with a Predictor. docs/results.md holds what it gave.
 """
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +23,7 @@ from PIL import Image
 from fullconv.files import replacing
 from fullconv.inference.files import predict_files
 from fullconv.inference.jobs import Job, find_jobs
+from fullconv.inference.load import load
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.segmentation import Segmentation
 from fullconv.labels import VOC
@@ -35,8 +32,10 @@ from fullconv.nn.fcn import FCN
 from fullconv.spec import ModelSpec
 
 
-def untrained(name: str) -> Predictor:
-    """Return a model whose scores are random, so that its label maps are as ragged as they come."""
+def predictor_of(name: str) -> Predictor:
+    """Return a trained model, or an untrained net, of which scores are random."""
+    if not name.startswith("fcn"):
+        return load(name)
     torch.manual_seed(0)
     model = build_model(ModelSpec(name=name), {"semantic": len(VOC)})
     for parameter in model.score_parameters():
@@ -67,7 +66,7 @@ def plain_net(model: FCN, jobs: list[Job]) -> None:
 
 def compare(folder: str, count: int, rounds: int, name: str) -> None:
     """Print images per second and processor seconds per image of every way."""
-    predictor, net = untrained(name), untrained(name).model
+    predictor, net = predictor_of(name), predictor_of(name).model
     ways: dict[str, Callable[[list[Job]], object]] = {
         "plain net": lambda jobs: plain_net(net, jobs),
         "plain loop": lambda jobs: plain_loop(predictor, jobs),
@@ -95,12 +94,14 @@ def memory(folder: str, count: int, name: str) -> None:
     """Print the peak memory of this process after ``count`` pictures."""
     with tempfile.TemporaryDirectory() as out:
         jobs = find_jobs([folder], Path(out))[:count]
-        predict_files(untrained(name), jobs, ["overlay", "coco", "areas"])
-    print(f"{len(jobs)} pictures: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB", flush=True)
+        predict_files(predictor_of(name), jobs, ["overlay", "coco", "areas"])
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()  # what getrusage says begins with the parent's
+    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    print(f"{len(jobs)} pictures: peak memory {peak / 1024:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":
-    pictures, number, times, net = [*sys.argv[1:], *("20", "5", "fcn8s-squeezenet1_1")[max(0, len(sys.argv) - 2) :]]
+    pictures, number, times, net = [*sys.argv[1:], *("20", "5", "voc-subset")[max(0, len(sys.argv) - 2) :]]
     if times == "memory":
         memory(pictures, int(number), net)
     else:
