@@ -5,7 +5,7 @@
 The model is NAME: an installed one, voc-subset by default, or a checkpoint's file; or a net such as fcn8s-squeezenet1_1,
 untrained, whose label maps are as ragged as they come and take long to pack. The ways take turns, each writes label maps and
 overlays of the same COUNT pictures, and the median of ROUNDS is given; peak memory is that of a process of its own (on Linux).
-"Plain net" is the net as it is in a loop of one's own, "plain loop" the same with a Predictor. docs/results.md holds what it gave.
+"Plain net" is the net as it is in a loop of one's own, "plain loop" the same with a Predictor; docs/results.md has what it gave.
 """
 
 import statistics
