@@ -5,6 +5,7 @@
     python benchmarks/service.py overload  [MODEL]   four times as many images as it holds, for five minutes: answers, memory,
                                                      and how soon it recovers
     python benchmarks/service.py soak      [MODEL]   30 minutes at half of what it holds: the slope of memory
+    python benchmarks/service.py start     [MODEL]   seconds from the command to the first answer, of five starts
     python benchmarks/service.py memory    [MODEL]   of --workers 1 and 2: what they have, and what of it is shared
 
 ``--seconds`` says how long each measurement takes, ``--side`` the images' height (their width is 4/3 of it), ``--clients`` and
@@ -28,6 +29,7 @@ from service_client import Process, arrivals, ask, counts, crowd, percentiles, p
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = {"load": 15, "overload": 300, "soak": 1800, "memory": 5, "loop": 15}
+STARTS = 5
 
 
 def loop(model: str, side: int, seconds: float, threads: int) -> None:
@@ -199,7 +201,24 @@ async def measure_memory(given: argparse.Namespace, files: list[bytes], further:
         await server.end()
 
 
-MEASUREMENTS = {"load": measure_load, "overload": measure_overload, "soak": measure_soak, "memory": measure_memory}
+async def measure_start(given: argparse.Namespace, files: list[bytes], further: list[str]) -> None:
+    """Print the seconds from the command to the first answer, one start after another."""
+    for _ in range(STARTS):
+        begun = time.monotonic()
+        server = service(given.model, *further)
+        await server.ready()
+        first = await segment(server.port, files[0])
+        print(f"{given.model}: {time.monotonic() - begun:.2f} s to the answer {first.status}", flush=True)
+        await server.end()
+
+
+MEASUREMENTS = {
+    "start": measure_start,
+    "load": measure_load,
+    "overload": measure_overload,
+    "soak": measure_soak,
+    "memory": measure_memory,
+}
 
 
 def main() -> None:

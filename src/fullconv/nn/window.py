@@ -15,7 +15,7 @@ import operator
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from torch import Tensor, fx, nn
 from fullconv.geometry.axis import POINTWISE, Window
 from fullconv.geometry.graph import Geometry, Interval
 from fullconv.geometry.trace import node_names
+from fullconv.nn.bordered import Convolution, convolved, pooled
 from fullconv.nn.frame import Box, Frame, box_of
 
 SIZES = 4
@@ -34,22 +35,6 @@ POINTWISE_MODULES = (
     nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.BatchNorm2d, nn.LocalResponseNorm, nn.Dropout, nn.Identity,
 )  # fmt: skip
 POINTWISE_FUNCTIONS = (operator.add, operator.iadd, torch.add, torch.relu, F.relu, torch.cat)
-
-
-@runtime_checkable
-class Convolution(Protocol):
-    """A convolution of another kind than ``nn.Conv2d``, such as one with packed weights."""
-
-    weight: Tensor
-
-    @property
-    def work(self) -> int:
-        """Multiplications for one place of its map."""
-        ...
-
-    def padded(self, maps: Tensor, padding: tuple[int, int]) -> Tensor:
-        """Return what it gives with so many zeros around its input (vertical, horizontal) in place of its own."""
-        ...
 
 
 class Read(NamedTuple):
@@ -99,7 +84,7 @@ class Windowed:
     ----------
     graph
         In evaluation mode: normalised images (N, C, H, W) to maps, as :class:`fullconv.nn.trunk.Trunk` holds it. Its convolutions
-        may be of the kind :class:`Convolution`, and may do what pointwise layers behind them did.
+        may be of the kind :class:`fullconv.nn.bordered.Convolution`, and may do what pointwise layers behind them did.
     geometry
         Its coordinate maps, by the names of its nodes.
 
@@ -200,7 +185,7 @@ class Windowed:
         return Read(Box(rows, columns), (vertical, horizontal))
 
     def _work(self, boxes: Mapping[fx.Node, Box], defined: bool = False) -> int:
-        """Return the multiplications in boxes of maps; those of the convolutions' definition, or of how they are computed."""
+        """Return the multiplications in boxes of maps, of the convolutions' definition or of how they are computed."""
         return sum(
             boxes[node].area * (part.weight.numel() if defined or isinstance(part, nn.Conv2d) else part.work)
             for node, part in self.parts.items()
@@ -265,9 +250,9 @@ class _InWindows(_Whole):
         box, beyond = self.plan.reads[n]
         part = self.net.parts.get(n)
         if isinstance(part, nn.MaxPool2d):
-            return _pooled(part, self._of(n.all_input_nodes[0], box), beyond)
+            return pooled(part, self._of(n.all_input_nodes[0], box), beyond)
         if self.net._convolves(n):
-            return _convolved(part, self._of(n.all_input_nodes[0], box), beyond)
+            return convolved(part, self._of(n.all_input_nodes[0], box), beyond)
         args, kwargs = fx.node.map_arg((n.args, n.kwargs), lambda other: self._of(other, box))
         return getattr(self, n.op)(n.target, args, kwargs)
 
@@ -285,21 +270,3 @@ class _InWindows(_Whole):
 
 def _whole(sizes: Mapping[fx.Node, tuple[int, int]]) -> dict[fx.Node, Box]:
     return {node: box_of(size) for node, size in sizes.items()}
-
-
-def _convolved(part: Any, maps: Tensor, beyond: tuple[Interval, Interval]) -> Tensor:
-    """Return what a convolution makes of maps with so many zeros before and behind them."""
-    (top, bottom), (left, right) = beyond
-    if top != bottom or left != right:
-        maps, top, left = F.pad(maps, (left, right, top, bottom)), 0, 0
-    if isinstance(part, Convolution):
-        return part.padded(maps, (top, left))
-    return F.conv2d(maps, part.weight, part.bias, part.stride, (top, left), part.dilation, part.groups)
-
-
-def _pooled(part: nn.MaxPool2d, maps: Tensor, beyond: tuple[Interval, Interval]) -> Tensor:
-    """Return what a pooling makes of maps with so many entries before and behind them that count for nothing."""
-    (top, bottom), (left, right) = beyond
-    if top or bottom or left or right:
-        maps = F.pad(maps, (left, right, top, bottom), value=-torch.inf)
-    return F.max_pool2d(maps, part.kernel_size, part.stride, 0, part.dilation)

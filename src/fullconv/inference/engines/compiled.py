@@ -45,16 +45,15 @@ class CompiledEngine(NetEngine):
         from torch._dynamo.exc import BackendCompilerFailed, FailOnRecompileLimitHit
 
         dtype = TORCH_TYPES.get(self.precision)
-        try:
-            with torch.no_grad(), torch.autocast(self.device.type, dtype, enabled=dtype is not None):
-                try:
-                    return self._compiled(batch)
-                except FailOnRecompileLimitHit:
-                    # sides of one pixel are compiled apart, and so is every net of a process: for more of them than PyTorch
-                    # has room for, the net runs as it is
-                    return self.model.coarse(batch)
-        except BackendCompilerFailed as error:
-            raise SpecError(
-                f"torch.compile cannot compile this net here ({' '.join(str(error).split())[:120]} …); on a CPU it needs a C++ "
-                "compiler such as g++; or take another engine, such as eager"
-            ) from error
+        with torch.no_grad(), torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+            try:
+                return self._compiled(batch)
+            except FailOnRecompileLimitHit:
+                # sides of one pixel are compiled apart, and so is every net of a process: for more of them than PyTorch has
+                # room for, the net runs as it is
+                return self.model.coarse(batch)
+            except BackendCompilerFailed as error:
+                raise SpecError(
+                    f"torch.compile cannot compile this net here ({' '.join(str(error).split())[:120]} …); on a CPU it needs a "
+                    "C++ compiler such as g++; or take another engine, such as eager"
+                ) from error

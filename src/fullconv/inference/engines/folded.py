@@ -81,7 +81,7 @@ class FoldedConv2d(nn.Module):
         return self.padded(F.pad(maps, self.before) if any(self.before) else maps, self.padding)
 
     def padded(self, maps: Tensor, padding: tuple[int, ...]) -> Tensor:
-        """Return the same with so many zeros around the input; see :class:`fullconv.nn.window.Convolution`."""
+        """Return the same with so many zeros around the input; see :class:`fullconv.nn.bordered.Convolution`."""
         found = F.conv2d(maps.to(self.dtype), self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
         return IN_PLACE[self.activation](found, *self.numbers) if self.activation in IN_PLACE else found
 

@@ -31,7 +31,7 @@ class PackedConv2d(FoldedConv2d):
         return weight  # which layout is best depends on the map
 
     def padded(self, maps: Tensor, padding: tuple[int, ...]) -> Tensor:
-        """Return maps with so many zeros around the input; see :class:`fullconv.nn.window.Convolution`."""
+        """Return maps with so many zeros around the input; see :class:`fullconv.nn.bordered.Convolution`."""
         maps = maps.to(self.dtype)
         shape = list(padding), self.stride, self.dilation, self.groups
         if self._packed is None:

@@ -3,17 +3,17 @@
 For 3×3 weights, a tile of 4×4 outputs reads 6×6 inputs. Inputs and weights are taken to the values that the polynomials they
 stand for have at six points, in each direction. There a convolution is one product at each of the 36 places, and 36 products give
 16 outputs, which take 144 otherwise. For the 7×7 of VGG16's fc6, 64 products give 4 outputs in place of 196. The way there and
-back is the same for any number of channels on the other side, so many channels gain: on an AMD EPYC a 3×3 convolution of 128
-channels takes 0.7 of the time of oneDNN's direct one, of 256 half, of 512 0.4 to 0.5.
+back is the same for any number of channels on the other side, so many channels gain (benchmarks/winograd.py).
 
-The points decide how exact this is. With those below the largest error of a layer is 2 to 5 millionths of its largest value; that
-of a direct convolution in float32 is 1, and the usual points for 3×3, 0, ±1 and ±2, have 7 (test_winograd.py).
+The points decide how exact this is. With those below the largest error of a layer is 2 to 6 millionths of its largest value; that
+of a direct convolution in float32 is 1 to 2, and the usual points for 3×3, 0, ±1 and ±2, have 8.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
 """
 
 import itertools
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from fullconv.inference.engines.packed import PackedConv2d
 
 LEAST_CHANNELS = 128
-"""On both sides; with fewer the changes of basis cost what the multiplications save."""
+"""On both sides; there the changes of basis cost about what the multiplications save, and with more channels less."""
 LEAST_TILES = 32
 """Of a map; with fewer, reading more weights costs what the multiplications save."""
 BLOCK, BLOCK_TILES = 2**23, 64
@@ -100,12 +100,13 @@ def filtering_of(convolution: "nn.Conv2d | WinogradConv2d") -> Filtering | None:
 
 def kept_bytes(module: nn.Module) -> int:
     """Return the bytes that packed and moved weights of a module's convolutions take in float32, beside their own."""
-    found = 0
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            filtering = filtering_of(part)
-            found += 4 * part.weight.numel() * (filtering.read**2 if filtering else 1) // (filtering.taps**2 if filtering else 1)
-    return found
+    convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+    return int(sum(4 * part.weight.numel() * _growth(filtering_of(part)) for part in convolutions))
+
+
+def _growth(filtering: Filtering | None) -> Fraction:
+    """Return how many numbers are kept for each weight."""
+    return Fraction(filtering.read**2, filtering.taps**2) if filtering else Fraction(1)
 
 
 class Tiling(NamedTuple):
@@ -206,7 +207,7 @@ class WinogradConv2d(PackedConv2d):
         return super().work * found.read**2 // (found.out * found.taps) ** 2 if found else super().work
 
     def padded(self, maps: Tensor, padding: tuple[int, ...]) -> Tensor:
-        """Return maps with so many zeros around the input; see :class:`fullconv.nn.window.Convolution`."""
+        """Return maps with so many zeros around the input; see :class:`fullconv.nn.bordered.Convolution`."""
         found = self.filtering
         if found is None or not (tiling := found.tiling(maps, padding)).pays:
             return super().padded(maps, padding)
