@@ -1,6 +1,7 @@
 """Every kind of net: its logits, its labels and its gradients on a card against those of the CPU."""
 
 import copy
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -69,37 +70,53 @@ def test_the_engine_compiled_gives_the_labels_of_the_cpu(name: str, precision: s
     torch._dynamo.reset()
 
 
-def trained(model: FCN, images: dict[str, torch.Tensor], device: torch.device) -> tuple[float, FCN]:
-    """Return the loss and the net after a step."""
-    model = copy.deepcopy(model).train().to(device, memory_format=torch.channels_last)
+class Step(NamedTuple):
+    """What a step of training gave: its loss, the gradient of every parameter that has one, and how far each parameter moved."""
+
+    loss: float
+    gradients: dict[str, torch.Tensor]
+    moves: dict[str, torch.Tensor]
+
+
+def trained(model: FCN, images: dict[str, torch.Tensor], device: torch.device, dtype: torch.dtype) -> Step:
+    """Return what a step gives, on the CPU."""
+    model = copy.deepcopy(model).train().to(device, dtype, memory_format=torch.channels_last)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = build_optimizer(model, OptimizerSpec(learning_rate=1e-3), 1e-3)
     logits = model({name: each.to(device) for name, each in images.items()})
-    loss = torch.zeros((), device=device)
+    loss = torch.zeros((), device=device, dtype=dtype)
     for head, found in logits.items():
         target = (torch.arange(found.shape[-1], device=device) // 16 % model.heads[head]).expand(len(found), *found.shape[2:])
         loss = loss + nn.functional.cross_entropy(found, target)
     loss.backward()
     optimizer.step()
-    return loss.item(), model.cpu()
+    gradients = {name: each.grad.cpu() for name, each in model.named_parameters() if each.grad is not None}
+    return Step(loss.item(), gradients, {name: (each.detach() - before[name]).cpu() for name, each in model.named_parameters()})
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_step_of_training_is_that_of_the_cpu(name: str, card: torch.device) -> None:
+    """In float64: a gradient jumps where rounding moves a value over a kink of ReLU or to another place of a maximum.
+
+    In float32 two memory layouts of one CPU are up to a tenth apart for that reason (narrow VGG16), as a card and a CPU are.
+    """
     model = built(name)
     images = images_for(model, 2, (64, 96))
-    (there, moved), (here, expected) = (trained(model, images, device) for device in (card, torch.device("cpu")))
-    assert there == pytest.approx(here, rel=1e-3)
-    for (part, found), truth in zip(moved.named_parameters(), expected.parameters(), strict=True):
-        assert (found.grad is None) == (truth.grad is None)
-        if found.grad is None or truth.grad is None:
-            continue
+    there, here = (trained(model, images, device, torch.float64) for device in (card, torch.device("cpu")))
+    assert there.loss == pytest.approx(here.loss, rel=1e-9)
+    assert there.gradients.keys() == here.gradients.keys()
+    sizes = {part: parameter.detach().norm() for part, parameter in model.named_parameters()}
+    for part, truth in here.gradients.items():
         # the shares of all channels add up to nothing in front of a normalisation: what is left there is rounding
-        size = max(float(truth.grad.norm()), 1e-3 * float(truth.norm()))
-        assert float((found.grad - truth.grad).norm()) <= 1e-3 * size, part
-    before = dict(model.named_parameters())
-    changes = [
-        (found.detach() - truth.detach(), truth.detach() - before[name].detach())
-        for (name, found), truth in zip(moved.named_parameters(), expected.parameters(), strict=True)
-    ]
-    off, whole = (torch.cat([pair[place].flatten() for pair in changes]).norm() for place in (0, 1))
-    assert float(off) <= 1e-3 * float(whole)
+        size = max(float(truth.norm()), 1e-3 * float(sizes[part]), 1e-6)
+        assert float((there.gradients[part] - truth).norm()) <= 1e-6 * size, part
+    for part, truth in here.moves.items():
+        assert float((there.moves[part] - truth).norm()) <= 1e-6 * max(float(truth.norm()), 1e-6), part
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_loss_in_float32_is_that_of_the_cpu_in_float64(name: str, card: torch.device) -> None:
+    model = built(name)
+    images = images_for(model, 2, (64, 96))
+    there, truth = trained(model, images, card, torch.float32), trained(model, images, torch.device("cpu"), torch.float64)
+    assert there.loss == pytest.approx(truth.loss, rel=1e-3)
