@@ -1,8 +1,10 @@
 """Processes that read images: every way in which they fail ends in one line, and soon."""
 
+import multiprocessing
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -98,6 +100,24 @@ def test_batches_are_handed_over_as_they_are() -> None:
         assert right["inputs"]["rgb"].is_shared()
         assert torch.equal(left["inputs"]["rgb"], right["inputs"]["rgb"])
         assert torch.equal(left["targets"]["semantic"], right["targets"]["semantic"])
+
+
+def test_a_step_is_finished_before_anything_is_heard_of_an_ended_process() -> None:
+    batches = iter(train_loader(Scenes("train", 4, (48, 64)), DataSpec(workers=1), 1, 0, steps=50))
+    next(batches)
+    (reader,) = multiprocessing.active_children()
+    os.kill(reader.pid or 0, signal.SIGKILL)
+    time.sleep(0.2)  # the step; torch's handler would raise in it
+    with pytest.raises(ReaderEndedError, match="was killed"):
+        next(batches)
+
+
+def test_ctrl_c_is_left_to_the_process_that_is_read_for() -> None:
+    batches = iter(train_loader(Scenes("train", 4, (48, 64)), DataSpec(workers=1), 1, 0, steps=50))
+    next(batches)
+    (reader,) = multiprocessing.active_children()
+    os.kill(reader.pid or 0, signal.SIGINT)
+    assert sum(1 for _ in batches) == 49
 
 
 @pytest.mark.parametrize(("action", "said"), [(kill, "was killed"), (end, "was ended from outside")])

@@ -80,7 +80,7 @@ class Step(NamedTuple):
 
 def trained(model: FCN, images: dict[str, torch.Tensor], device: torch.device, dtype: torch.dtype) -> Step:
     """Return what a step gives, on the CPU."""
-    model = copy.deepcopy(model).train().to(device, dtype, memory_format=torch.channels_last)
+    model = copy.deepcopy(model).train().to(device, dtype).to(memory_format=torch.channels_last)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = build_optimizer(model, OptimizerSpec(learning_rate=1e-3), 1e-3)
     logits = model({name: each.to(device) for name, each in images.items()})

@@ -20,7 +20,7 @@ from fullconv.data.copy_paste import CopyPaste
 from fullconv.data.draws import Draw, StepSampler
 from fullconv.data.joint_transform import JointTransform
 from fullconv.data.sample import IGNORE, Dataset, Sample
-from fullconv.data.workers import Named, hand_over, named, one_line
+from fullconv.data.workers import Named, hand_over, leave_ctrl_c_to_the_other, named, one_line, waited
 from fullconv.errors import DataError
 from fullconv.spec import AugmentSpec, DataSpec
 
@@ -134,8 +134,9 @@ def _processes(spec: DataSpec) -> int:
 class _Loader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader names its private iterator class
         reading = super().__iter__()
-        with one_line(getattr(reading, "_workers", ())):
-            yield from reading
+        processes = getattr(reading, "_workers", ())
+        with one_line(processes):
+            yield from waited(reading, processes)
 
 
 class _Collate:
@@ -193,6 +194,7 @@ def train_loader(
         batch_sampler=sampler,
         num_workers=_processes(spec),
         collate_fn=_Collate(fill),
+        worker_init_fn=leave_ctrl_c_to_the_other,
         pin_memory=pinned,
         generator=torch.Generator(),  # without its own a loader draws from the global one, which dropout uses
     )
@@ -218,6 +220,7 @@ def val_loader(
         sampler=range(rank, len(dataset), world),
         num_workers=_processes(spec),
         collate_fn=_Collate(fill),
+        worker_init_fn=leave_ctrl_c_to_the_other,
         persistent_workers=spec.workers > 0,
         generator=torch.Generator(),
     )

@@ -3,10 +3,12 @@
 import contextlib
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from signal import strsignal
+from types import FrameType
 from typing import Any
 
 import torch
@@ -102,6 +104,50 @@ def named(dataset: Dataset, index: int) -> Iterator[None]:
         ) from error
 
 
+def leave_ctrl_c_to_the_other(worker: int) -> None:
+    """Ignore Ctrl-C in a process that reads, which a terminal sends to all; the one that it reads for ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _WhileWaiting:
+    """A handler of ended processes that is called while a batch is waited for, and not in the middle of a step or a file."""
+
+    waiting = False
+
+    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self.handler = handler
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        if self.waiting:
+            self.handler(signum, frame)
+
+
+def waited(batches: Iterator[Any], processes: Sequence[BaseProcess]) -> Iterator[Any]:
+    """Yield batches that other processes read; that one of them has ended is heard of while a batch is waited for.
+
+    torch raises as soon as it ends, wherever the program is then: in a step that is left half done, or while a file is written.
+
+    Raises
+    ------
+    RuntimeError
+        When one has ended before its work.
+    """
+    handler = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
+    if callable(handler) and not isinstance(handler, _WhileWaiting) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, _WhileWaiting(handler))
+    while True:
+        _WhileWaiting.waiting = True
+        try:
+            if any(process.exitcode for process in processes):
+                raise RuntimeError("DataLoader worker exited unexpectedly")
+            batch = next(batches)
+        except StopIteration:
+            return
+        finally:
+            _WhileWaiting.waiting = False
+        yield batch
+
+
 @contextlib.contextmanager
 def one_line(processes: Sequence[BaseProcess] = ()) -> Iterator[None]:
     """Turn what a reading process hands over as its error into one line; ``processes`` are those that read.
@@ -123,19 +169,19 @@ def one_line(processes: Sequence[BaseProcess] = ()) -> Iterator[None]:
             raise
         # torch tells the signal only while its own handler of ended processes is in place
         codes = [-(process.exitcode or 0) for process in processes]
-        told = next((f" killed by signal: {strsignal(code)}." for code in codes if code > 0), "")
+        told = next((f" killed by signal: {signal.strsignal(code)}." for code in codes if code > 0), "")
         raise _ended(f"{told} {error.__cause__} {error.__context__} {error}") from error
 
 
 def _ended(said: str) -> ReaderEndedError:
     """Return the error for what torch says: ``… is killed by signal: Killed.`` or ``… exited unexpectedly``."""
-    signal = said.partition("killed by signal: ")[2].split(".")[0].strip()
-    if signal.startswith(ASKED_TO_END):
+    name = said.partition("killed by signal: ")[2].split(".")[0].strip()
+    if name.startswith(ASKED_TO_END):
         return ReaderEndedError("a process that reads images was ended from outside", asked=True)
-    if signal.startswith("Bus error"):
+    if name.startswith("Bus error"):
         return ReaderEndedError(f"a process that reads images found no shared memory{_room()}; {ENOUGH}", asked=False)
-    if signal.startswith("Killed"):
+    if name.startswith("Killed"):
         how = "was killed, as the system does when memory is short; lower data.workers, train.batch_size or data.augment.crop"
     else:
-        how = f"ended ({signal or 'without a word'}); data.workers: 0 shows where"
+        how = f"ended ({name or 'without a word'}); data.workers: 0 shows where"
     return ReaderEndedError(f"a process that reads images {how}", asked=False)
