@@ -239,6 +239,8 @@ def test_a_kept_reading_is_read_again(tmp_path: Path) -> None:
     fewer = Reader(tmp_path / "model.safetensors", 64, 10, tmp_path / "kept").read(dataset[0], "val-0")
     assert len(fewer.described.proposals) == 10
     np.testing.assert_allclose(fewer.described.box, first.described.box[:10], atol=1e-5)
+    plain = features(model.eval(), dataset[0].picture, first.described.proposals, 64, masked=True)
+    np.testing.assert_allclose(first.described.region, plain, rtol=1e-4, atol=1e-4 * np.abs(plain).max())
 
 
 def test_a_stopwatch_counts_from_look_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
