@@ -8,6 +8,7 @@ import pytest
 import torch
 from built_nets import built
 
+from fullconv.inference.engines.choose import choose_engine
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tta import TTA
 from fullconv.labels import VOC
@@ -55,6 +56,14 @@ def test_weights_that_change_are_seen_by_what_was_recorded(card: torch.device, i
                 parameter.mul_(-0.5)
         truth = Predictor(copy.deepcopy(model).cpu(), CLASSES).predict(images[0])
         assert alike(there.predict(images[0]).labels, truth.labels), part
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_auto_takes_float32_where_convolutions_are_rounded_to_tf32(tf32: bool, card: torch.device) -> None:
+    torch.backends.cudnn.allow_tf32 = tf32
+    rounded = tf32 and torch.cuda.get_device_capability(card) >= (8, 0)
+    expected = "eager in fp32 (TF32 in convolutions) on cuda:0" if rounded else "eager in fp16 on cuda:0"
+    assert expected in choose_engine(built("minivgg").to(card)).about
 
 
 @pytest.mark.parametrize("name", ["minivgg", "caffe-vgg16, narrow"])

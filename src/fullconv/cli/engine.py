@@ -25,7 +25,8 @@ class Computing:
         where it is installed and images have 100 megapixels together or more, else eager. By default auto where many files are
         predicted, and eager where a model is measured.
     precision
-        Precision of convolutions: fp32, bf16 or fp16, as engine and processor allow; fp32 by default, except with auto on CUDA.
+        Precision of convolutions: fp32, bf16 or fp16, as engine and processor allow; fp32 by default, but fp16 with auto on CUDA
+        cards without TF32.
         For int8 write a file with fullconv export --precision int8 --calibrate.
     verbose
         Print which engine runs, and why.
