@@ -26,8 +26,7 @@ from rich.console import Console
 
 from fullconv.data.sample import SEMANTIC
 from fullconv.errors import FullconvError
-from fullconv.paper import experiment
-from fullconv.paper.experiment import CLASSIFIER, Context, Training
+from fullconv.paper.experiment import CLASSIFIER, MOST_READERS, Context, Training
 from fullconv.paper.suite import EXPERIMENTS, run_experiment, scale_of
 from fullconv.paper.verdicts import scores_of
 
@@ -55,10 +54,10 @@ class Group:
         folder = out / "-".join(part for part in (data, backbone) if part)
         return cls(data, Path(root) if root else None, backbone or None, tuple(experiments.split(",")), folder, budget)
 
-    def context(self, seeds: int = 1, console: Console | None = None) -> Context:
+    def context(self, seeds: int = 1, console: Console | None = None, readers: int = MOST_READERS) -> Context:
         """Return the context that ``fullconv paper`` would have."""
         said = console or Console(stderr=True)
-        return Context(self.out, "", self.data, self.root, self.backbone, scale_of(self.budget), seeds, said)
+        return Context(self.out, "", self.data, self.root, self.backbone, scale_of(self.budget), seeds, said, readers)
 
     def trainings(self, seed: int) -> dict[str, Training]:
         """Return what a seed of all experiments trains, by its run's name; runs that several share are there once."""
@@ -116,13 +115,12 @@ def logged(path: Path) -> Iterator[Console]:
 def do_training(job: Job, workers: int, logs: Path) -> None:
     """Train one net; in a process of its own."""
     with logged(logs / f"{job.name}.log") as console:
-        experiment.MOST_READERS = workers  # the cores are shared by all trainings
         start = time.monotonic()
-        result = job.group.context(console=console).train(job.training)
+        result = job.group.context(console=console, readers=workers).train(job.training)
         print(f"{job.name}: {time.monotonic() - start:.0f} s")
         if SEMANTIC in result.stages[-1]["heads"]:  # counted here, many nets at a time
             for stage in result.stages:
-                scores_of(job.training.recipe, [result], stage["stage"])
+                scores_of(job.training.recipe, [result], stage["stage"], readers=workers)
         print(f"{job.name}: {time.monotonic() - start:.0f} s with counting")
 
 
@@ -205,7 +203,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float)
     parser.add_argument("--minutes", type=float, default=7)
     parser.add_argument("--processes", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes that read images for each training")
     given = parser.parse_args()
     begin = time.monotonic()
     groups = [Group.read(text, given.out, given.budget) for text in given.groups]

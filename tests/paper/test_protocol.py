@@ -14,7 +14,7 @@ from protocol import ROOT, TABLE, Row
 from fullconv.data import open_dataset
 from fullconv.data.scenes.scenes import Scenes
 from fullconv.paper import bound, outlines, pretrained, table3
-from fullconv.paper.experiment import Context, Training, read_by_all_cores
+from fullconv.paper.experiment import Context, Training, read_by_many
 from fullconv.paper.plots import spread_out
 from fullconv.paper.suite import EXPERIMENTS
 from fullconv.spec import Recipe
@@ -147,8 +147,8 @@ def test_a_larger_machine_reads_stored_images_by_more_processes(monkeypatch: pyt
     scenes, stored = (plan["staged"].recipe.data for plan in plans)
     for cores, workers in ((1, 1), (2, 1), (8, 7), (64, 12)):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
-        assert read_by_all_cores(stored) == stored.model_copy(update={"workers": workers})
-        assert read_by_all_cores(scenes) == scenes
+        assert read_by_many(stored) == stored.model_copy(update={"workers": workers})
+        assert read_by_many(scenes) == scenes
 
 
 def test_what_goes_on_from_a_run_comes_after_it() -> None:

@@ -75,6 +75,8 @@ class Context:
         How many seeds, counted from 0; an experiment may use fewer.
     console
         For progress.
+    readers
+        Processes that read images for a training at a time, at most.
     """
 
     out: Path
@@ -85,6 +87,7 @@ class Context:
     scale: float = 1.0
     seeds: int = 1
     console: Console = field(default_factory=lambda: Console(stderr=True))
+    readers: int = MOST_READERS
 
     @property
     def folder(self) -> Path:
@@ -147,7 +150,7 @@ class Context:
             As :func:`fullconv.training.train` does; a TrainingError for a damaged classifier, too.
         """
         recipe = self._with_files(training.recipe)
-        recipe = recipe.model_copy(update={"data": read_by_all_cores(recipe.data)})
+        recipe = recipe.model_copy(update={"data": read_by_many(recipe.data, self.readers)})
         out = self.run_folder(training.run, recipe.train.seed)
         resume = (out / RUN_RECIPE).exists()
         if resume:
@@ -188,11 +191,11 @@ class Context:
         return replace(self, name=name, scale=scale)
 
 
-def read_by_all_cores(data: DataSpec) -> DataSpec:
+def read_by_many(data: DataSpec, most: int = MOST_READERS) -> DataSpec:
     """Return ``data`` with as many processes for reading stored images as this machine can use; what is read is the same."""
     if not data.workers:  # rendered, and held in memory
         return data
-    return data.model_copy(update={"workers": max(data.workers, min((os.cpu_count() or 1) - 1, MOST_READERS))})
+    return data.model_copy(update={"workers": max(data.workers, min((os.cpu_count() or 1) - 1, most))})
 
 
 def _follow(stored: Path, recipe: Recipe) -> None:

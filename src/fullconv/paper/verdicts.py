@@ -25,9 +25,9 @@ from fullconv.evaluation.bootstrap import LEVEL, RESAMPLES, interval, resample
 from fullconv.files import replacing
 from fullconv.inference.load import load
 from fullconv.metrics import count_pairs, tally, tally_metrics
-from fullconv.paper.experiment import read_by_all_cores
+from fullconv.paper.experiment import MOST_READERS, read_by_many
 from fullconv.paper.findings import Verdict
-from fullconv.spec import Recipe
+from fullconv.spec import DataSpec, Recipe
 from fullconv.training import RunResult
 
 MARGIN = 1.0
@@ -177,7 +177,9 @@ def every(verdicts: Iterable[Verdict]) -> Verdict:
     return False if False in found else None if None in found else True
 
 
-def scores_of(recipe: Recipe, runs: Sequence[RunResult], stage: str | None = None, head: str = SEMANTIC) -> Scores:
+def scores_of(
+    recipe: Recipe, runs: Sequence[RunResult], stage: str | None = None, head: str = SEMANTIC, readers: int = MOST_READERS
+) -> Scores:
     """Return what the trained nets of all seeds do on every image of the split that they are measured on.
 
     The counts of each net are kept beside it, as ``images-HEAD.npz`` in the folder of its stage.
@@ -192,22 +194,25 @@ def scores_of(recipe: Recipe, runs: Sequence[RunResult], stage: str | None = Non
         Such as ``16s``; the last by default.
     head
         Of the net.
+    readers
+        Processes that read images at a time, at most.
     """
-    found = [_counted(recipe, run.out / f"stage-{stage or run.stages[-1]['stage']}", head) for run in runs]
+    data = read_by_many(recipe.data, readers)
+    found = [_counted(data, run.out / f"stage-{stage or run.stages[-1]['stage']}", head) for run in runs]
     return Scores(np.stack([tallies for tallies, _ in found]), found[0][1])
 
 
-def _counted(recipe: Recipe, folder: Path, head: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _counted(data: DataSpec, folder: Path, head: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Return the tallies (N, 3, K) of a net and the images' names, from its file when it is of this very net."""
     model, path = folder / "model.safetensors", folder / f"images-{head}.npz"
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     kept = _kept(path, digest)
     if kept is not None:
         return kept
-    dataset, net = open_dataset(recipe.data, recipe.data.val, own_size=True), load(model)
+    dataset, net = open_dataset(data, data.val, own_size=True), load(model)
     labels = dataset.labels[head]
     tallies, names = [], []
-    for batch in val_loader(dataset, read_by_all_cores(recipe.data)):  # one image at a time
+    for batch in val_loader(dataset, data):  # one image at a time
         found = net.labels_of({stream: images[0] for stream, images in batch["inputs"].items()}, head)
         tallies.append(tally(count_pairs(batch["targets"][head][0].numpy(), found, len(labels), labels.ignore_index)[0]))
         names += batch["names"]
