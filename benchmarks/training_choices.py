@@ -32,7 +32,7 @@ PATIENCE = 3
 
 
 def mean_iu(model: Path, recipe: Recipe) -> float:
-    """Return the mean IU in percent on the split ``test`` at the images' own size, over classes with truth."""
+    """Return the mean IU in percent on the split ``test`` at the images' own size, over classes with ground truth."""
     predictor = load(model)
     dataset = open_dataset(recipe.data, "test", own_size=True)
     report = evaluate(predictor.labels_of, dataset, dataset.labels["semantic"])

@@ -131,7 +131,7 @@ def test_prediction_grid_has_four_columns_and_a_row_each(legends):
     assert second[40, lefts[2] + 20].tolist() == list(WALL)
     assert second[40, lefts[3] + 20].tolist() == [40] * 3  # right
     names = [name for _, name in legends[0]]
-    assert names == ["sky", "wall", "ball", "no truth", "wrong", "right (dark)"]
+    assert names == ["sky", "wall", "ball", "no ground truth", "wrong", "right (dark)"]
     heights = 14 + 16 + (20 + 8) + (80 + 8)  # titles, then each row at the column's width
     assert not (picture[heights - 9, lefts[0] : lefts[0] + 40] == 255).all()
     assert (picture[heights - 8 : heights] == 255).all()

@@ -167,7 +167,7 @@ def prediction_grid(rows: Sequence[Row], label_set: LabelSet, *, width: int = 24
     ]
     marks = [(WRONG, "wrong"), ((60, 60, 60), "right (dark)")]
     maps = [labels for _, *both in rows for labels in both]
-    return _grid(("image", "truth", "prediction", "error"), lines, _entries(label_set, maps) + marks, width)
+    return _grid(("image", "ground truth", "prediction", "error"), lines, _entries(label_set, maps) + marks, width)
 
 
 def comparison_grid(rows: Sequence[Comparison], label_set: LabelSet, *, width: int = 240) -> Image.Image:
@@ -183,16 +183,16 @@ def comparison_grid(rows: Sequence[Comparison], label_set: LabelSet, *, width: i
     names = tuple(rows[0][2]) if rows else ()
     # by name, as the mappings may hold them in different orders
     lines = [(image, *map(label_set.colorize, (truth, *(found[name] for name in names)))) for image, truth, found in rows]
-    titles = ("image", "truth", *names)
+    titles = ("image", "ground truth", *names)
     maps = [labels for _, truth, found in rows for labels in (truth, *found.values())]
     return _grid(titles, lines, _entries(label_set, maps), width)
 
 
 def _entries(label_set: LabelSet, maps: Sequence[NDArray[np.integer]]) -> list[Entry]:
-    """Colours and names of the classes that occur, and of what has no truth."""
+    """Colours and names of the classes that occur, and of what has no ground truth."""
     found = {int(k) for labels in maps for k in np.unique(labels)}
     entries = [(label_set.colors[k], label_set.names[k]) for k in sorted(found & set(range(len(label_set))))]
-    return entries + ([(VOID_COLOR, "no truth")] if label_set.ignore_index in found else [])
+    return entries + ([(VOID_COLOR, "no ground truth")] if label_set.ignore_index in found else [])
 
 
 def _grid(

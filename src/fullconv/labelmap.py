@@ -10,7 +10,7 @@ The map is declared, never guessed; in a recipe it reads like this:
       vehicle: 11-14, 17              # the same as text, with ranges
       sky: {color: [128, 128, 128]}   # a colour
       tree: ["#008000", "#00ff00"]    # colours
-      border: ignore                  # value 255 has no truth
+      border: ignore                  # value 255 has no ground truth
       unknown: {ignore: -1}           # nor has -1
       outside: {alpha: 0-127}         # pixels of masks with an alpha channel, by its values 0..255
 
@@ -181,7 +181,7 @@ def parse_label_map(entries: Mapping[str, Any]) -> LabelMap:
     """
     if "ignore" in entries and not _ignores(entries["ignore"]):
         raise SpecError(
-            f"labels.ignore: {entries['ignore']!r} would make a class called ignore; for no truth write void: ignore, "
+            f"labels.ignore: {entries['ignore']!r} would make a class called ignore; for no ground truth write void: ignore, "
             "or void: {ignore: VALUE}; call a class otherwise"
         )
     classes = {name: read_codes(name, entry) for name, entry in entries.items() if not _ignores(entry)}

@@ -55,7 +55,7 @@ class LabelSet:
     colors
         One (red, green, blue) in 0..255 a class; VOC's palette where there are none.
     ignore_index
-        The label of pixels without truth, after the classes, at most 255; drawn in VOC's light void colour.
+        The label of pixels without ground truth, after the classes, at most 255; drawn in VOC's light void colour.
 
     Raises
     ------

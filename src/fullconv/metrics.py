@@ -172,7 +172,7 @@ class Metrics:
     iu, accuracy, dice
         Per class (K,), ``nan`` for classes that the mean leaves out. Dice is 2 n_ii / (t_i + sum_j n_ji), also called F1.
     absent
-        The policy for classes without truth, see :data:`Absent`.
+        The policy for classes without ground truth, see :data:`Absent`.
     """
 
     pixel_accuracy: float

@@ -1,4 +1,4 @@
-"""``fullconv evaluate --absent``: every policy for classes without truth, against a naive count of pixels."""
+"""``fullconv evaluate --absent``: every policy for classes without ground truth, against a naive count of pixels."""
 
 import json
 from pathlib import Path

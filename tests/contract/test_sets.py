@@ -145,7 +145,7 @@ def test_a_missing_folder_says_where_it_is_got_from(name: str, tmp_path: Path) -
 
 @pytest.mark.parametrize(("name", "message"), [("cityscapes", "its masks are all void"), ("loveda", "it is not published")])
 def test_a_split_without_truth_is_told(name: str, message: str, copies: dict[str, Path]) -> None:
-    with pytest.raises(DataError, match=rf"{name} test has no truth: {message}"):
+    with pytest.raises(DataError, match=rf"{name} test has no ground truth: {message}"):
         open_dataset(DataSpec(name=name, root=copies[name]), "test")
     with pytest.raises(DataError, match=rf"no split 'dev' of {name}; there are train, val"):
         open_dataset(DataSpec(name=name, root=copies[name]), "dev")

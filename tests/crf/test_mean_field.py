@@ -196,7 +196,7 @@ def test_a_sample_without_colours_has_no_picture() -> None:
 
 @pytest.mark.realdata
 def test_on_a_photograph_labels_are_those_of_all_pairs(shared_data: Path) -> None:
-    """A photograph small enough for all pairs, and a coarse truth: at most 2 % of the labels differ."""
+    """A photograph small enough for all pairs, and a coarse ground truth: at most 2 % of the labels differ."""
     folder = shared_data / "VOCdevkit" / "VOC2012"
     name = "2007_000063"
     with Image.open(folder / "JPEGImages" / f"{name}.jpg") as file:

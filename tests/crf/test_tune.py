@@ -148,5 +148,5 @@ def test_what_cannot_be_tuned_on(checkpoint: Path) -> None:
         tune(predictor, Flat())
     other = Flat()
     other.labels = {"semantic": LabelSet(("cat", "dog"), voc_colors(2))}
-    with pytest.raises(DataError, match="has no truth of the classes that head semantic predicts"):
+    with pytest.raises(DataError, match="has no ground truth of the classes that head semantic predicts"):
         tune(predictor, other)

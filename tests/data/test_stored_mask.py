@@ -64,7 +64,7 @@ def test_bool_arrays_and_one_axis_too_many(tmp_path: Path) -> None:
     ("values", "message"),
     [
         (np.array([[0.5, 1.0]]), r"m.npy: a mask of floating point numbers, 1 of them not whole, such as 0.5; store a whole"),
-        (np.array([[np.nan, 1.0]]), r"1 of them not whole, such as nan; .* such as -1 for pixels without truth"),
+        (np.array([[np.nan, 1.0]]), r"1 of them not whole, such as nan; .* such as -1 for pixels without ground truth"),
         (np.zeros((4, 5, 7)), r"an array of the shape \(4, 5, 7\); a mask is \(H, W\)"),
         (np.array([["a"]]), r"a mask of <U1; store whole numbers or colours"),
     ],

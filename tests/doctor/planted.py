@@ -25,7 +25,7 @@ def photograph(seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def mask(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Labels of all three classes, a disc of them smooth, within a frame without truth."""
+    """Labels of all three classes, a disc of them smooth, within a frame without ground truth."""
     rng = np.random.default_rng(seed)
     image = Image.new("L", (size[1], size[0]), 0)
     draw = ImageDraw.Draw(image)

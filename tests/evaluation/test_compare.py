@@ -59,7 +59,7 @@ def test_progress_policy_and_other_heads_are_handed_on(drawn, models):
     found = compare(models, drawn, absent="zero", progress=lambda *counts: seen.append(counts))
     assert seen == [(done, 9) for done in range(1, 10)]
     assert found.first.report.absent == found.first.trimap.absent == "zero"
-    with pytest.raises(DataError, match="picture-0: no truth for head 'geometric'; there is semantic"):
+    with pytest.raises(DataError, match="picture-0: no ground truth for head 'geometric'; there is semantic"):
         compare(models, drawn, head="geometric")
 
 

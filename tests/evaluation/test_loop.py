@@ -152,9 +152,9 @@ def test_other_classes_are_refused_before_any_work():
 
 
 def test_a_missing_head_is_named_with_its_sample():
-    with pytest.raises(DataError, match="picture-0: no truth for head 'geometric'; there is semantic"):
+    with pytest.raises(DataError, match="picture-0: no ground truth for head 'geometric'; there is semantic"):
         evaluate(read_red, Drawn(), LABELS, head="geometric")
-    with pytest.raises(DataError, match="picture-0: no truth for head 'semantic'; there is none"):
+    with pytest.raises(DataError, match="picture-0: no ground truth for head 'semantic'; there is none"):
         evaluate(read_red, Drawn(1, heads=()), LABELS)
 
 

@@ -87,7 +87,7 @@ def test_confusions_of_any_number_of_classes_and_of_any_names(count: int, tmp_pa
     names = tuple(["$x", "_", "山", "a" * 99, *(f"class {k}" for k in range(4, count))][:count])
     matrix = ConfusionMatrix(count)
     matrix.matrix += np.eye(count, dtype=np.int64) * 3
-    matrix.matrix[-1] = 0  # a class without truth
+    matrix.matrix[-1] = 0  # a class without ground truth
     draw_confusion(tmp_path / "a.png", Report("x", LabelSet(names, voc_colors(count)), matrix, 1))
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.height >= 30 * count

@@ -24,7 +24,7 @@ CLASSES = 4
 
 @st.composite
 def label_maps(draw: st.DrawFn) -> NDArray[np.uint8]:
-    """Maps of 1 to 23 px a side, in patches, some pixels without truth."""
+    """Maps of 1 to 23 px a side, in patches, some pixels without ground truth."""
     height, width = draw(st.integers(1, 23)), draw(st.integers(1, 23))
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     patch = draw(st.integers(1, 6))

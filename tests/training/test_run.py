@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_finite_names_step_and_images(tiny: Tiny, tmp_path: P
 
 
 class Unlabelled:
-    """Scenes without truth: every pixel is ignored."""
+    """Scenes without ground truth: every pixel is ignored."""
 
     name = "unlabelled"
     labels: ClassVar = {"semantic": LabelSet(("a", "b"), ((0, 0, 0), (1, 1, 1)))}

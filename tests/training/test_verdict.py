@@ -90,7 +90,7 @@ def test_a_net_that_predicts_one_class_only() -> None:
 
 def test_classes_that_are_never_found() -> None:
     found = told(iu={"a": 0.9, "pole": 0.0, "absent": None}, pixels={"a": 9000, "pole": 1234, "absent": 0})
-    assert found["classes"][0] == "never found: pole (1,234 of 10,234 pixels of truth)"
+    assert found["classes"][0] == "never found: pole (1,234 of 10,234 pixels of ground truth)"
     assert found["classes"][1].startswith("train.class_weights: balanced")
     assert not told(iu={"pole": 0.0}, pixels={"pole": 7}, balanced=True)["classes"][1].startswith("train.class_weights")
 

@@ -140,7 +140,9 @@ def _cases(predictor: Segmenter, dataset: Dataset, head: str) -> Sequence[_Case]
     if not len(dataset):
         raise DataError(f"{dataset.name} is empty; nothing can be tuned on it")
     if head not in dataset.labels or dataset.labels[head].names != predictor.labels[head].names:
-        raise DataError(f"{dataset.name} has no truth of the classes that head {head} predicts; tune on the model's own classes")
+        raise DataError(
+            f"{dataset.name} has no ground truth of the classes that head {head} predicts; tune on the model's own classes"
+        )
     cases = []
     for index in range(len(dataset)):
         sample = dataset[index]

@@ -60,7 +60,7 @@ def whole_numbers(values: NDArray[np.generic], path: str | os.PathLike[str]) -> 
         such = ", ".join(f"{value:g}" for value in np.unique(numbers[strange])[:3])
         raise DataError(
             f"{path}: a mask of floating point numbers, {int(strange.sum())} of them not whole, such as {such}; store a whole "
-            "number for each pixel, and one such as -1 for pixels without truth"
+            "number for each pixel, and one such as -1 for pixels without ground truth"
         )
     return numbers.astype(np.int64)
 

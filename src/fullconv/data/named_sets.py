@@ -76,7 +76,8 @@ def open_dataset(spec: DataSpec, split: str, *, own_size: bool = False) -> Datas
     Raises
     ------
     SpecError
-        For a name that is not in :data:`DATASETS` (the nearest is named), a stream that there is not or a head without truth.
+        For a name that is not in :data:`DATASETS` (the nearest is named), a stream that there is not or a head without
+        ground truth.
     DataError
         When folder, split or files are missing.
     """

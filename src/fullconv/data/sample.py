@@ -39,7 +39,7 @@ class Sample:
         One image a stream, uint8 (C, H, W); the stream ``rgb`` is red, green, blue in 0..255, or the bands that a recipe
         names. Or measurements, float32.
     targets
-        One mask a head, uint8 (H, W), 255 = ignore; empty where there is no truth.
+        One mask a head, uint8 (H, W), 255 = ignore; empty where there is no ground truth.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class Dataset(Protocol):
 
     @property
     def labels(self) -> Mapping[str, LabelSet]:
-        """The label set of every head that the samples have truth for."""
+        """The label set of every head that the samples have ground truth for."""
 
     def __len__(self) -> int:
         """Return the number of samples."""

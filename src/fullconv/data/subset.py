@@ -13,7 +13,7 @@ class Subset:
     Raises
     ------
     SpecError
-        When the data set has no truth for a head.
+        When the data set has no ground truth for a head.
     """
 
     def __init__(self, dataset: Dataset, heads: Sequence[str], count: int | None = None) -> None:

@@ -59,14 +59,14 @@ def _thumbnails(facts: Sequence[Facts]) -> NDArray[np.uint8]:
 
 
 def empty_masks(context: Context) -> Iterator[Finding]:
-    """Find masks without truth, and masks of background alone."""
+    """Find masks without ground truth, and masks of background alone."""
     meaning, labels = context.label_map.meaning, context.label_map.labels
     held = {(fact.split, fact.name): {meaning.get(code) for code in mask.pixels} for fact, mask in context.masks()}
     blank = [name for (_, name), found in held.items() if found == {labels.ignore_index}]
     if blank:
         what = f"{counted(len(blank), 'mask')} with nothing but ignored pixels: {listed(blank)}"
         fix = "nothing can be learned from them; label them or leave them out"
-        yield Finding("warning", "masks without truth", len(blank), what, fix, tuple(blank))
+        yield Finding("warning", "masks without ground truth", len(blank), what, fix, tuple(blank))
     background = next((k for k, name in enumerate(labels.names) if is_background(name)), None)
     plain = [
         name
@@ -155,7 +155,7 @@ def sizes(context: Context) -> Iterator[Finding]:
 
 
 def bound(context: Context) -> Iterator[Finding]:
-    """Tell which IU an output of each stride could reach: that of the coarse truth (:mod:`fullconv.geometry.bound`)."""
+    """Tell which IU an output of each stride could reach: that of the coarse ground truth (:mod:`fullconv.geometry.bound`)."""
     source = context.sources[0]
     labels = context.label_map.labels
     matrices = {stride: ConfusionMatrix(len(labels)) for stride in STRIDES}
@@ -171,7 +171,7 @@ def bound(context: Context) -> Iterator[Finding]:
     reached = {stride: metrics_of(matrix).mean_iu for stride, matrix in matrices.items()}
     if count and not np.isnan(reached[STRIDES[0]]):
         shown = ", ".join(f"{100 * iu:.1f} % at stride {stride}" for stride, iu in reached.items())
-        what = f"the truth itself, made coarse, has a mean IU of {shown} ({counted(count, 'mask')} of {source.split})"
+        what = f"the ground truth itself, made coarse, has a mean IU of {shown} ({counted(count, 'mask')} of {source.split})"
         yield Finding(
             "note", "what coarse outputs can reach", count, what, "more is out of reach at that stride, however well it learns"
         )

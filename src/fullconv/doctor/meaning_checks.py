@@ -99,7 +99,7 @@ def ignored_objects(context: Context) -> Iterator[Finding]:
         share = 100 * pixels[top] / sum(pixels.values())
         why = "it ends an even spread of greys" if spread else "more than all classes but the background together"
         what = f"{top} is ignored, but it covers {share:.1f} % of the pixels in whole areas, {why}: it may be a class"
-        fix = f"name it in data.labels (foreground: {top}); if it has no truth, say so: void: {{ignore: {top}, large: true}}"
+        fix = f"name it in data.labels (foreground: {top}); or if it has no ground truth: void: {{ignore: {top}, large: true}}"
         yield Finding("error", "ignored objects", 1, what, fix)
 
 
@@ -108,7 +108,7 @@ def names(context: Context) -> Iterator[Finding]:
     label_map = context.label_map
     if IGNORED in label_map.labels.names:
         what = f"{IGNORED} is a class in data.labels; in LabelMe's lists it has the value -1, and the next name is that of 0"
-        fix = "move every name by one value, or write the recipe anew with `fullconv init`; pixels without truth: void: ignore"
+        fix = "move every name by one value, or write the recipe anew with `fullconv init`; for no ground truth: void: ignore"
         yield Finding("error", "names of other values", 1, what, fix, (IGNORED,))
         return
     root = context.spec.root

@@ -4,8 +4,8 @@ As many images as there are are drawn with replacement, again and again; their c
 the score itself. The interval holds the middle 95 % of what comes out (the percentile interval). Images are what is drawn, as
 pixels of one image are not independent. Models on the same images share the draws, so the interval of a difference is of pairs.
 
-A class without truth in a draw keeps there the score that it has over all images. To leave it out of that draw's mean would
-compare means over different classes: rare classes score low, and without them means rise far above the score itself.
+A class without ground truth in a draw keeps there the score that it has over all images. To leave it out of that draw's mean
+would compare means over different classes: rare classes score low, and without them means rise far above the score itself.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def resample(
     tallies
         int64 (M, N, 3, K) of M models on the same N images, see :func:`fullconv.metrics.tally`.
     absent
-        What means do with classes without truth in all images.
+        What means do with classes without ground truth in all images.
     seed, resamples
         Of the draws, and their number.
     """

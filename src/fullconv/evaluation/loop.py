@@ -45,7 +45,7 @@ def evaluate(
     labels
         The classes of that head; its ignore value is left out of all counts.
     absent
-        What means do with classes without truth.
+        What means do with classes without ground truth.
     progress
         Called with (images done, images in all) after each image.
 
@@ -155,7 +155,7 @@ def _samples(
     for index in range(len(dataset)):
         sample = dataset[index]
         if head not in sample.targets:
-            raise DataError(f"{sample.name}: no truth for head {head!r}; there is {', '.join(sample.targets) or 'none'}")
+            raise DataError(f"{sample.name}: no ground truth for head {head!r}; there is {', '.join(sample.targets) or 'none'}")
         yield sample, sample.targets[head].numpy()
         if progress is not None:
             progress(index + 1, len(dataset))

@@ -42,7 +42,7 @@ class Report:
     images
         How many images.
     absent
-        What means do with classes without truth, see :data:`fullconv.metrics.Absent`.
+        What means do with classes without ground truth, see :data:`fullconv.metrics.Absent`.
     """
 
     dataset: str
@@ -62,7 +62,7 @@ class Report:
         return int((~np.isnan(self.metrics.iu)).sum())
 
     def rows(self) -> list[tuple[str, float, float, int]]:
-        """Return (class, IU, accuracy, pixels of truth) for every class, scores in 0..1 or ``nan`` where left out."""
+        """Return (class, IU, accuracy, pixels of ground truth) for every class, scores in 0..1 or ``nan`` where left out."""
         truth = self.matrix.matrix.sum(1)
         columns = zip(self.labels.names, self.metrics.iu, self.metrics.accuracy, truth, strict=True)
         return [(name, float(iu), float(accuracy), int(pixels)) for name, iu, accuracy, pixels in columns]
@@ -99,7 +99,7 @@ class Report:
         if one:
             table.add_column("Dice %", justify="right")
         table.add_column("accuracy %", percent(result.mean_accuracy), justify="right")
-        table.add_column("share of truth %", justify="right")
+        table.add_column("share of ground truth %", justify="right")
         for (name, iu, accuracy, pixels), dice in zip(self.rows(), result.dice, strict=True):
             cells = (percent(iu), *([percent(dice)] if one else []), percent(accuracy), f"{100 * pixels / total:.2f}")
             table.add_row(escape(name), *cells)
@@ -132,7 +132,7 @@ class Report:
             f"| {' | '.join(percent(getattr(self.metrics, key)) for key in METRICS)} |",
             "",
             *([" · ".join(f"{title} {percent(value)}" for title, value in one.items()), ""] if one else []),
-            f"| class | IU % |{' Dice % |' if one else ''} accuracy % | pixels of truth |",
+            f"| class | IU % |{' Dice % |' if one else ''} accuracy % | pixels of ground truth |",
             f"|---|---:|{'---:|' if one else ''}---:|---:|",
             *(
                 f"| {name} | {percent(iu)} |{cell} {percent(acc)} | {pixels} |"
@@ -147,7 +147,7 @@ class Report:
             temporary.write_text(self.markdown(), encoding="utf-8")
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write class, iu, accuracy (0..1, empty where left out), pixels of truth, and of two classes dice, a row a class."""
+        """Write class, iu, accuracy (0..1, empty where left out), pixels of ground truth, of two classes dice, a row a class."""
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
             with_dice = self.labels.foreground is not None

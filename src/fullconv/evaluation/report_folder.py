@@ -18,11 +18,11 @@ PAGE, PICTURES = "report.html", "pictures"
 
 INTERVALS = (
     f"In parentheses: the {100 * LEVEL:.0f} % interval over images. As many images as there are were drawn with replacement, "
-    f"{RESAMPLES} times; a class without truth in a draw keeps its score over all images. The intervals say nothing about "
+    f"{RESAMPLES} times; a class without ground truth in a draw keeps its score over all images. The intervals say nothing about "
     "another training of the model."
 )
 BANDS = (
-    "Mean IU of the pixels within so many pixels (chessboard distance) of a label border of the truth. Pixels without truth are "
+    "Mean IU of the pixels within so many pixels (chessboard distance) of a label border of the ground truth. Pixels without are "
     "not scored; where they meet a class there is a border too."
 )
 ALONE = (
@@ -88,7 +88,7 @@ def _page(evaluation: Evaluation) -> Page:
     page = Page(f"{report.dataset}, {report.images} images")
     page.heading("Scores")
     _table(page, "%", names, score_rows(evaluation))
-    page.text(f"Means are over {report.classes} classes; classes without truth: {report.absent}. {INTERVALS}")
+    page.text(f"Means are over {report.classes} classes; classes without ground truth: {report.absent}. {INTERVALS}")
     if len(names) > 1:
         page.heading(f"Difference to {names[0]}")
         _table(page, "percentage points", names, difference_rows(evaluation))
@@ -97,7 +97,7 @@ def _page(evaluation: Evaluation) -> Page:
     page.picture(f"{PICTURES}/trimap.png", BANDS)
     _table(page, "width, px", names, trimap_rows(evaluation))
     page.heading("Classes")
-    page.table(("IU %", *names, "share of truth %"), class_rows(evaluation))
+    page.table(("IU %", *names, "share of ground truth %"), class_rows(evaluation))
     for number, (name, study) in enumerate(evaluation.studies.items(), 1):
         _model(page, number, name, evaluation, study)
     return page

@@ -42,7 +42,7 @@ class Study:
 
     @cached_property
     def images(self) -> dict[str, NDArray[np.float64]]:
-        """The four metrics of each image alone, float64 (N,) by the keys of ``METRICS``; ``nan`` for images without truth.
+        """The four metrics of each image alone, float64 (N,) by the keys of ``METRICS``; ``nan`` for images without ground truth.
 
         A mean is taken over the classes present in truth or prediction of that image (the policy ``union``): what is
         predicted but is not there counts 0.

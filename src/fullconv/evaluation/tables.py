@@ -36,7 +36,7 @@ def difference_rows(evaluation: Evaluation) -> Rows:
 
 
 def class_rows(evaluation: Evaluation) -> Rows:
-    """Return a row a class: its name, each model's IU, and its share of the truth."""
+    """Return a row a class: its name, each model's IU, and its share of the ground truth."""
     studies = evaluation.studies.values()
     truth = evaluation.first.report.matrix.matrix.sum(1)
     shares = truth / max(int(truth.sum()), 1)
@@ -61,7 +61,7 @@ def side_by_side(evaluation: Evaluation) -> Table:
     table.add_column("%")
     for name in evaluation.studies:
         table.add_column(escape(name), justify="right")
-    table.add_column("share of truth %", justify="right")
+    table.add_column("share of ground truth %", justify="right")
     for row in score_rows(evaluation):
         table.add_row(*row)
     table.add_section()
@@ -92,12 +92,12 @@ def write_classes(evaluation: Evaluation, path: Path) -> None:
 
 
 def write_images(evaluation: Evaluation, path: Path) -> None:
-    """Write a row an image, the first model's worst first: its pixels of truth, and the four metrics of each model."""
+    """Write a row an image, the first model's worst first: its pixels of ground truth, and the four metrics of each model."""
     studies = evaluation.studies
     header = ["image", "pixels", *_columns(studies, METRICS)]
     pixels = evaluation.first.tallies[:, 1].sum(-1)
     values = np.stack([study.images[key] for study in studies.values() for key in METRICS], axis=1)
-    order = np.argsort(evaluation.first.images["mean_iu"], kind="stable")  # nan, images without truth, come last
+    order = np.argsort(evaluation.first.images["mean_iu"], kind="stable")  # nan, images without ground truth, come last
     rows = ((evaluation.names[index], int(pixels[index]), *map(or_none, values[index])) for index in order)
     _write(path, header, rows)
 

@@ -1,6 +1,6 @@
 """Metrics near label borders only: the trimap of Krähenbühl and Koltun, NIPS 2011 (section 5; after Kohli et al., IJCV 2009).
 
-The band of width w are the pixels within w of a label border of the truth. Distance is the chessboard distance, exact: a pixel
+The band of width w are the pixels within w of a label border of the ground truth. Distance is the chessboard's, exact: a pixel
 is within w when the (2w + 1)×(2w + 1) window around it, cut at the image's edge, holds another label than its own. The edge
 of the image is no border. The ignore value counts as a label here, since in VOC a strip of it lies between all objects; but its
 pixels are never scored. Bands are nested, and the widest possible one holds everything.
@@ -57,7 +57,7 @@ class Trimap:
     rings
         int64 (len(widths) + 1, K, K), rows = truth: the first band, what each further band adds, and what lies outside all.
     absent
-        What means do with classes without truth in a band, see :data:`fullconv.metrics.Absent`.
+        What means do with classes without ground truth in a band, see :data:`fullconv.metrics.Absent`.
     """
 
     widths: tuple[int, ...]

@@ -2,7 +2,7 @@
 
 A shape has a class and an area; an area knows which pixels of an image of a given size it covers. Shapes are drawn one over the
 other: in the order in which they stand, or the largest first where the format has no order, so that small things stay visible.
-Crowds come first, and are pixels without truth.
+Crowds come first, and are pixels without ground truth.
 
 Letters: H W image.
 """
@@ -21,7 +21,7 @@ from fullconv.errors import DataError, some
 from fullconv.formats.rasterise import Patch, Points, coco_polygon, labelme_figure
 
 IGNORE = 255
-"""The value of pixels without truth."""
+"""The value of pixels without ground truth."""
 BACKGROUND = 0
 """The value of pixels that no shape covers."""
 IGNORED_NAMES = frozenset({"__ignore__"})
@@ -109,7 +109,7 @@ class Bitmap:
 
 @dataclass(frozen=True)
 class Shape:
-    """An area of a class; ``order`` is greater the further in front it lies, ``crowd`` says that it has no truth."""
+    """An area of a class; ``order`` is greater the further in front it lies, ``crowd`` says that it has no ground truth."""
 
     name: str
     area: Area

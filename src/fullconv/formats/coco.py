@@ -108,8 +108,8 @@ def read_coco(content: Any, path: Path) -> Annotations:
     """Return the annotations of a COCO file.
 
     Polygons, run lengths in both spellings and panoptic PNGs are read. COCO has no order: larger areas lie behind smaller ones.
-    Crowds are without truth, and behind all else. A category that no annotation has and that is but the heading of others, as
-    Roboflow writes it, is no class.
+    Crowds are without ground truth, and behind all else. A category that no annotation has and that is but the heading of others,
+    as Roboflow writes it, is no class.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """LabelMe's ``.json`` beside each image: its shapes read, the regions of a label map written as polygons and masks.
 
-Shapes are drawn in their order, each over those before it. ``__ignore__`` is without truth and ``_background_`` no class, as in
-LabelMe's own conversion to label images.
+Shapes are drawn in their order, each over those before it. ``__ignore__`` is without ground truth and ``_background_`` no class,
+as in LabelMe's own conversion to label images.
 """
 
 import base64

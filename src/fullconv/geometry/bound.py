@@ -37,7 +37,7 @@ def bounds(
     factors
         In pixels.
     ignore_index
-        The label of pixels without truth; they are neither averaged nor counted.
+        The label of pixels without ground truth; they are neither averaged nor counted.
 
     Raises
     ------

@@ -158,7 +158,7 @@ class FolderSpec(Spec):
         if self.labels_from is not None and (self.annotations is not None or self.pairs is not None or self.classes):
             other = "annotations" if self.annotations is not None else "pairs" if self.pairs is not None else "classes"
             raise ValueError(
-                f"labels_from {self.labels_from!r} is the truth of the maps, and so is {other}; leave one of them out"
+                f"labels_from {self.labels_from!r} is the ground truth of the maps, and so is {other}; leave one of them out"
             )
         if self.line_width is not None and self.labels_from is None:
             raise ValueError(

@@ -53,7 +53,7 @@ def micro_batches(batches: Iterable[Batch], parts: int, ignored: Mapping[str, in
     parts
         ``train.accumulate``.
     ignored
-        The label of each head's pixels without truth, besides that of padding.
+        The label of each head's pixels without ground truth, besides that of padding.
     """
     for batch in batches:
         if parts == 1:

@@ -186,7 +186,7 @@ class TrainingModule(pl.LightningModule):
 
     @property
     def ignored(self) -> dict[str, int]:
-        """The label of each head's pixels without truth."""
+        """The label of each head's pixels without ground truth."""
         return {head: self.dataset.labels[head].ignore_index for head in self.model.heads}
 
     def _target(self, head: str, labels: Tensor) -> Tensor:

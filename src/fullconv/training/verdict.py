@@ -22,7 +22,7 @@ TIE = 1e-6
 PERFECT = 0.995
 """Mean IU from which there is nothing to say about what limits it."""
 ONLY = 0.002
-"""How near a class's IU is to its share of the truth where the net predicts nothing else."""
+"""How near a class's IU is to its share of the ground truth where the net predicts nothing else."""
 RISE = 0.01
 """What the last third of a stage must still gain to be called rising."""
 
@@ -40,13 +40,13 @@ class Facts:
     train, validation
         Mean IU of the kept model, on some training images as they are and on the validation split; ``None``: not measured.
     bound
-        Mean IU that the truth itself has at the net's stride, see :mod:`fullconv.geometry.bound`.
+        Mean IU that the ground truth itself has at the net's stride, see :mod:`fullconv.geometry.bound`.
     curve
         (step, value of the chosen metric) of the last stage's measurements.
     stage
         The last stage's record, as in ``result.json``.
     iu, pixels
-        Of the classes by name on the validation split: IU (``None`` without truth) and pixels of truth.
+        Of the classes by name on the validation split: IU (``None`` without ground truth) and pixels of ground truth.
     waiting
         Share of the time of all steps in which they waited for images.
     workers, cores
@@ -104,7 +104,7 @@ def verdict(facts: Facts) -> list[Limit]:
 
 
 def one_answer(facts: Facts) -> Iterator[Limit]:
-    """Say where one class alone is found of several that have truth: the net gives the same answer everywhere."""
+    """Say where one class alone is found of several that have ground truth: the net gives the same answer everywhere."""
     only = _only_answer(facts)
     if only is None:
         return
@@ -176,12 +176,12 @@ def length(facts: Facts) -> Iterator[Limit]:
 
 
 def classes(facts: Facts) -> Iterator[Limit]:
-    """Name the classes that have truth and are never found."""
+    """Name the classes that have ground truth and are never found."""
     missed = [name for name, iu in facts.iu.items() if iu == 0 and facts.pixels.get(name, 0)]
     if not missed or _only_answer(facts) is not None:
         return
     total = sum(facts.pixels.values())
-    told = [f"{name} ({facts.pixels[name]:,} of {total:,} pixels of truth)" for name in missed]
+    told = [f"{name} ({facts.pixels[name]:,} of {total:,} pixels of ground truth)" for name in missed]
     balance = "a larger data.scale or crops, and more images that show them"
     advice = balance if facts.balanced else f"train.class_weights: balanced, then {balance}"
     yield Limit("classes", f"never found: {some(told)}", advice)
@@ -215,7 +215,7 @@ def _peaked(values: Sequence[float]) -> bool:
 
 
 def _only_answer(facts: Facts) -> str | None:
-    """Return the class that alone is found of several with truth, where its IU is its share of the truth: it is all there is."""
+    """Return the class that alone is found of several, where its IU is its share of the ground truth: it is all there is."""
     truth = {name: count for name, count in facts.pixels.items() if count}
     found = [name for name in truth if facts.iu.get(name)]
     if len(truth) < 2 or len(found) != 1:

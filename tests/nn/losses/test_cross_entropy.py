@@ -83,7 +83,7 @@ def test_balanced_weights_are_inverse_shares_of_mean_one() -> None:
     assert weights.tolist() == pytest.approx([1 / (3 * 0.5), 1 / (3 * 0.3), 0, 1 / (3 * 0.2)])
     assert (weights * pixels).sum().item() / 1000 == pytest.approx(1)
     assert balanced_weights(torch.tensor([7, 7])).tolist() == [1, 1]
-    assert balanced_weights(torch.tensor([0, 0])).tolist() == [0, 0]  # a set without truth
+    assert balanced_weights(torch.tensor([0, 0])).tolist() == [0, 0]  # a set without ground truth
 
 
 def test_weights_weigh_gradients_in_half_precision_too() -> None:
@@ -100,7 +100,7 @@ def test_the_references_learning_rate_as_a_mean() -> None:
 @settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.floats(0, 1), st.sampled_from([0.25, 1.0]))
 def test_the_mean_over_images_against_a_loop_over_images(seed: int, images: int, ignored: float, share: float) -> None:
-    """As the reference accumulates: each image's own mean, the mean of those; an image without truth adds 0 and counts."""
+    """As the reference accumulates: each image's own mean, the mean of those; an image without ground truth adds 0 and counts."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 5, (images, 3, 3, 4)).astype(np.float32)
     target = np.where(rng.random((images, 3, 4)) < ignored, 255, rng.integers(0, 3, (images, 3, 4)))

@@ -176,7 +176,7 @@ def test_shapes_are_shares_of_cells() -> None:
     np.testing.assert_allclose(grid[6:, 6:], 1, atol=1e-6)
     np.testing.assert_allclose(grid[:4], 0, atol=1e-6)
     np.testing.assert_allclose(grid[:, :4], 0, atol=1e-6)
-    assert shapes(Proposals(segments, np.zeros((0, 3), bool)), []).shape == (0, 100)  # as in an image without truth
+    assert shapes(Proposals(segments, np.zeros((0, 3), bool)), []).shape == (0, 100)  # as in an image without ground truth
 
 
 def test_refinement_takes_shapes_back_to_segments() -> None:

@@ -153,11 +153,11 @@ def test_one_request_for_each_file_then_the_keyboard_alone(service: str, visit: 
     reach(page, "correct")
     page.keyboard.press("Enter")
     before = page.locator("#legend").inner_text()
-    page.locator("#paint").press("End")  # no truth
+    page.locator("#paint").press("End")  # no ground truth
     page.locator("#canvas").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
-    expect(page.locator("#legend")).to_contain_text("no truth")
+    expect(page.locator("#legend")).to_contain_text("no ground truth")
     page.keyboard.press("Control+z")
     expect(page.locator("#legend")).to_have_text(before, use_inner_text=True)
 

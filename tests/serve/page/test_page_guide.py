@@ -116,7 +116,7 @@ def correct_in_the_page(page: Page, labels: np.ndarray, photo: Path) -> np.ndarr
     page.mouse.click(*at(30, 20))
     wanted[(rows - 20) ** 2 + (columns - 30) ** 2 <= radius**2] = 1
 
-    page.select_option("#paint", "255")  # what was brushed, as a region, has no truth
+    page.select_option("#paint", "255")  # what was brushed, as a region, has no ground truth
     page.check("input[value=region]")
     page.mouse.click(*at(30, 20))
     wanted[(rows - 20) ** 2 + (columns - 30) ** 2 <= radius**2] = 255

@@ -179,7 +179,7 @@ def valued(pairs: Iterable[Pair], labels: Mapping[str, Any], rename: Mapping[str
 
 
 def label_map_of(spec: DataSpec) -> LabelMap:
-    """Return the label map of a folder; of annotations and of maps 255 has no truth, whether or not ``labels`` says so."""
+    """Return the label map of a folder; of annotations and of maps 255 has no ground truth, whether or not ``labels`` says so."""
     found = parse_label_map(spec.labels)
     if spec.folder.cut is not None and found.meaning.get(IGNORE, IGNORE) != IGNORE:
         raise DataError(

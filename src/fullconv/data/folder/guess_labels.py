@@ -28,7 +28,7 @@ class Choices:
     start
         The value of the list's first name.
     void
-        The value without truth; ``none`` where 255 is a class too.
+        The value without ground truth; ``none`` where 255 is a class too.
     """
 
     names: str | None = None
@@ -72,8 +72,8 @@ def read_guess(root: Path, contents: Contents, choices: Choices = NOTHING_SAID, 
     """Return a class for every code, named by a list where one is.
 
     Smooth black and white masks (JPEG, resized) become two classes of ranges with the threshold between them; an object in the
-    alpha channel two classes of alpha. 255 among smaller values has no truth unless it must be a class. Lists of names are those
-    of :mod:`fullconv.data.folder.label_names`.
+    alpha channel two classes of alpha. 255 among smaller values has no ground truth unless it must be a class. Lists of names are
+    those of :mod:`fullconv.data.folder.label_names`.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def _greys(contents: Contents) -> bool:
 
 
 def _void(guess: _Guess, codes: Sequence[int], top: int | None, fit: Fit) -> int | None:
-    """Return the value without truth, or ``None``."""
+    """Return the value without ground truth, or ``None``."""
     said = guess.choices.void
     if said is not None:
         return None if said == "none" else int(said)
@@ -265,13 +265,13 @@ def _void(guess: _Guess, codes: Sequence[int], top: int | None, fit: Fit) -> int
     if top is None or top in fit.names or len(codes) < 2:
         return None
     if len(codes) == 2 or evenly_spread(values):
-        guess.remarks.append(f"{top} is taken for a class; if it has no truth: void: {{ignore: {top}}}")
+        guess.remarks.append(f"{top} is taken for a class; if it has no ground truth: void: {{ignore: {top}}}")
         return None
     if covers_objects(guess.contents, values, top) and not guess.lenient:
         share = 100 * guess.contents.pixels[top] / sum(guess.contents.pixels.values())
         raise DataError(
             f"{guess.root}: {top} covers {share:.0f} % of the masks, more than {show_codes(values[1:-1])} together: is it a "
-            f"class, or has it no truth? Say which: --void none or --void {top}"
+            f"class, or has it no ground truth? Say which: --void none or --void {top}"
         )
     return top
 
@@ -284,7 +284,7 @@ def _entry(guess: _Guess, fit: Fit, code: int, number: int, codes: Sequence[int]
         return "background", {"alpha": "0-127"}
     name = fit.names.get(code)
     if name is None and fit.names and code == 0:
-        guess.remarks.append("if 0 has no truth, as in ADE20K: void: {ignore: 0}")
+        guess.remarks.append("if 0 has no ground truth, as in ADE20K: void: {ignore: 0}")
         return "background", 0
     share = guess.contents.pixels[code] / sum(guess.contents.pixels.values())
     if name is not None and name.lower() in VOID and len(codes) > 2 and share < SOLID_VOID:

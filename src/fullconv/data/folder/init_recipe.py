@@ -254,7 +254,7 @@ data:
     val_share: 0.2  # of drawn splits only; `fullconv crossval {recipe}` measures on every image in its turn
     seed: 0
     group: null  # of drawn splits: what frames of one video share, such as "{{stem[:4]}}" or "{{parent}}"; all fall to one side
-{image}  labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` has no truth
+{image}  labels:  # the class of every value or colour in the masks; several may share one: road: [1, 7]; `ignore` is not learned
 {labels}
   scale: 1.0   # 0.5 reads everything at half its size: four times as fast, and small things are lost
   workers: 1

@@ -196,7 +196,7 @@ def fit_names(listed: NameList, values: Sequence[int], top: int | None, start: i
     values
         What the masks store, ascending, without ``top`` and without negative values.
     top
-        255 or 65535 where masks store it, which may be the last class or without truth.
+        255 or 65535 where masks store it, which may be the last class or without ground truth.
     start
         The value of the first name, where a person said it.
 

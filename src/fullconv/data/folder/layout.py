@@ -79,7 +79,7 @@ class Wanted:
     mask_suffix, pattern, image_pattern
         As in :class:`~fullconv.spec.FolderSpec`.
     class_attribute, line_width
-        Likewise, of the vector file that is the truth of maps.
+        Likewise, of the vector file that is the ground truth of maps.
     """
 
     images: str | None = None

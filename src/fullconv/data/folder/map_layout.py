@@ -51,8 +51,8 @@ def maps_in(root: Path, attribute: str | None = None, line_width: float | None =
         return None
     if len(vectors) > 1:
         raise DataError(
-            f"{root}: {len(vectors)} vector files ({some([path.name for path in vectors])}); keep the one that is the truth of "
-            "the maps here, or write data.folder.labels_from into a recipe"
+            f"{root}: {len(vectors)} vector files ({some([path.name for path in vectors])}); keep the one that is the ground "
+            "truth of the maps here, or write data.folder.labels_from into a recipe"
         )
     images, count = place
     named = attribute or _attribute(vectors[0], line_width)

@@ -1,4 +1,4 @@
-"""Whether 255, which often has no truth and often is white, is a class."""
+"""Whether 255, which often has no ground truth and often is white, is a class."""
 
 from collections.abc import Sequence
 

@@ -23,7 +23,7 @@ class Card:
     train, val
         The splits that commands take by default: to learn from and to measure on.
     ignored
-        The rule for pixels without truth.
+        The rule for pixels without ground truth.
     license, citation
         In its authors' words, shortened.
     size

@@ -46,7 +46,7 @@ class PublishedFolder:
             When there is no such split, or folder or files are missing.
         """
         if split in self.without_truth:
-            raise DataError(f"{self.name} {split} has no truth: {self.without_truth[split]}")
+            raise DataError(f"{self.name} {split} has no ground truth: {self.without_truth[split]}")
         if split not in self.splits:
             raise DataError(f"no split {split!r} of {self.name}; there are {', '.join(self.splits)}")
         given = folder_of(self.name, spec.root)

@@ -5,7 +5,7 @@
 'use strict';
 
 const $ = (id) => document.getElementById(id);
-const VOID = 255;                        // the label of pixels without truth
+const VOID = 255;                        // the label of pixels without ground truth
 const VOID_COLOR = [224, 224, 192];
 const percent = (share) => share > 0 && share < 0.01 ? '<1 %' : `${Math.round(100 * share)} %`;
 const listen = (id, event, act) => $(id).addEventListener(event, act);
@@ -170,7 +170,7 @@ const say = (text) => { $('status').textContent = text; };
 const complain = (error) => { $('problem').textContent = error ? error.message || String(error) : ''; };
 const sourceOf = (key) => state.sources.find((source) => source.key === key);
 const result = (key = state.source) => state.picture?.results.get(key);
-const nameOf = (labels, label) => label === VOID ? 'no truth' : labels.classes.find(({ id }) => id === label)?.name ?? `class ${label}`;
+const nameOf = (labels, label) => label === VOID ? 'no ground truth' : labels.classes.find(({ id }) => id === label)?.name ?? `class ${label}`;
 const colorOf = (labels, label) => labels.classes.find(({ id }) => id === label)?.color ?? VOID_COLOR;
 const stemOf = (name) => name.split(/[\\/]/).pop().replace(/\.[^.]*$/, '') || 'image';
 
@@ -385,7 +385,7 @@ function paintHeat(data, values) {
   for (let i = 0; i < values.length; i++) words[i] = HEAT_WORDS[values[i]];
 }
 
-/** Red where two maps differ, dark where they agree, pale where one has no truth. */
+/** Red where two maps differ, dark where they agree, pale where one has no ground truth. */
 function paintDifferences(data, found, other) {
   const words = new Uint32Array(data.buffer), [same, wrong, unknown] = [word([0, 0, 0], 110), word([235, 40, 40], 230), word(VOID_COLOR, 220)];
   for (let i = 0; i < found.labels.length; i++) {
@@ -699,7 +699,7 @@ function startCorrecting() {
   [state.picture.undo, state.picture.redo] = [[], []];
   state.source = state.hiddenFor = 'corrected';
   if (['confidence', 'entropy'].includes(state.mode)) state.mode = 'overlay';
-  fill($('paint'), [...found.classes.map(({ id, name }) => [id, name]), [VOID, 'no truth (not learned)']], found.classes[0].id);
+  fill($('paint'), [...found.classes.map(({ id, name }) => [id, name]), [VOID, 'no ground truth (not learned)']], found.classes[0].id);
   setTool('brush');
   afterResult();
   canvas.focus();
