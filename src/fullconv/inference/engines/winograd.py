@@ -194,9 +194,7 @@ class Moved:
         get memory of their own.
     """
 
-    def __init__(
-        self, filtering: Filtering, weight: Tensor, bias: Tensor | None, relu: bool, room: Tensor | None = None
-    ) -> None:
+    def __init__(self, filtering: Filtering, weight: Tensor, bias: Tensor | None, relu: bool, room: Tensor | None = None) -> None:
         inputs, weights, outputs = filtering.transforms()
         basis = torch.from_numpy(np.kron(weights, weights)).to(weight.device)
         self.filtering, (self.made, self.read) = filtering, weight.shape[:2]

@@ -92,14 +92,27 @@ def peak_of(module: nn.Module, *inputs: Any) -> int:
         return counted.peak
 
 
-def work_of(module: nn.Module, *inputs: Any) -> int:
-    """Return the floating-point operations of a module's convolutions; parameters as of :func:`peak_of`."""
-    from torch.utils.flop_counter import FlopCounterMode  # late, as it imports triton
+class _Multiplications(TorchDispatchMode):
+    """Counts the multiplications of convolutions and of products of matrices."""
 
-    counter = FlopCounterMode(display=False)
-    with torch.inference_mode(False), torch.no_grad(), counter:
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.convolution.default:
+            self.count += found.numel() * args[1][0].numel()
+        elif func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            self.count += found.numel() * len(args[-1])
+        return found
+
+
+def work_of(module: nn.Module, *inputs: Any) -> int:
+    """Return the multiplications of a module's convolutions; parameters as of :func:`peak_of`."""
+    with torch.inference_mode(False), torch.no_grad(), _Multiplications() as counted:
         torch.func.functional_call(module, _on_meta(module), inputs)
-    return int(counter.get_total_flops())
+    return counted.count
 
 
 def channels_of(module: nn.Module, window: Tensor) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from fullconv.geometry.tiles import AxisPlan, check_local, overhead, spans, tiles
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.blended import OVERLAP, predict_blended
@@ -142,6 +144,7 @@ def cut_within(
     GeometryError, SpecError
         When the net cannot be tiled exactly.
     """
+    torch.empty(1, device="meta").relu()  # loads what measuring needs, some 100 MB, before what is left is asked for
     try:
         return cut(predictor, size, free_for(predictor.device, limit), head, tile, approximate)
     except TooLittleMemoryError as error:

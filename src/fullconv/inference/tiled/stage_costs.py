@@ -21,6 +21,8 @@ COPY = 50
 """Multiplications that take as long as to copy a weight."""
 MOVE = 250
 """Multiplications that take as long as to move a weight to where it is filtered with."""
+READ = 100
+"""Multiplications that take as long as to read a number of the map before."""
 FILTERED = 1.8
 """Multiplications of a direct convolution that take as long as one of a filtered convolution."""
 
@@ -94,6 +96,8 @@ class Costs:
         Entries of the map before that are read around, over both ends; by axis.
     edge
         Of them those at which nothing is computed.
+    reading
+        Time that reading the map before once takes, as a share of that of the whole image's multiplications.
     row
         Bytes of one kept row.
     logits
@@ -107,6 +111,7 @@ class Costs:
     own: int
     halo: tuple[int, int]
     edge: int
+    reading: float
     row: int
     logits: int
     ways: tuple[Way, ...]
@@ -130,7 +135,8 @@ class Costs:
         chunks, tiles = math.ceil(self.size[0] / rows), math.ceil(self.size[1] / columns)
         waste = way.waste(rows * self.own) * way.waste(columns * self.own)
         again = self.again(self.size[0] / rows if rows < self.size[0] else 0, columns)
-        return way.work * waste * again + chunks * (way.moves + tiles * way.copies)
+        read = (1 + self.halo[0] / (rows * self.own)) * (1 + self.halo[1] / (columns * self.own)) - 1
+        return way.work * waste * again + self.reading * read + chunks * (way.moves + tiles * way.copies)
 
     def again(self, cuts: float, columns: int) -> float:
         """Return the work as a multiple of the whole map's, from how often its rows are cut and how wide tiles are."""
@@ -152,7 +158,8 @@ def costs_of(model: FCN, head: str, size: tuple[int, int]) -> list[Costs]:
         plans = [AxisPlan(stage.geometry, axis, sides[axis]) for axis in (0, 1)]
         own = int(plans[0].stride)
         window = torch.empty((1, channels, SAMPLE * own, SAMPLE * own), device="meta", memory_format=torch.channels_last)
-        ways = tuple(_ways(stage, window, sides[0] * sides[1], fast))
+        entries = sides[0] * sides[1]
+        ways = tuple(_ways(stage, window, entries, fast))
         channels = channels_of(stage.net, window)
         halo = _halo(plans[0], own), _halo(plans[1], own)
         stride *= own
@@ -164,13 +171,14 @@ def costs_of(model: FCN, head: str, size: tuple[int, int]) -> list[Costs]:
                 own=own,
                 halo=halo,
                 edge=stage.edge,
+                reading=READ * window.shape[1] * entries,
                 row=4 * channels * sides[1] * (stage is not stages[-1]),
                 logits=4 * model.heads[head] * sides[1] * (stage.level is not None),
                 ways=ways,
             )
         )
     total = sum(costs.ways[0].work for costs in found)
-    return [replace(costs, ways=tuple(way.of(total) for way in costs.ways)) for costs in found]
+    return [replace(costs, reading=costs.reading / total, ways=tuple(way.of(total) for way in costs.ways)) for costs in found]
 
 
 def _ways(stage: Stage, window: torch.Tensor, entries: int, fast: bool) -> Iterator[Way]:
@@ -190,7 +198,7 @@ def _ways(stage: Stage, window: torch.Tensor, entries: int, fast: bool) -> Itera
     net = filtered(stage.net, Room(0)) if fast else stage.net
     fused = _fused_bytes(stage.net, net)
     direct = Way(
-        work=work_of(stage.net, window) / 2 / (side - stage.edge) ** 2 * entries,
+        work=work_of(stage.net, window) / (side - stage.edge) ** 2 * entries,
         copies=COPY * sum(part.copied for part in stage.net.modules() if isinstance(part, InSlices)),
         moves=0,
         kept=fused + sum(each.numel() * each.element_size() for each in _whole_weights(stage.net)),

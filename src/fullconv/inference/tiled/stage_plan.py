@@ -201,8 +201,10 @@ def _together(read: int, made: int) -> int:
 
 def _least(search: _Search) -> int:
     """Return the bytes from which on it can be done."""
+
     def fits(memory: int) -> bool:
         return _Search(search.costs, search.classes, memory, search.filtering, search.copying).first() != []
+
     low, high = search.memory, max(2 * search.memory, 2**20)
     while not fits(high):
         low, high = high, 2 * high
