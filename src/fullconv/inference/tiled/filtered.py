@@ -62,7 +62,7 @@ class Room:
 
 
 class FilteredConv2d(WinogradConv2d):
-    """A convolution that is computed by minimal filtering where that gains, whatever the map's size; its weights are in a room."""
+    """A convolution that is computed by minimal filtering where that gains, whatever the map's size; a room has its weights."""
 
     def __init__(
         self,

@@ -253,7 +253,6 @@ def _filtered(direct: Way, net: nn.Module, gaining: Sequence[tuple[FilteredConv2
             moves += MOVE * numbers
             at_once += int(numbers * filtering.growth)
     rest = sum(others) + sum(sliced)
-    filters = tuple(Filter(filtering, part.weight.shape[1], len(part.weight)) for part, filtering in gaining)
     return replace(
         direct,
         work=direct.work * (work + rest) / (rest + sum(part.weight.numel() for part, _ in gaining)),

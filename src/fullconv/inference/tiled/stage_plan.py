@@ -1,8 +1,8 @@
 """How much each stage computes at once: what it costs in work and in memory, and what pays most.
 
 A stage that computes more rows at once computes fewer of them twice, and the rows that it reads are kept for longer. Filtered
-convolutions give several rows at a time, so with fewer there is less to gain by them. All that adds up over the stages, so how many
-rows each gets is found step by step.
+convolutions give several rows at a time, so with fewer there is less to gain by them. All that adds up over the stages, so how
+many rows each gets is found step by step.
 """
 
 from collections.abc import Iterator, Sequence
@@ -87,7 +87,7 @@ def _plan(model: FCN, search: "_Search", chunks: Sequence[int]) -> tuple[StagePl
 
 @dataclass(frozen=True)
 class _Part:
-    """What a stage computes at once: how, how many columns, and the time that all of it takes, as a share of the whole image's."""
+    """What a stage computes at once: how, how many columns, and the time that takes as a share of the whole image's."""
 
     way: Way
     wide: int
