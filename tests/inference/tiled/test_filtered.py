@@ -1,4 +1,4 @@
-"""Stages whose convolutions are filtered give what the whole image gives, in the memory that is said, and only where it is enough."""
+"""Filtered stages give what the whole image gives, in the memory that is said, and are chosen only where it is enough."""
 
 import json
 

@@ -33,6 +33,9 @@ BLOCK, BLOCK_TILES = 2**23, 64
 """Bytes of the tiles that are computed at a time, so that they stay in the processor's caches; and so many tiles at least, as
 each block reads all weights."""
 
+AT_ONCE = 16
+"""Output channels whose weights are moved at a time."""
+
 
 class Filtering(NamedTuple):
     """Minimal filtering of one size, the same in both directions.
@@ -98,10 +101,11 @@ class Filtering(NamedTuple):
         return 4 * self.read**2 * max(read, made)
 
     def block_bytes(self, read: int, made: int, tiling: "Tiling") -> int:
-        """Return the bytes that a block takes at work beside maps and weights, for channels on both sides."""
+        """Return the bytes that a block takes at work beside maps and weights, or moving weights, for channels on both sides."""
         values, products = self.read**2 * read, self.read**2 * made
         a_tile = 4 * max(2 * values, values + products + self.out**2 * made)
-        return a_tile * tiling.largest_block(self.tile_bytes(read, made))
+        moving = 8 * AT_ONCE * read * (2 * self.taps**2 + self.read**2)
+        return max(a_tile * tiling.largest_block(self.tile_bytes(read, made)), moving)
 
     def convolved(
         self, maps: Tensor, padding: tuple[int, ...], tiling: "Tiling", made: int, fill: Callable[[Tensor, Tensor], None]
@@ -201,8 +205,8 @@ class Moved:
         self.places = filtering.read**2
         shape = self.places, self.made, self.read
         self.weights = weight.new_empty(shape) if room is None else room.view(shape)
-        for first in range(0, self.made, 16):  # float64 takes twice the memory, so of some filters at a time
-            some = slice(first, first + 16)
+        for first in range(0, self.made, AT_ONCE):  # float64 takes twice the memory
+            some = slice(first, first + AT_ONCE)
             moved = basis @ weight[some].reshape(-1, filtering.taps**2).double().T
             self.weights[:, some] = moved.view(self.places, -1, self.read)
         self._inputs = torch.from_numpy(np.kron(inputs, inputs)).to(weight)

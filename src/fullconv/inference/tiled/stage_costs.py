@@ -128,7 +128,8 @@ class Costs:
         blocks = (
             each.filtering.block_bytes(each.read, each.made, each.filtering.tiling_of(down, across)) for each in way.filters
         )
-        return way.fixed + way.read * read[0] * read[1] + way.entry * down * across + max(blocks, default=0)
+        more = way.waste(down) * way.waste(across)
+        return way.fixed + more * (way.read * read[0] * read[1] + way.entry * down * across) + max(blocks, default=0)
 
     def price(self, way: Way, rows: int, columns: int) -> float:
         """Return the time that all tiles of a size take, as a share of the whole image's by direct convolutions."""
