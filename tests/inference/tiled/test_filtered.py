@@ -142,7 +142,8 @@ def test_a_tile_takes_no_more_than_is_said(predictor: Predictor, monkeypatch: py
             sides = rows * cost.own + cost.halo[0], columns * cost.own + cost.halo[1]
             with torch.inference_mode(), _Peak([*net.parameters(), room._memory]) as counted:
                 net(torch.zeros(1, 128, *sides).contiguous(memory_format=torch.channels_last))
-            assert 0.4 * cost.at_work(way, rows, columns) < counted.peak <= cost.at_work(way, rows, columns)
+            said = cost.at_work(way, rows, columns)
+            assert said / 2 < counted.peak <= said
 
 
 def test_with_little_memory_convolutions_stay_direct(predictor: Predictor) -> None:

@@ -101,11 +101,11 @@ class Filtering(NamedTuple):
         return 4 * self.read**2 * max(read, made)
 
     def block_bytes(self, read: int, made: int, tiling: "Tiling") -> int:
-        """Return the bytes that a block takes at work beside maps and weights, or moving weights, for channels on both sides."""
+        """Return the bytes that a block and moving weights take beside maps and weights, for channels on both sides."""
         values, products = self.read**2 * read, self.read**2 * made
         a_tile = 4 * max(2 * values, values + products + self.out**2 * made)
-        moving = 8 * AT_ONCE * read * (2 * self.taps**2 + self.read**2)
-        return max(a_tile * tiling.largest_block(self.tile_bytes(read, made)), moving)
+        moving = 2 * 8 * AT_ONCE * read * (self.taps**2 + self.read**2)
+        return a_tile * tiling.largest_block(self.tile_bytes(read, made)) + moving
 
     def convolved(
         self, maps: Tensor, padding: tuple[int, ...], tiling: "Tiling", made: int, fill: Callable[[Tensor, Tensor], None]

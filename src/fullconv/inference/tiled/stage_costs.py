@@ -35,6 +35,12 @@ class Filter:
     read: int
     made: int
 
+    def bytes(self, height: int, width: int) -> int:
+        """Return what it takes at work for a map of a size: a copy of what it reads, and a block."""
+        tiling, more = self.filtering.tiling_of(height, width), self.filtering.taps - 1
+        sides = tiling.rows * self.filtering.out + more, tiling.columns * self.filtering.out + more
+        return 4 * self.read * sides[0] * sides[1] + self.filtering.block_bytes(self.read, self.made, tiling)
+
 
 @dataclass(frozen=True)
 class Way:
@@ -125,11 +131,10 @@ class Costs:
         """Return the bytes that a tile takes."""
         read = rows * self.own + self.halo[0], columns * self.own + self.halo[1]
         down, across = (max(side - self.edge, 1) for side in read)
-        blocks = (
-            each.filtering.block_bytes(each.read, each.made, each.filtering.tiling_of(down, across)) for each in way.filters
+        found = way.entry * down * across * way.waste(down) * way.waste(across)
+        return (
+            way.fixed + way.read * read[0] * read[1] + found + max((each.bytes(down, across) for each in way.filters), default=0)
         )
-        more = way.waste(down) * way.waste(across)
-        return way.fixed + more * (way.read * read[0] * read[1] + way.entry * down * across) + max(blocks, default=0)
 
     def price(self, way: Way, rows: int, columns: int) -> float:
         """Return the time that all tiles of a size take, as a share of the whole image's by direct convolutions."""
@@ -212,7 +217,7 @@ def _ways(stage: Stage, window: torch.Tensor, entries: int, fast: bool) -> Itera
     parts = [part for part in net.modules() if isinstance(part, FilteredConv2d)]
     gaining = [(part, part.filtering) for part in parts if part.filtering is not None]
     if gaining:
-        yield _filtered(replace(direct, read=direct.read + read), net, gaining, fused)
+        yield _filtered(direct, net, gaining, fused)
 
 
 def _plain(net: fx.GraphModule) -> fx.GraphModule:
@@ -232,7 +237,7 @@ def _filtered(direct: Way, net: nn.Module, gaining: Sequence[tuple[FilteredConv2
     Parameters
     ----------
     direct
-        What it takes otherwise; bytes at work but those of filters' blocks are its own.
+        What it takes otherwise; bytes at work but those of filters are its own.
     net
         Of :func:`fullconv.inference.tiled.filtered.filtered`.
     gaining
