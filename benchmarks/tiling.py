@@ -37,8 +37,8 @@ from fullconv.geometry.tiles import overhead, tiles
 from fullconv.inference.load import load
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.large import Order, predict_large
-from fullconv.inference.tiled.memory import free_for, largest_weight, window_bytes
-from fullconv.inference.tiled.plan import Cut, cut
+from fullconv.inference.tiled.memory import largest_weight, window_bytes
+from fullconv.inference.tiled.plan import Cut, cut, cut_within
 from fullconv.inference.tiled.stage_plan import plan_stages
 from fullconv.labels import VOC
 from fullconv.nn.build import build_model
@@ -135,7 +135,8 @@ def large(name: str, side: int = 20_000, rows: int | None = None, limit: str = "
     torch.set_num_threads(1)
     predictor, size = made(name), (rows or side, side)
     folder = Path(tempfile.mkdtemp())
-    how = cut(predictor, size, free_for(predictor.device, bytes_of(limit)))
+    how = cut_within(predictor, size, bytes_of(limit))
+    print(f"{how.about}; {how.way}", flush=True)
     making, done = [0.0], [0.0]
 
     def read(top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:

@@ -57,3 +57,14 @@ def test_a_large_layer_is_computed_in_slices(monkeypatch: pytest.MonkeyPatch) ->
     sliced = InSlices(layer)
     assert (sliced.channels, sliced.numbers) == (25, 2250)
     torch.testing.assert_close(sliced(maps), layer(maps), rtol=0, atol=1e-5)
+
+
+def test_a_large_layer_that_reads_no_neighbours_is_a_product_without_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fullconv.nn.stages.SLICE", 2_000)
+    layer = torch.nn.Conv2d(60, 50, 1)
+    maps = torch.randn(2, 60, 9, 12)
+    assert (InSlices(layer).numbers, InSlices(layer).copied) == (0, 0)
+    torch.testing.assert_close(InSlices(layer)(maps), layer(maps), rtol=0, atol=1e-5)
+    strided = torch.nn.Conv2d(60, 50, 1, stride=2)
+    assert InSlices(strided).numbers > 0
+    torch.testing.assert_close(InSlices(strided)(maps), strided(maps), rtol=0, atol=1e-5)

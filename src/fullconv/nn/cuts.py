@@ -6,8 +6,7 @@ Letters: N images, C channels, h w map.
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor, fx
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch import Tensor, fx, nn
 
 from fullconv.geometry.axis import AxisMap, Window
 from fullconv.geometry.trace import node_names
@@ -90,10 +89,25 @@ class _Counting(fx.Interpreter):
         return found
 
 
+class _Counted(nn.Module):
+    """A graph whose run is counted; a module, so that it can be given other weights."""
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        super().__init__()
+        self.graph, self._counting = graph, _Counting(graph)
+
+    def forward(self, images: Tensor) -> dict[fx.Node, int]:
+        self._counting.run(images)
+        return self._counting.numbers
+
+
 def _numbers(trunk: Trunk) -> dict[fx.Node, int]:
     """Return how many numbers the map of each node has, without computing any."""
-    counting = _Counting(trunk.graph)
+    counted = _Counted(trunk.graph)
     side, first = max(SIDE, trunk.geometry.min_size), first_convolution(trunk.graph)
-    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-        counting.run(first.weight.new_empty(1, first.in_channels, side, side))
-    return counting.numbers
+    images = torch.empty(1, first.in_channels, side, side, dtype=first.weight.dtype, device="meta")
+    named = [*counted.named_parameters(), *counted.named_buffers()]
+    with torch.inference_mode(False), torch.no_grad():
+        weights = {name: torch.empty_like(each, device="meta") for name, each in named}
+        found: dict[fx.Node, int] = torch.func.functional_call(counted, weights, (images,))
+    return found

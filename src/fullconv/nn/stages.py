@@ -147,22 +147,38 @@ def _compute_in_slices(net: fx.GraphModule) -> None:
             net.add_submodule(str(node.target), InSlices(layer))
 
 
+def channels_at_once(weight: Tensor) -> int:
+    """Return how many output channels of a convolution's weights are computed at once."""
+    return -(-len(weight) // max(1, weight.numel() // SLICE))
+
+
 class InSlices(nn.Module):
-    """A convolution that gives some of its output channels (N, C, h, w) after the others."""
+    """A convolution that gives some of its output channels (N, C, h, w) after the others.
+
+    One that reads no neighbours is a product of matrices, which takes the weights as they lie; it gives all of them at once.
+    """
 
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.layer = layer
-        self.channels = -(-len(layer.weight) // max(1, layer.weight.numel() // SLICE))
+        self.channels = channels_at_once(layer.weight)
+        self.is_product = layer.kernel_size == layer.stride == (1, 1) and layer.padding in ((0, 0), "valid")
 
     @property
     def numbers(self) -> int:
-        """Weights that are computed with at once."""
-        return self.channels * self.layer.weight[0].numel()
+        """Weights that are copied at once."""
+        return 0 if self.is_product else self.channels * self.layer.weight[0].numel()
+
+    @property
+    def copied(self) -> int:
+        """Weights that are copied for all channels."""
+        return 0 if self.is_product else self.layer.weight.numel()
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return what the convolution gives."""
         layer, bias = self.layer, self.layer.bias
+        if self.is_product:
+            return F.linear(maps.permute(0, 2, 3, 1), layer.weight.flatten(1), bias).permute(0, 3, 1, 2)
         found: Tensor | None = None
         for first in range(0, len(layer.weight), self.channels):
             some = slice(first, first + self.channels)

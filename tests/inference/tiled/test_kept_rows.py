@@ -71,7 +71,7 @@ def run(predictor: Predictor, strides: list[int], path: Path, stop: int | None =
 
     def count(module: nn.Module, inputs: object, found: object) -> None:
         nonlocal calls
-        if isinstance(module, fx.GraphModule) and isinstance(found, Tensor):  # a stage; tracing gives others
+        if isinstance(module, fx.GraphModule) and isinstance(found, Tensor) and not found.is_meta:  # a stage's numbers
             if id(module) not in nets:
                 nets.append(id(module))
                 if can_pack(predictor.device):  # a tile of zeros

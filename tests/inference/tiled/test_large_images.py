@@ -1,5 +1,6 @@
 """Large images to files: what is written is what the whole image gives, and a run that was stopped goes on."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.bands import Bands, unpacked
 from fullconv.inference.tiled.jobs import Tiling, too_large
 from fullconv.inference.tiled.large import Order, predict_large
-from fullconv.inference.tiled.memory import SHARE, free_for, window_bytes
+from fullconv.inference.tiled.memory import SHARE, advice_for, free_for, window_bytes
 from fullconv.inference.tiled.plan import Cut, cut
 from fullconv.inference.tiled.staged import StagePlan
 from fullconv.labels import LabelSet
@@ -209,6 +210,21 @@ def test_memory_without_a_tile_decides_by_itself(predictor: Predictor, tmp_path:
     assert "1400×700 px, stage by stage, 1." in said[0]
     with Image.open(tmp_path / "out" / "a.png") as labels:
         assert np.array_equal(np.asarray(labels), whole.labels)
+
+
+def test_the_least_limit_that_is_named_is_enough(predictor: Predictor, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (1400, 700, 3), np.uint8)).save(tmp_path / "a.png")
+    jobs, said = find_jobs([str(tmp_path / "a.png")], tmp_path / "out"), []
+    (refused,) = predict_files(predictor, jobs, tiling=Tiling(memory=1000)).failed.values()
+    named = re.search(r"; allow at least (\d+)MB by --max-memory, or take a smaller model$", refused)
+    assert named is not None
+    limit = int(named[1]) * 10**6
+    assert limit < -free_for(predictor.device, 0) / SHARE + 100_000_000
+    assert not predict_files(predictor, jobs, tiling=Tiling(memory=limit, say=said.append)).failed
+    assert "1400×700 px, stage by stage" in said[0]
+    advice = advice_for(predictor.device, None, 2**50)
+    assert re.fullmatch(r"1250999\d+MB have to be free here, and \d+ MB are", advice)
+    assert advice_for(predictor.device, 1000, 2**50) == advice
 
 
 def test_a_small_image_does_not_fit_beside_large_weights(tmp_path: Path) -> None:

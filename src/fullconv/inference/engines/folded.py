@@ -5,6 +5,7 @@ VGG16 these are 134 million.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ class FoldedConv2d(nn.Module):
         return IN_PLACE[self.activation](found, *self.numbers) if self.activation in IN_PLACE else found
 
 
-def folded(graph: fx.GraphModule, dtype: torch.dtype, kind: type[FoldedConv2d] = FoldedConv2d) -> fx.GraphModule:
+def folded(graph: fx.GraphModule, dtype: torch.dtype, kind: Callable[..., FoldedConv2d] = FoldedConv2d) -> fx.GraphModule:
     """Return a graph that gives the same maps, with folded convolutions; the one given is left as it is.
 
     Parameters
@@ -96,7 +97,7 @@ def folded(graph: fx.GraphModule, dtype: torch.dtype, kind: type[FoldedConv2d] =
     dtype
         In which convolutions compute.
     kind
-        Of the convolutions.
+        Of the convolutions; called with the parameters of :class:`FoldedConv2d`.
     """
     nodes = fx.Graph()
     nodes.output(nodes.graph_copy(graph.graph, {}))

@@ -13,6 +13,7 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVP
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -31,6 +32,9 @@ LEAST_TILES = 32
 BLOCK, BLOCK_TILES = 2**23, 64
 """Bytes of the tiles that are computed at a time, so that they stay in the processor's caches; and so many tiles at least, as
 each block reads all weights."""
+
+AT_ONCE = 16
+"""Output channels whose weights are moved at a time."""
 
 
 class Filtering(NamedTuple):
@@ -81,7 +85,50 @@ class Filtering(NamedTuple):
     def tiling(self, maps: Tensor, padding: tuple[int, ...]) -> "Tiling":
         """Return how the map is cut that is made of maps (N, C, h, w) with so many zeros around them (vertical, horizontal)."""
         height, width = (side + 2 * zeros - self.taps + 1 for side, zeros in zip(maps.shape[-2:], padding, strict=True))
+        return self.tiling_of(height, width)
+
+    def tiling_of(self, height: int, width: int) -> "Tiling":
+        """Return how a map of a size is cut."""
         return Tiling(height, width, -(-height // self.out), -(-width // self.out))
+
+    @property
+    def growth(self) -> Fraction:
+        """How many numbers are kept for each weight."""
+        return Fraction(self.read**2, self.taps**2)
+
+    def tile_bytes(self, read: int, made: int) -> int:
+        """Return the bytes of a tile's values, or of its products, whichever are more, for channels on both sides."""
+        return 4 * self.read**2 * max(read, made)
+
+    def block_bytes(self, read: int, made: int, tiling: "Tiling") -> int:
+        """Return the bytes that a block and moving weights take beside maps and weights, for channels on both sides."""
+        values, products = self.read**2 * read, self.read**2 * made
+        a_tile = 4 * max(2 * values, values + products + self.out**2 * made)
+        moving = 2 * 8 * AT_ONCE * read * (self.taps**2 + self.read**2)
+        return a_tile * tiling.largest_block(self.tile_bytes(read, made)) + moving
+
+    def convolved(
+        self, maps: Tensor, padding: tuple[int, ...], tiling: "Tiling", made: int, fill: Callable[[Tensor, Tensor], None]
+    ) -> Tensor:
+        """Return maps (N, C', h', w') of maps (N, C, h, w).
+
+        Parameters
+        ----------
+        maps, padding, tiling
+            See :meth:`tiling`.
+        made
+            Channels C'.
+        fill
+            Computes tiles (N, rows, out, columns, out, C') of images (N, H, W, C), zeros around them included.
+        """
+        height, width, rows, columns = tiling
+        behind = rows * self.out - height, columns * self.out - width
+        around = (0, 0, padding[1], padding[1] + behind[1], padding[0], padding[0] + behind[0])
+        images = F.pad(maps.permute(0, 2, 3, 1), around).contiguous()  # (N, H, W, C)
+        found = images.new_empty(len(images), rows, self.out, columns, self.out, made)
+        fill(images, found)
+        whole = found.view(len(images), rows * self.out, columns * self.out, made)
+        return whole[:, :height, :width].permute(0, 3, 1, 2)
 
 
 FILTERINGS = {
@@ -101,12 +148,8 @@ def filtering_of(convolution: "nn.Conv2d | WinogradConv2d") -> Filtering | None:
 def kept_bytes(module: nn.Module) -> int:
     """Return the bytes that packed and moved weights of a module's convolutions take in float32, beside their own."""
     convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
-    return int(sum(4 * part.weight.numel() * _growth(filtering_of(part)) for part in convolutions))
-
-
-def _growth(filtering: Filtering | None) -> Fraction:
-    """Return how many numbers are kept for each weight."""
-    return Fraction(filtering.read**2, filtering.taps**2) if filtering else Fraction(1)
+    found = [(part.weight.numel(), filtering_of(part)) for part in convolutions]
+    return int(sum(4 * numbers * (filtering.growth if filtering else 1) for numbers, filtering in found))
 
 
 class Tiling(NamedTuple):
@@ -124,10 +167,17 @@ class Tiling(NamedTuple):
 
     def blocks(self, bytes_of_tile: int) -> list[slice]:
         """Return rows of tiles to compute at a time, as equal as can be."""
-        most = max(BLOCK / bytes_of_tile, BLOCK_TILES)
-        count = min(math.ceil(self.rows * self.columns / most), self.rows)
+        count = self._count(bytes_of_tile)
         ends = [self.rows * place // count for place in range(count + 1)]
         return [slice(*pair) for pair in itertools.pairwise(ends)]
+
+    def largest_block(self, bytes_of_tile: int) -> int:
+        """Return the tiles of the largest block."""
+        return -(-self.rows // self._count(bytes_of_tile)) * self.columns
+
+    def _count(self, bytes_of_tile: int) -> int:
+        most = max(BLOCK / bytes_of_tile, BLOCK_TILES)
+        return min(math.ceil(self.rows * self.columns / most), self.rows)
 
 
 class Moved:
@@ -143,35 +193,35 @@ class Moved:
         Float32 (C',), or none.
     relu
         Whether negative outputs become zero.
+    room
+        Float32, where the moved weights are put; their number is that of the weights, ``filtering.growth`` times. By default they
+        get memory of their own.
     """
 
-    def __init__(self, filtering: Filtering, weight: Tensor, bias: Tensor | None, relu: bool) -> None:
+    def __init__(self, filtering: Filtering, weight: Tensor, bias: Tensor | None, relu: bool, room: Tensor | None = None) -> None:
         inputs, weights, outputs = filtering.transforms()
-        basis = torch.from_numpy(np.kron(weights, weights))
+        basis = torch.from_numpy(np.kron(weights, weights)).to(weight.device)
         self.filtering, (self.made, self.read) = filtering, weight.shape[:2]
         self.places = filtering.read**2
-        self.weights = weight.new_empty(self.places, self.made, self.read)
-        for first in range(0, self.made, 16):  # float64 takes twice the memory, so of some filters at a time
-            some = slice(first, first + 16)
+        shape = self.places, self.made, self.read
+        self.weights = weight.new_empty(shape) if room is None else room.view(shape)
+        for first in range(0, self.made, AT_ONCE):  # float64 takes twice the memory
+            some = slice(first, first + AT_ONCE)
             moved = basis @ weight[some].reshape(-1, filtering.taps**2).double().T
             self.weights[:, some] = moved.view(self.places, -1, self.read)
-        self._inputs = torch.from_numpy(np.kron(inputs, inputs)).float()
-        self._outputs = torch.from_numpy(np.kron(outputs, outputs)).float()
+        self._inputs = torch.from_numpy(np.kron(inputs, inputs)).to(weight)
+        self._outputs = torch.from_numpy(np.kron(outputs, outputs)).to(weight)
         self.bias, self.relu = bias, relu
 
     def __call__(self, maps: Tensor, padding: tuple[int, ...], tiling: Tiling) -> Tensor:
         """Return maps (N, C', h', w') of maps (N, C, h, w) with so many zeros around them (vertical, horizontal)."""
-        height, width, rows, columns = tiling
-        out = self.filtering.out
-        behind = rows * out - height, columns * out - width
-        around = (0, 0, padding[1], padding[1] + behind[1], padding[0], padding[0] + behind[0])
-        maps = F.pad(maps.permute(0, 2, 3, 1), around).contiguous()  # (N, H, W, C)
-        found = maps.new_empty(len(maps), rows, out, columns, out, self.made)
-        for image, made in zip(maps, found, strict=True):
-            for block in tiling.blocks(4 * self.places * max(self.made, self.read)):
-                self._rows(image[block.start * out :], made[block])
-        whole = found.view(len(maps), rows * out, columns * out, self.made)
-        return whole[:, :height, :width].permute(0, 3, 1, 2)
+        return self.filtering.convolved(maps, padding, tiling, self.made, lambda images, found: self.fill(images, found, tiling))
+
+    def fill(self, images: Tensor, found: Tensor, tiling: Tiling) -> None:
+        """Compute tiles ``found`` (N, rows, out, columns, out, C') of images (N, H, W, C), zeros around them included."""
+        for image, made in zip(images, found, strict=True):
+            for block in tiling.blocks(self.filtering.tile_bytes(self.read, self.made)):
+                self._rows(image[block.start * self.filtering.out :], made[block])
 
     def _rows(self, image: Tensor, found: Tensor) -> None:
         """Compute rows of tiles ``found`` (rows, out, columns, out, C') of an image (H, W, C) that begins where they read."""

@@ -21,8 +21,7 @@ from fullconv.inference.rasters.polygons import crs_member, write_geopackage, wr
 from fullconv.inference.threshold import check_threshold
 from fullconv.inference.tiled.begun import Begun, about_of, discard, has_rows
 from fullconv.inference.tiled.jobs import PLAIN, Tiling
-from fullconv.inference.tiled.memory import free_for
-from fullconv.inference.tiled.plan import Cut, cut
+from fullconv.inference.tiled.plan import Cut, cut_within
 from fullconv.inference.tiled.verify import Verifier
 from fullconv.labels import LabelSet
 
@@ -201,7 +200,7 @@ def _measured(reader: MapReader, top: int, labels: NDArray[np.uint8]) -> NDArray
 def _cut(predictor: Predictor, reader: MapReader, head: str, tiling: Tiling) -> Cut:
     size = reader.raster.size
     try:
-        return cut(predictor, size, free_for(predictor.device, tiling.memory), head, tiling.tile, tiling.approximate)
+        return cut_within(predictor, size, tiling.memory, head, tiling.tile, tiling.approximate)
     except (GeometryError, SpecError) as error:
         raise SpecError(f"{error}; or let the map be computed whole, where memory allows: --tile {max(size)}") from error
 

@@ -17,6 +17,9 @@ from fullconv.inference.tiled.kept_rows import KeptRows
 from fullconv.inference.tiled.part import Part, Read
 from fullconv.inference.tiled.plan import Cut, cut_of
 
+VERSION = 2
+"""Of what is kept: of another, nothing is gone on with."""
+
 
 class Begun:
     """What is there of an image in parts.
@@ -51,7 +54,7 @@ class Begun:
         self, path: Path, size: tuple[int, int], about: Mapping[str, Any], plan: Callable[[], Cut], say: Callable[[str], None]
     ) -> None:
         self._size = size
-        about = {"version": 1, "size": list(size), **about}
+        about = {"version": VERSION, "size": list(size), **about}
         before = dict(about_of(path) or {})
         key = before.pop("cut", None)
         if key is not None and before == json.loads(json.dumps(about)):

@@ -23,7 +23,7 @@ from fullconv.inference.tiled.bands import Bands
 from fullconv.inference.tiled.large import Order, check_outputs, fingerprint, predict_large
 from fullconv.inference.tiled.memory import free_for, window_bytes
 from fullconv.inference.tiled.part import MAPS
-from fullconv.inference.tiled.plan import Cut, cut, fits_whole
+from fullconv.inference.tiled.plan import Cut, cut_within, fits_whole
 
 SMALL = 1_000_000
 """Pixels up to which nobody asks whether an image fits, where no limit was given."""
@@ -178,8 +178,7 @@ def predict_in_parts(
 
     def plan() -> Cut:
         try:
-            memory = free_for(predictor.device, tiling.memory)
-            return cut(predictor, size, memory, head, tiling.tile, tiling.approximate)
+            return cut_within(predictor, size, tiling.memory, head, tiling.tile, tiling.approximate)
         except (GeometryError, SpecError) as error:
             raise DataError(f"{size[0]}×{size[1]} px do not fit into memory whole, and in parts: {error}") from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fullconv.errors import DataError
@@ -25,6 +26,9 @@ from fullconv.inference.tiled.verify import Verifier
 
 TEXT = "fullconv"
 """The text of a PNG with labels that says how they were predicted; as in :data:`fullconv.inference.outputs.WAY`."""
+
+DIGESTED = 2**22
+"""Numbers of a model that are looked at at once."""
 
 
 @dataclass(frozen=True)
@@ -173,11 +177,10 @@ def fingerprint(predictor: Predictor) -> str:
     """Return what tells a model from every other: a digest of its weights."""
     found = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(predictor.model.state_dict().items()):
-        in_order = tensor.detach().cpu()
-        if in_order.dim() == 4:  # as they lie in memory, so that nothing is copied
-            in_order = in_order.permute(0, 2, 3, 1)
         found.update(f"{name} {tuple(tensor.shape)}".encode())
-        found.update(np.ascontiguousarray(in_order.numpy()).data)
+        rows = torch.atleast_1d(tensor.detach())
+        for part in rows.split(max(1, DIGESTED * len(rows) // max(rows.numel(), 1))):  # however they lie, little is copied
+            found.update(np.ascontiguousarray(part.cpu().numpy()).data)
     return found.hexdigest()
 
 

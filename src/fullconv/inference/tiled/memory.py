@@ -5,6 +5,7 @@ for a window. Beside them a processor's library copies weights into the order th
 process holds its programs and the weights themselves. :func:`free_for` takes all that into account.
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fullconv.errors import DataError
 from fullconv.inference.engines.packed import can_pack
 from fullconv.inference.engines.winograd import kept_bytes
 from fullconv.nn.fcn import FCN
@@ -25,6 +27,29 @@ SHARE = 0.9
 """Of the memory that is left; the rest is for what is not counted."""
 SPARE = 0.15
 """Share of a window's tensors that the library's own work space may take beside them (benchmarks/tiling.py memory)."""
+
+
+DRIFT = 16_000_000
+"""Bytes by which what a process has taken may differ from one run to the next."""
+
+
+class TooLittleMemoryError(DataError):
+    """Memory that is too small for the smallest part of an image.
+
+    Parameters
+    ----------
+    memory, needed
+        Bytes that are left and that are needed.
+    advice
+        What to do.
+    """
+
+    def __init__(self, memory: int, needed: int, advice: str = "allow more by --max-memory") -> None:
+        self.memory, self.needed = memory, needed
+        super().__init__(
+            f"{max(memory, 0) / 1e6:.0f} MB of memory are left for an image, and its smallest part takes {needed / 1e6:.0f} MB; "
+            f"{advice}, or take a smaller model"
+        )
 
 
 class _Peak(TorchDispatchMode):
@@ -67,14 +92,33 @@ def peak_of(module: nn.Module, *inputs: Any) -> int:
         return counted.peak
 
 
-def work_of(module: nn.Module, *inputs: Any) -> int:
-    """Return the floating-point operations of a module's convolutions; parameters as of :func:`peak_of`."""
-    from torch.utils.flop_counter import FlopCounterMode  # late, as it imports triton
+class _Multiplications(TorchDispatchMode):
+    """Counts the multiplications of convolutions and of products of matrices."""
 
-    counter = FlopCounterMode(display=False)
-    with torch.inference_mode(False), torch.no_grad(), counter:
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.convolution.default:
+            self.count += found.numel() * args[1][0].numel()
+        elif func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            self.count += found.numel() * len(args[-1])
+        return found
+
+
+def work_of(module: nn.Module, *inputs: Any) -> int:
+    """Return the multiplications of a module's convolutions; parameters as of :func:`peak_of`."""
+    with torch.inference_mode(False), torch.no_grad(), _Multiplications() as counted:
         torch.func.functional_call(module, _on_meta(module), inputs)
-    return int(counter.get_total_flops())
+    return counted.count
+
+
+def channels_of(module: nn.Module, window: Tensor) -> int:
+    """Return the channels of what a module gives for a window (N, C, h, w) on the meta device."""
+    with torch.inference_mode(False), torch.no_grad():
+        return int(torch.func.functional_call(module, _on_meta(module), (window,)).shape[1])
 
 
 def _on_meta(module: nn.Module) -> dict[str, Tensor]:
@@ -150,20 +194,42 @@ def free_for(device: torch.device, limit: int | None = None) -> int:
         Of the whole process, what it has taken already included; on a GPU of the GPU's memory. By default what is free. Of what
         is left :data:`SHARE` is given.
     """
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(SHARE * (free if limit is None else min(free, limit - torch.cuda.memory_allocated(device))))
-    if sys.platform != "linux":
+    free = _free(device)
+    if free is None:
         return 2**62 if limit is None else limit
+    return int(SHARE * (free if limit is None else min(free, limit - _taken(device))))
+
+
+def advice_for(device: torch.device, limit: int | None, needed: int) -> str:
+    """Return in words what to do where :func:`free_for` gives less than is needed: the smallest limit that would do."""
+    free, needs = _free(device), math.ceil(needed / SHARE)
+    if free is None:
+        return f"allow at least {_megabytes(needed)} by --max-memory"
+    if limit is None or needs > free:
+        return f"{_megabytes(needs)} have to be free here, and {free / 1e6:.0f} MB are"
+    return f"allow at least {_megabytes(_taken(device) + needs + DRIFT)} by --max-memory"
+
+
+def _megabytes(number: int) -> str:
+    return f"{math.ceil(number / 1e6)}MB"
+
+
+def _free(device: torch.device) -> int | None:
+    """Return the bytes that the system has left for this process; ``None`` where it does not say."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if sys.platform != "linux":
+        return None
     import resource
 
     free = _kilobytes("/proc/meminfo", "MemAvailable") * 1024
     most, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    if most != resource.RLIM_INFINITY:
-        free = min(free, most - _kilobytes("/proc/self/status", "VmData") * 1024)
-    if limit is not None:
-        free = min(free, limit - _kilobytes("/proc/self/status", "VmRSS") * 1024)
-    return int(SHARE * free)
+    return free if most == resource.RLIM_INFINITY else min(free, most - _kilobytes("/proc/self/status", "VmData") * 1024)
+
+
+def _taken(device: torch.device) -> int:
+    """Return the bytes that this process has taken, on Linux; on a GPU those of the GPU."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else _kilobytes("/proc/self/status", "VmRSS") * 1024
 
 
 def _kilobytes(path: str, key: str) -> int:

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fullconv.errors import DataError
+import torch
+
 from fullconv.geometry.tiles import AxisPlan, check_local, overhead, spans, tiles
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.blended import OVERLAP, predict_blended
 from fullconv.inference.tiled.kept_rows import KeptRows
-from fullconv.inference.tiled.memory import largest_fitting, window_bytes
+from fullconv.inference.tiled.memory import TooLittleMemoryError, advice_for, free_for, largest_fitting, window_bytes
 from fullconv.inference.tiled.part import Part, Read, check_tileable
-from fullconv.inference.tiled.stage_plan import plan_stages, too_little
+from fullconv.inference.tiled.stage_plan import plan_stages
 from fullconv.inference.tiled.staged import StagePlan, can_stage, predict_staged
 from fullconv.inference.tiled.windows import predict_windows
 from fullconv.nn.fcn import FCN
@@ -69,7 +70,7 @@ class Cut:
     @property
     def key(self) -> list[Any]:
         """It as JSON; two cuts of one key give the same numbers to the last bit."""
-        way = self.way if isinstance(self.way, int) else [list(self.way.chunks), list(self.way.wide)]
+        way = self.way if isinstance(self.way, int) else self.way.key
         return [way, self.overhead, self.memory, self.approximate]
 
 
@@ -103,8 +104,8 @@ def cut(
 
     Raises
     ------
-    DataError
-        When there is no such little memory that would do; it says how much is needed.
+    TooLittleMemoryError
+        When it cannot be done in so few.
     GeometryError, SpecError
         When the net cannot be tiled exactly.
     """
@@ -121,12 +122,42 @@ def cut(
     return Cut(side, overhead(parts, size), window_bytes(predictor.model, name, largest))
 
 
+def cut_within(
+    predictor: Predictor,
+    size: tuple[int, int],
+    limit: int | None,
+    head: str | None = None,
+    tile: int | None = None,
+    approximate: bool = False,
+) -> Cut:
+    """Return :func:`cut` for what this process may still take.
+
+    Parameters
+    ----------
+    limit
+        Bytes of the whole process, see :func:`fullconv.inference.tiled.memory.free_for`.
+
+    Raises
+    ------
+    TooLittleMemoryError
+        When it cannot be done within the limit; it says within which it can.
+    GeometryError, SpecError
+        When the net cannot be tiled exactly.
+    """
+    torch.empty(1, device="meta").relu()  # loads what measuring needs, some 100 MB, before what is left is asked for
+    try:
+        return cut(predictor, size, free_for(predictor.device, limit), head, tile, approximate)
+    except TooLittleMemoryError as error:
+        advice = advice_for(predictor.device, limit, error.needed)
+        raise TooLittleMemoryError(error.memory, error.needed, advice) from error
+
+
 def _blend(model: FCN, head: str, size: tuple[int, int], memory: int, tile: int | None) -> Cut:
     """Return windows to be blended, each the largest that fits beside a row's sums.
 
     Raises
     ------
-    DataError
+    TooLittleMemoryError
         When not even windows of the smallest side do.
     """
 
@@ -136,7 +167,7 @@ def _blend(model: FCN, head: str, size: tuple[int, int], memory: int, tile: int 
 
     side = tile or largest_fitting(lambda side: taken(side) <= memory, STEP, max(size))
     if not side:
-        raise DataError(too_little(memory, taken(STEP)))
+        raise TooLittleMemoryError(memory, taken(STEP))
     step = side - side // OVERLAP
     windows = [1 + max(0, math.ceil((length - side) / step)) for length in size]
     work = math.prod(count * min(side, length) / length for count, length in zip(windows, size, strict=True))
@@ -148,7 +179,7 @@ def _tile_side(model: FCN, head: str, size: tuple[int, int], memory: int) -> int
 
     Raises
     ------
-    DataError
+    TooLittleMemoryError
         When not even the smallest does.
     """
     geometry = model.geometry
@@ -160,5 +191,5 @@ def _tile_side(model: FCN, head: str, size: tuple[int, int], memory: int) -> int
 
     side = largest_fitting(lambda side: window_bytes(model, head, window(side)) <= memory, step, max(size))
     if not side:
-        raise DataError(too_little(memory, window_bytes(model, head, window(step))))
+        raise TooLittleMemoryError(memory, window_bytes(model, head, window(step)))
     return side

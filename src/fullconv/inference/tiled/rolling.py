@@ -206,8 +206,8 @@ class RollingMap:
         self.ahead, self._offset, self.end = ahead, ahead.rows % chunk, 0
         self.maps, self.logits = Rows(), Rows()
 
-    def settle(self, channels: int) -> int:
-        """Compute a tile of zeros of so many channels, as most tiles are; return how many channels its map has.
+    def settle(self, channels: int) -> None:
+        """Compute a tile of zeros of so many channels, as most tiles are.
 
         oneDNN chooses for the first tile how packed weights lie, and with it how sums are rounded. So all runs, wherever in the
         image they begin, give the same numbers.
@@ -215,7 +215,7 @@ class RollingMap:
         middle = max(self._chunk_of(self.size[0] // 2), 0)
         down, across = self._down.span(middle, min(middle + self._chunk, self.size[0])), self._across[len(self._across) // 2]
         window = torch.zeros(1, channels, down.end - down.begin, across.end - across.begin)
-        return int(self._stage.net(window.contiguous(memory_format=torch.channels_last)).shape[1])
+        self._stage.net(window.contiguous(memory_format=torch.channels_last))
 
     def _chunk_of(self, row: int) -> int:
         """Return the first row of the chunk that holds a row."""

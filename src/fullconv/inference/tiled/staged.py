@@ -7,22 +7,27 @@ So an image of any height takes memory for some rows of each map, and the work i
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from fullconv.errors import SpecError
 from fullconv.geometry.tiles import check_local
 from fullconv.inference.engines.eager import EagerEngine
-from fullconv.inference.engines.packed import can_pack, packed
+from fullconv.inference.engines.packed import packed
 from fullconv.inference.predictor import Predictor
 from fullconv.inference.tiled.ahead import STRIP, ahead_of
+from fullconv.inference.tiled.filtered import Room, can_be_fast, filtered, is_packed
 from fullconv.inference.tiled.kept_rows import KeptRows
+from fullconv.inference.tiled.memory import channels_of
 from fullconv.inference.tiled.part import Look, Part, Read, Wanted, check_tileable, part_of
 from fullconv.inference.tiled.rolling import RollingMap, Source, padded_image
-from fullconv.nn.stages import Joining, Score, joined_rows, stages_of
+from fullconv.nn.stages import Joining, Score, Stage, joined_rows, stages_of
 
 WIDE = 2048
 """Columns of logits that are upsampled at once."""
+SIDE = 256
+"""Of maps without numbers that are sent through the stages to see how many channels come out."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,22 @@ class StagePlan:
     band
         Rows of the image after which rows of maps are kept, a multiple of :data:`STRIP`. No stage computes more rows for a band
         than it has, where its chunks divide it.
+    filtered
+        Which stages' convolutions are filtered, see :mod:`fullconv.inference.tiled.filtered`; none by default.
+    room
+        Numbers of moved weights that are held at once.
     """
 
     chunks: Sequence[int]
     wide: Sequence[int]
     band: int = STRIP
+    filtered: Sequence[bool] = ()
+    room: int = 0
+
+    @property
+    def key(self) -> list[Any]:
+        """It as JSON."""
+        return [list(self.chunks), list(self.wide), self.band, list(self.filtered), self.room]
 
 
 def can_stage(predictor: Predictor) -> bool:
@@ -147,19 +163,19 @@ def _rolling_maps(
     """Return the maps of all stages in order, and those that are scored, coarse to fine."""
     model = predictor.model
     (trunk,) = model.trunks.values()
-    stages, fast = stages_of(trunk), _can_pack(predictor)
+    stages, fast = stages_of(trunk), can_be_fast(model)
+    channels = _channels(stages, sum(model.channels_of(each) for each in model.inputs))
     if fast:
-        stages = [replace(stage, net=packed(stage.net, torch.float32)) for stage in stages]
+        stages = _fast(stages, plan)
     ahead = ahead_of(stages, model.alignment.steps, plan.chunks, plan.band)
     source: Source = padded_image(predictor, read, size)
     maps: list[RollingMap] = []
     scored: dict[int, RollingMap] = {}
-    channels = sum(model.channels_of(each) for each in model.inputs)
-    for stage, chunk, wide, before in zip(stages, plan.chunks, plan.wide, ahead, strict=True):
+    for stage, chunk, wide, before, read_of in zip(stages, plan.chunks, plan.wide, ahead, channels, strict=True):
         score = None if stage.level is None else Score(model.head(head), stage.level)
         made = RollingMap(stage, source, chunk, wide, score, stage is not stages[-1], before)
-        if fast:
-            channels = made.settle(channels)
+        if fast and is_packed(stage.net):
+            made.settle(read_of)
         if stage.level is not None:
             scored[stage.level] = made
         maps.append(made)
@@ -167,9 +183,22 @@ def _rolling_maps(
     return maps, [scored[level] for level in sorted(scored)]
 
 
-def _can_pack(predictor: Predictor) -> bool:
-    """Whether the stages' convolutions can be packed as those of the whole net are."""
-    return can_pack(predictor.device) and {parameter.dtype for parameter in predictor.model.parameters()} == {torch.float32}
+def _channels(stages: Sequence[Stage], channels: int) -> list[int]:
+    """Return the channels of what each stage reads, the first so many."""
+    found = [channels]
+    for stage in stages[:-1]:
+        found.append(channels_of(stage.net, torch.empty(1, found[-1], SIDE, SIDE, device="meta")))
+    return found
+
+
+def _fast(stages: Sequence[Stage], plan: StagePlan) -> list[Stage]:
+    """Return stages that give the same, with packed convolutions, or filtered ones where the plan says so."""
+    room = Room(plan.room)
+    ways = plan.filtered or [False] * len(stages)
+    return [
+        replace(stage, net=filtered(stage.net, room) if way else packed(stage.net, torch.float32))
+        for stage, way in zip(stages, ways, strict=True)
+    ]
 
 
 def _start(levels: Sequence[RollingMap], last: RollingMap, rows: Sequence[int]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fullconv.geometry.tiles import AxisPlan
 from fullconv.inference.predictor import Predictor
+from fullconv.inference.tiled.memory import TooLittleMemoryError
 from fullconv.inference.tiled.part import Pixels, Read, read_batch
 from fullconv.inference.tiled.plan import Cut, cut, fits_whole
 from fullconv.inference.tiled.staged import can_stage
@@ -50,13 +51,11 @@ class Verifier:
         """See the logits (K, h, w) of a part; see :data:`fullconv.inference.tiled.part.Look`."""
         height, width = self._sides
         for i, (row, column) in enumerate(self._places):
-            a, b = max(row, top), min(row + height, top + logits.shape[1])
-            c, d = max(column, left), min(column + width, left + logits.shape[2])
-            if a < b and c < d:
-                kept = self._seen[i]
-                if kept is None:
-                    kept = self._seen[i] = torch.full((len(logits), height, width), torch.nan)
-                kept[:, a - row : b - row, c - column : d - column] = logits[:, a - top : b - top, c - left : d - left].cpu()
+            kept = self._seen[i]
+            if kept is None:
+                kept = torch.full((len(logits), height, width), torch.nan)
+            if _paste(kept, (row, column), logits, (top, left)):
+                self._seen[i] = kept
 
     def largest_difference(self, predictor: Predictor, read: Read, head: str, how: Cut) -> float:
         """Return the largest difference of any logit in any window; infinite where a part was never seen.
@@ -73,13 +72,13 @@ class Verifier:
                 return float("inf")
             sides = self._window(predictor, row, column)
             (top, bottom), (left, right) = sides
-            begun = seen.new_full((len(seen), bottom - top, right - left), torch.nan)
 
             def read_here(first: int, start: int, height: int, width: int, top: int = top, left: int = left) -> Pixels:
                 return read(top + first, left + start, height, width)
 
-            whole = _logits(predictor, read_here, begun, head, how)
-            difference = (whole[:, row - top :, column - left :][:, : seen.shape[1], : seen.shape[2]] - seen).abs()
+            again, place = torch.full_like(seen, torch.nan), (row - top, column - left)
+            _fill(again, place, (bottom - top, right - left), predictor, read_here, head, how)
+            difference = (again - seen).abs()
             found = max(found, float(difference.max()) if not difference.isnan().any() else float("inf"))
         return found
 
@@ -97,20 +96,46 @@ class Verifier:
         return sides
 
 
-def _logits(predictor: Predictor, read: Read, found: Tensor, head: str, how: Cut) -> Tensor:
-    """Fill and return the logits (K, h, w) of a window."""
-    size = (found.shape[1], found.shape[2])
+def _paste(kept: Tensor, place: tuple[int, int], logits: Tensor, at: tuple[int, int]) -> bool:
+    """Put those of a part's logits (K, h, w) into a window's that lie in it, and return whether some do.
+
+    Parameters
+    ----------
+    place, at
+        First row and column of the window, and of the part.
+    """
+    (row, column), (top, left) = place, at
+    a, b = max(row, top), min(row + kept.shape[1], top + logits.shape[1])
+    c, d = max(column, left), min(column + kept.shape[2], left + logits.shape[2])
+    if a >= b or c >= d:
+        return False
+    kept[:, a - row : b - row, c - column : d - column] = logits[:, a - top : b - top, c - left : d - left].cpu()
+    return True
+
+
+def _fill(
+    found: Tensor, place: tuple[int, int], size: tuple[int, int], predictor: Predictor, read: Read, head: str, how: Cut
+) -> None:
+    """Compute the logits ``found`` (K, h, w), which lie at a place of an image of a size."""
     if fits_whole(predictor, head, size, how.memory) or how.approximate:
         with torch.inference_mode():
-            return _whole(predictor, read_batch(predictor, read, 0, 0, *size), head)[0].cpu()
+            _paste(found, place, _whole(predictor, read_batch(predictor, read, 0, 0, *size), head)[0], (0, 0))
+        return
 
     def look(top: int, left: int, logits: Tensor) -> None:
-        found[:, top : top + logits.shape[1], left : left + logits.shape[2]] = logits.cpu()
+        _paste(found, place, logits, (top, left))
 
-    own = how if isinstance(how.way, int) else cut(predictor, size, how.memory, head)
+    own = how if isinstance(how.way, int) else _smaller(predictor, size, how.memory, head)
     for _ in own.parts(predictor, read, size, head=head, look=look):
         pass
-    return found
+
+
+def _smaller(predictor: Predictor, size: tuple[int, int], memory: int, head: str) -> Cut:
+    """Return how to compute a window in half the memory, where that is enough: what the image took is not all given back."""
+    try:
+        return cut(predictor, size, memory // 2, head)
+    except TooLittleMemoryError:
+        return cut(predictor, size, memory, head)
 
 
 def _whole(predictor: Predictor, batch: Mapping[str, Tensor], head: str) -> Tensor:
