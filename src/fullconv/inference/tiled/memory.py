@@ -116,9 +116,11 @@ def work_of(module: nn.Module, *inputs: Any) -> int:
 
 
 def channels_of(module: nn.Module, window: Tensor) -> int:
-    """Return the channels of what a module gives for a window (N, C, h, w) on the meta device."""
+    """Return the channels of what a module gives for a window (N, C, h, w) on the meta device, of whichever type."""
+    weights = _on_meta(module)
+    dtype = next((each.dtype for each in weights.values() if each.is_floating_point()), window.dtype)
     with torch.inference_mode(False), torch.no_grad():
-        return int(torch.func.functional_call(module, _on_meta(module), (window,)).shape[1])
+        return int(torch.func.functional_call(module, weights, (window.to(dtype),)).shape[1])
 
 
 def _on_meta(module: nn.Module) -> dict[str, Tensor]:

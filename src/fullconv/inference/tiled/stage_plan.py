@@ -70,7 +70,7 @@ def _copies(way: Way) -> bool:
 def _plan(model: FCN, search: "_Search", chunks: Sequence[int]) -> tuple[StagePlan, float, int]:
     costs, parts = search.costs, search.parts(chunks)
     (trunk,) = model.trunks.values()
-    band = max(STRIP, *(rows * cost.stride for rows, cost in zip(chunks, costs, strict=True) if rows < cost.size[0]))
+    band = max([STRIP, *(rows * cost.stride for rows, cost in zip(chunks, costs, strict=True) if rows < cost.size[0])])
     band = -(-band // STRIP) * STRIP
     ahead = ahead_of(stages_of(trunk), model.alignment.steps, chunks, band)
     work = sum(
