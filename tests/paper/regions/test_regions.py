@@ -56,6 +56,9 @@ def test_proposals_are_a_tree_of_connected_groups(index: int) -> None:
             frozenset((a, b)) for a in inside for b in inside if (found.members[a] ^ found.members[b]).sum() == sizes[region]
         }
         assert any(sum(sizes[n] for n in pair) == sizes[region] for pair in pairs)
+    for region in range(len(found)):
+        rows, columns = np.nonzero(found.mask(region))
+        assert found.box(region) == (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
     limited = propose(image, 5)
     np.testing.assert_array_equal(limited.members, found.members[:5])
 

@@ -6,12 +6,14 @@ and Huttenlocher (IJCV 2004), with its colour, size and fill similarities. Textu
 Letters: H height, W width, S segments.
 """
 
+import functools
 import heapq
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from fullconv.errors import SpecError
 
@@ -45,9 +47,15 @@ class Proposals:
 
     def box(self, region: int) -> tuple[int, int, int, int]:
         """Return top, left, bottom, right of a region, the latter two exclusive."""
-        mask = self.mask(region)
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+        boxes = self._boxes[self.members[region]]
+        (top, left), (bottom, right) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+        return int(top), int(left), int(bottom), int(right)
+
+    @functools.cached_property
+    def _boxes(self) -> NDArray[np.int64]:
+        """The boxes (S, 4) of the segments."""
+        found = ndimage.find_objects(self.segments + 1)
+        return np.array([(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in found])
 
 
 def propose(image: NDArray[np.uint8], most: int) -> Proposals:
