@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -242,8 +241,6 @@ def _open_torch(file: Path, device: str) -> tuple[str | None, Run, torch.device]
     extra = {TORCH_ENTRY: ""}
     try:
         with _silent("torch.export"):  # which prints a traceback besides raising
-            # PyTorch 2.11 reads the tensors from a buffer that nobody writes to, and says so
-            warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
             program = torch.export.load(file, extra_files=extra)
         if place.type != "cpu":
             from torch.export.passes import move_to_device_pass
@@ -266,12 +263,11 @@ def _open_torch(file: Path, device: str) -> tuple[str | None, Run, torch.device]
 
 @contextlib.contextmanager
 def _silent(name: str) -> Iterator[None]:
-    """Keep back what a library logs; filters of warnings that are set inside end with it."""
+    """Keep back what a library logs."""
     logger = logging.getLogger(name)
     before, logger.disabled = logger.disabled, True
     try:
-        with warnings.catch_warnings():
-            yield
+        yield
     finally:
         logger.disabled = before
 
