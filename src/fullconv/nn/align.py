@@ -85,8 +85,10 @@ class Padding:
         """Return the zeros behind a side of ``side`` pixels, which may be a ``torch.SymInt``."""
         if not self.period:
             return 0
-        periods: int | torch.SymInt = torch.sym_max((side - self.covers + self.period - 1) // self.period, 0)
-        return self.smallest + self.period * periods - self.before - side  # type: ignore[return-value]  # a symbol for a symbol
+        periods = (side - self.covers + self.period - 1) // self.period
+        # while PyTorch compiles, a side looks like an int, of which 2.11 does not take sym_max; while it exports, it is a symbol
+        some = max(periods, 0) if isinstance(periods, int) else torch.sym_max(periods, 0)
+        return self.smallest + self.period * some - self.before - side
 
 
 @dataclass(frozen=True)

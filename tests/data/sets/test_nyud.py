@@ -151,11 +151,13 @@ def test_a_damaged_official_file(name: str, official: Path, tmp_path: Path) -> N
     path = tmp_path / "nyu_depth_v2_labeled.mat"
     with h5py.File(official / "nyu_depth_v2_labeled.mat") as whole, h5py.File(path, "w", userblock_size=512) as file:
         for other in ("images", "depths", "labels"):
-            file.create_dataset(other, data=whole[other][:], chunks=(1, *whole[other].shape[1:]), fletcher32=True)
-        block = file[name].id.get_chunk_info(8)  # of frame 5009, the third of the test split
-    with path.open("r+b") as damaged:
-        damaged.seek(block.byte_offset)
-        damaged.write(b"\xff\xfe\xfd")
+            values = whole[other][:]
+            values[8] = 201  # frame 5009, the third of the test split: told from the others by its bytes
+            file.create_dataset(other, data=values, chunks=(1, *values.shape[1:]), fletcher32=True)
+        block = file[name][8].tobytes()
+    content = path.read_bytes()
+    assert content.count(block) == 1
+    path.write_bytes(content.replace(block, b"\xff\xfe\xfd" + block[3:]))
     data = NYUDv2(MatFile(tmp_path), "test")
     assert data.ids[2] == 5009
     assert (data[0].inputs["rgb"].numpy() == image_of(5001).transpose(2, 0, 1)).all()

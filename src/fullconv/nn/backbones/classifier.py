@@ -66,12 +66,13 @@ class Classifier:
 class HoldingNumbers(TorchFunctionMode):
     """While in force, tensors of numbers that a builder states or counts out hold them, on the meta device too.
 
-    Some nets compute their widths with such tensors (torchvision's regnet); their weights are not stated and need no memory.
+    Some nets compute their widths with such tensors (torchvision's regnet), or how often they drop a layer (convnext of older
+    versions of timm); their weights are not stated and need no memory.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Return what ``func`` returns."""
         given = dict(kwargs or {})
-        if func in (torch.arange, torch.tensor):
+        if func in (torch.arange, torch.linspace, torch.tensor):
             given.setdefault("device", "cpu")
         return func(*args, **given)
