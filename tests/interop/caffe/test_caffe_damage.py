@@ -156,7 +156,7 @@ def test_texts_that_mean_harm_are_refused(tmp_path: Path) -> None:
     said(TEXT.replace("kernel_size", "kernel"), '2:.* has no field named "kernel"')
     said(TEXT.replace("num_output: 2 kernel_size: 3", "num_output: 4000000000 kernel_size: 3"), "'conv' .* makes 4000000000 maps")
     said(TEXT.replace("kernel_size: 3", "kernel_size: 4000000000"), "'conv' .* has a kernel of")
-    said(TEXT.replace("kernel_size: 3", "kernel_size: 9"), "'conv' .*[Kk]ernel size")
+    said(TEXT.replace("kernel_size: 3", "kernel_size: 9"), "'conv' .*([Kk]ernel size|[Oo]utput size)")
     said(TEXT.replace("dim: 4 dim: 4", "dim: 4 dim: 99999999"), "the input 'data' is")
     said(TEXT.replace("dim: 1 dim: 3 dim: 4 dim: 4", "dim: 1 dim: 3"), "accepted are images")
     said(TEXT.replace('bottom: "conv"', 'bottom: "cnov"'), "'ip' .* reads cnov, which no layer before it gives")
