@@ -163,7 +163,9 @@ def test_wandb_without_a_key_says_what_to_do(tiny: Tiny, tmp_path: Path, monkeyp
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "online")
     recipe = tiny(data=SMALL, train={"loggers": "wandb"})
-    with pytest.raises(TrainingError, match=r"wandb cannot start: (No API key|api_key not) configured.* Or set WANDB_MODE=offline, and"):
+    with pytest.raises(
+        TrainingError, match=r"wandb cannot start: (No API key|api_key not) configured.* Or set WANDB_MODE=offline, and"
+    ):
         train(recipe, tmp_path / "run", console=Console(quiet=True))
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
