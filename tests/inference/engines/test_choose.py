@@ -39,6 +39,20 @@ def test_auto_converts_for_many_pixels_only(model: FCN) -> None:
     assert choose.by_rule(torch.device("cuda"), MANY)[0] == "eager"
 
 
+def test_auto_on_a_card_asks_what_convolutions_alone_are_rounded_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch raises where it is asked for one answer for all operations, and they differ."""
+    precision = torch.backends.cudnn.conv.fp32_precision
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    found = []
+    try:
+        for each in ("tf32", "ieee"):
+            torch.backends.cudnn.conv.fp32_precision = each
+            found.append(choose._on_card(torch.device("cuda")))
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = precision
+    assert found == ["fp32", "fp16"]
+
+
 def test_auto_leaves_a_net_to_eager_where_that_computes_little_of_it() -> None:
     found = choose_engine(build_model(ModelSpec(name="fcn32s-narrow-vgg16", padding="paper"), 2), "auto")
     assert isinstance(found.engine, EagerEngine)

@@ -250,11 +250,11 @@ def _filtered(direct: Way, net: nn.Module, gaining: Sequence[tuple[FilteredConv2
     work, moves, at_once, slices = 0.0, 0, 0, 0
     copies = COPY * sum(part.copied for part in net.modules() if isinstance(part, InSlices))
     for part, filtering in gaining:
-        numbers, share = part.weight.numel(), channels_at_once(part.weight) / len(part.weight)
+        numbers, made = part.weight.numel(), channels_at_once(part.weight)
         work += numbers * FILTERED * filtering.read**2 / (filtering.taps * filtering.out) ** 2
-        if share < 1:
+        if made < len(part.weight):
             copies += MOVE * numbers
-            slices = max(slices, int(numbers * share * filtering.growth))
+            slices = max(slices, int(part.weight[:made].numel() * filtering.growth))
         else:
             moves += MOVE * numbers
             at_once += int(numbers * filtering.growth)
