@@ -107,7 +107,8 @@ def _on_card(device: torch.device) -> Precision:
 def _tf32(device: torch.device) -> bool:
     """Return whether a card rounds what convolutions in float32 read to TF32, as PyTorch has it unless it is told not to."""
     # not allow_tf32, which raises where somebody has set the precision of convolutions alone
-    return torch.backends.cudnn.conv.fp32_precision == "tf32" and torch.cuda.get_device_capability(device) >= (8, 0)
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # set when the module is imported
+    return bool(convolutions.fp32_precision == "tf32") and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def by_rule(device: torch.device, pixels: int | None) -> tuple[str, str]:
