@@ -110,7 +110,7 @@ def leave_ctrl_c_to_the_other(worker: int) -> None:
 
 
 class _WhileWaiting:
-    """A handler of ended processes that is called while a batch is waited for, and not in the middle of a step or a file."""
+    """torch's handler of ended processes, which raises while a batch is waited for, and not in the middle of a step or a file."""
 
     waiting = False
 
@@ -118,8 +118,11 @@ class _WhileWaiting:
         self.handler = handler
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
-        if self.waiting:
+        try:
             self.handler(signum, frame)
+        except RuntimeError as error:
+            if self.waiting or "DataLoader worker" not in str(error):
+                raise
 
 
 def waited(batches: Iterator[Any], processes: Sequence[BaseProcess]) -> Iterator[Any]:
